@@ -1,0 +1,89 @@
+/** The stable names of what can go wrong. A code never changes its meaning; its message may. */
+export const ERROR_CODES = [
+	/** A session id is not 1–256 visible ASCII characters (0x21–0x7E). */
+	'INVALID_SESSION_ID',
+	/** Another argument, or an option, is not what the method takes. */
+	'INVALID_ARGUMENT',
+	/** A broadcast is larger than the platform carries (32 MiB with its addressees). */
+	'PAYLOAD_TOO_LARGE',
+	/** The Worker's `env` has no binding of that name. */
+	'BINDING_MISSING',
+	/** The binding exists but is of another kind. */
+	'BINDING_WRONG_KIND',
+	/** The request on `fetch` was not a WebSocket upgrade with a session id and a ticket. */
+	'INVALID_UPGRADE',
+	/** The ticket is unknown, expired, used, or was made for another session. */
+	'TICKET_REFUSED',
+	/** A newer stream of the session took the place of the one that was being opened. */
+	'STREAM_SUPERSEDED',
+	/** The session was detached while its stream was being opened. */
+	'STREAM_DETACHED',
+	/** The object holds as many sockets as the platform allows (32,768). */
+	'OBJECT_FULL',
+	/** The object could not be reached, or failed; `cause` says how. */
+	'OBJECT_FAILED',
+	/** Nothing of the kind is stored for the session. */
+	'SESSION_INFO_NOT_FOUND',
+	/** What is stored for the session is not what this library writes. */
+	'SESSION_INFO_DAMAGED',
+	/** KV could not be read; `cause` says why. */
+	'SESSION_INFO_READ_FAILED',
+	/** KV refused a write for good; `cause` says why. */
+	'SESSION_INFO_WRITE_FAILED',
+] as const;
+
+export type SessionManagerErrorCode = (typeof ERROR_CODES)[number];
+
+function isCode(value: unknown): value is SessionManagerErrorCode {
+	return ERROR_CODES.some((code) => code === value);
+}
+
+/**
+ * The one error class of this library. `code` is stable; the message says what was wrong, with which
+ * value, and what to do.
+ *
+ * The message begins with the code because an error that crosses Workers RPC loses its class, and before
+ * the compatibility date 2026-04-21 its own properties too. {@link SessionManagerError.from} restores it.
+ */
+export class SessionManagerError extends Error {
+	override readonly name = 'SessionManagerError';
+	readonly code: SessionManagerErrorCode;
+
+	/**
+	 * @param code one of the stable codes
+	 * @param message what was wrong, with which value, and what to do; without the code
+	 * @param options `cause`: the error underneath, if any
+	 */
+	constructor(code: SessionManagerErrorCode, message: string, options?: ErrorOptions) {
+		super(`${code}: ${message}`, options);
+		this.code = code;
+	}
+
+	/**
+	 * The coded error that arrived as a plain one over RPC, or `undefined` where it was never coded.
+	 *
+	 * ```ts
+	 * try {
+	 * 	await env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT').has(id);
+	 * } catch (error) {
+	 * 	if (SessionManagerError.from(error)?.code === 'INVALID_SESSION_ID') return badRequest();
+	 * 	throw error;
+	 * }
+	 * ```
+	 */
+	static from(error: unknown): SessionManagerError | undefined {
+		if (error instanceof SessionManagerError) return error;
+		if (!(error instanceof Error)) return undefined;
+		const [, code, message] = /^(?:SessionManagerError: )?([A-Z_]+): ([\s\S]*)$/.exec(error.message) ?? [];
+		return isCode(code) && message !== undefined
+			? new SessionManagerError(code, message, { cause: error })
+			: undefined;
+	}
+}
+
+/** A value as it is quoted in a message: short, and on one line. */
+export function quote(value: unknown): string {
+	if (typeof value !== 'string') return value === null ? 'null' : typeof value;
+	const text = JSON.stringify(value);
+	return text.length <= 80 ? text : `${text.slice(0, 80)}… (${value.length} characters)`;
+}

@@ -1,0 +1,30 @@
+/** The Durable Object: export it from your Worker, and call it by RPC from any other. */
+export {
+	SyncLayer,
+	type Attached,
+	type BroadcastResult,
+	type SyncLayerStats,
+} from './sync-layer/sync-layer.ts';
+export type { AttachOptions, DetachOptions } from './schemas.ts';
+
+/** The managers: what tmcp's transports take as `sessionManager`. */
+export {
+	DurableObjectStreamSessionManager,
+	type SessionKeeper,
+	type StreamSessionManagerOptions,
+} from './managers/durable-object-stream-session-manager.ts';
+export type { StreamController } from './managers/client-stream.ts';
+export {
+	KVInfoSessionManager,
+	type InfoSessionManagerOptions,
+} from './managers/kv-info-session-manager.ts';
+
+/** Opening a stream by hand, with a ticket of `SyncLayer.attach`. */
+export { openSocket } from './routing/open-socket.ts';
+export { CloseCode, MAX_BROADCAST_BYTES, MAX_SESSION_ID_CHARS, TICKET_TTL_MS } from './protocol.ts';
+
+/** What a constructor takes as binding. */
+export type { KVBinding, SyncLayerBinding, SyncLayerNamespace } from './routing/binding.ts';
+
+/** What goes wrong, by code. */
+export { SessionManagerError, type SessionManagerErrorCode } from './errors.ts';

@@ -1,0 +1,187 @@
+import type { StreamSessionManager } from '@tmcp/session-manager';
+import * as v from 'valibot';
+import { SessionManagerError } from '../errors.ts';
+import { lookUpSyncLayer, type SyncLayerBinding, type SyncLayerNamespace } from '../routing/binding.ts';
+import { callObject } from '../routing/object.ts';
+import { openStream } from '../routing/open-socket.ts';
+import { parseBroadcast, parseOptions, parseSessionId } from '../schemas.ts';
+import { ClientStream, type StreamController } from './client-stream.ts';
+import { hold } from './hold.ts';
+
+/** Below the 30 s after which the strictest of common proxies cut an idle response. */
+const DEFAULT_KEEP_ALIVE_MS = 25_000;
+
+/** The longest timer that JavaScript has. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** What a stream keeps from expiring while it is open, see {@link StreamSessionManagerOptions.info}. */
+export interface SessionKeeper {
+	/** How long after one `touch` the next one is due, in milliseconds. */
+	readonly touchIntervalMs: number;
+	/** Renew the expiry of all that is stored for a session, where it is due. */
+	touch(id: string): void | Promise<void>;
+}
+
+const OptionsSchema = v.strictObject({
+	keepAlive: v.optional(
+		v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_TIMER_MS)),
+		DEFAULT_KEEP_ALIVE_MS,
+	),
+	info: v.optional(
+		v.custom<SessionKeeper>(
+			(value) => typeof value === 'object' && value !== null && 'touch' in value,
+			'info has no touch(): give the KVInfoSessionManager',
+		),
+	),
+});
+
+/** Options of {@link DurableObjectStreamSessionManager}. */
+export interface StreamSessionManagerOptions {
+	/**
+	 * Pause between two keep-alive comments on an open stream, in milliseconds (default 25,000). It is also how long a
+	 * client that vanished without a word can block its own reconnect with 409.
+	 */
+	keepAlive?: number;
+	/**
+	 * The {@link KVInfoSessionManager} of the same transport. With it, what KV holds of a session does not expire while
+	 * the session's stream is open, even if the client sends nothing for longer than the `ttl`.
+	 */
+	info?: SessionKeeper;
+}
+
+/**
+ * Keeps the streams of all sessions in the `SyncLayer` object, so that whichever Worker instance sends, the client
+ * that another instance serves gets it. Give it to tmcp's `HttpTransport` or `SseTransport`:
+ *
+ * ```ts
+ * const sessionManager = {
+ * 	streams: new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT'),
+ * 	info: new KVInfoSessionManager('TMCP_SESSION_INFO'),
+ * };
+ * const transport = new HttpTransport(server, { sessionManager });
+ * ```
+ *
+ * Safe to construct at module scope. All its work is held with `waitUntil`, so it is done even where the caller does
+ * not await it. Every method rejects with a {@link SessionManagerError}: its own codes, and `BINDING_MISSING`,
+ * `BINDING_WRONG_KIND`, `OBJECT_FAILED`.
+ */
+export class DurableObjectStreamSessionManager implements StreamSessionManager {
+	#namespace: () => SyncLayerNamespace;
+	#options: v.InferOutput<typeof OptionsSchema>;
+	/** The streams that this instance serves. A session has two for a moment while one supersedes the other. */
+	#streams = new Map<string, Set<ClientStream>>();
+
+	/**
+	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
+	 * @throws `INVALID_ARGUMENT` for options that are none
+	 */
+	constructor(
+		binding?: SyncLayerBinding | SyncLayerNamespace,
+		options?: StreamSessionManagerOptions,
+	) {
+		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+		this.#options = parseOptions(OptionsSchema, options, 'DurableObjectStreamSessionManager');
+	}
+
+	/**
+	 * Make `controller` the session's stream. A stream that the session already has, here or anywhere, ends.
+	 * @throws `INVALID_SESSION_ID`, `OBJECT_FULL`
+	 */
+	create(id: string, controller: StreamController): Promise<void> {
+		return hold(this.#create(id, controller));
+	}
+
+	/**
+	 * End the session's stream. Called by the `cancel()` of a stream, it ends that stream only: a newer one of the same
+	 * session, wherever it is, goes on.
+	 * @throws `INVALID_SESSION_ID`
+	 */
+	delete(id: string): Promise<void> {
+		return hold(this.#delete(id));
+	}
+
+	/**
+	 * Whether the session has an open stream anywhere.
+	 * @throws `INVALID_SESSION_ID`
+	 */
+	has(id: string): Promise<boolean> {
+		return hold(this.#has(id));
+	}
+
+	/**
+	 * Send to the named sessions, or to all where `sessions` is `undefined`. Sessions without an open stream are
+	 * passed over.
+	 *
+	 * It rejects where the object did not confirm the broadcast. `HttpTransport` does not catch that, so the runtime
+	 * logs it as an uncaught rejection: once, and with its code.
+	 * @param data what goes out on the streams, whole SSE events; at most 32 MiB less 4 KiB
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+	 */
+	send(sessions: string[] | undefined, data: string): Promise<void> {
+		return hold(this.#send(sessions, data));
+	}
+
+	async #create(id: string, controller: StreamController): Promise<void> {
+		const session = parseSessionId(id);
+		const opened = await this.#openUnlessOvertaken(session);
+		if (!opened) {
+			// A newer stream or a DELETE came first: this one ends, as if it had been open and was told so.
+			controller.close();
+			return;
+		}
+		const { keepAlive, info } = this.#options;
+		const stopTouching = info ? keepTouching(info, session) : () => {};
+		const stream = new ClientStream(opened, controller, keepAlive, () => {
+			stopTouching();
+			this.#forget(session, stream);
+		});
+		this.#remember(session, stream);
+	}
+
+	async #openUnlessOvertaken(session: string): Promise<WebSocket | undefined> {
+		try {
+			return await callObject(this.#namespace(), true, (stub) => openStream(stub, session));
+		} catch (error) {
+			const { code } = SessionManagerError.from(error) ?? {};
+			if (code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED') return undefined;
+			throw error;
+		}
+	}
+
+	async #delete(id: string): Promise<void> {
+		const session = parseSessionId(id);
+		const cancelled = [...(this.#streams.get(session) ?? [])].filter((stream) => stream.isBeingCancelled);
+		for (const stream of cancelled) stream.finish();
+		if (cancelled.length > 0) return;
+		await callObject(this.#namespace(), true, (stub) => stub.detach(session));
+	}
+
+	async #has(id: string): Promise<boolean> {
+		const session = parseSessionId(id);
+		return callObject(this.#namespace(), true, (stub) => stub.has(session));
+	}
+
+	async #send(sessions: string[] | undefined, data: string): Promise<void> {
+		const broadcast = parseBroadcast(sessions, data);
+		if (broadcast.sessions?.length === 0) return;
+		await callObject(this.#namespace(), false, (stub) => stub.broadcast(broadcast.sessions, broadcast.data));
+	}
+
+	#remember(session: string, stream: ClientStream): void {
+		const streams = this.#streams.get(session) ?? new Set();
+		this.#streams.set(session, streams.add(stream));
+	}
+
+	#forget(session: string, stream: ClientStream): void {
+		const streams = this.#streams.get(session);
+		streams?.delete(stream);
+		if (streams?.size === 0) this.#streams.delete(session);
+	}
+}
+
+function keepTouching(info: SessionKeeper, session: string): () => void {
+	const touch = () => void info.touch(session);
+	touch();
+	const timer = setInterval(touch, Math.min(info.touchIntervalMs, MAX_TIMER_MS));
+	return () => clearInterval(timer);
+}

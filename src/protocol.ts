@@ -1,0 +1,73 @@
+/**
+ * What the Worker's side and the object's side agree on. Both import this file;
+ * neither imports the other.
+ */
+
+/** Name of the one object that holds the streams, as the existing package names it. */
+export const OBJECT_NAME = 'TMCP_DURABLE_OBJECT';
+
+/**
+ * Longest session id, in characters. A session id is a WebSocket tag, and a tag holds 256 characters:
+ * https://developers.cloudflare.com/durable-objects/api/state/#acceptwebsocket
+ */
+export const MAX_SESSION_ID_CHARS = 256;
+
+/** How long a ticket can be redeemed, and how long an upgrade waits for its ticket, in milliseconds. */
+export const TICKET_TTL_MS = 5_000;
+
+/** The header that carries the ticket: a header, because URLs end up in logs and a ticket is a secret. */
+export const TICKET_HEADER = 'x-tmcp-ticket';
+
+/** The query parameter that names the session of an upgrade, for the logs. */
+export const SESSION_ID_PARAM = 'session_id';
+
+/**
+ * Tag of every socket that carries a session's stream. It has a space in it, which a session id
+ * cannot have, so no id is ever mistaken for it.
+ */
+export const STREAM_TAG = 'kind stream';
+
+/** Why a socket between Worker and object was closed: application codes, 4000–4999. */
+export const CloseCode = {
+	/** A newer stream of the same session took its place. */
+	superseded: 4001,
+	/** The session, or this stream of it, was ended with `detach`. */
+	detached: 4002,
+	/** The socket's attachment is not one that SyncLayer wrote. */
+	foreignAttachment: 4003,
+	/** The Worker's end spoke; the wire is one-way. */
+	unexpectedMessage: 4004,
+	/** The client that the Worker's end served is gone. */
+	clientGone: 4005,
+} as const;
+
+/** The request that turns a ticket into a socket. The host is never looked up: a stub routes it. */
+export function upgradeRequest(sessionId: string, ticket: string): Request {
+	const url = new URL('https://sync-layer/');
+	url.searchParams.set(SESSION_ID_PARAM, sessionId);
+	return new Request(url, { headers: { upgrade: 'websocket', [TICKET_HEADER]: ticket } });
+}
+
+/**
+ * Largest broadcast, in bytes: 32 MiB, less what the call around it needs. The platform takes 32 MiB
+ * in one RPC call and in one WebSocket message:
+ * https://developers.cloudflare.com/durable-objects/platform/limits/
+ */
+export const MAX_BROADCAST_BYTES = 32 * 1024 * 1024 - 4 * 1024;
+
+/** A session id and its length prefix, as RPC serialises it: at most this many bytes beside its characters. */
+const ID_OVERHEAD_BYTES = 4;
+
+/**
+ * What a broadcast weighs on the heavier of its two ways: as UTF-8 in the WebSocket message, or in the
+ * RPC call, where V8 writes a string with one byte a character if all are Latin-1, else with two.
+ */
+export function broadcastBytes(sessions: readonly string[] | undefined, data: string): number {
+	let ids = 0;
+	for (const id of sessions ?? []) ids += id.length + ID_OVERHEAD_BYTES;
+	// Three bytes a character is the most that either way takes: no need to look at a small payload.
+	if (ids + data.length * 3 <= MAX_BROADCAST_BYTES) return ids + data.length * 3;
+	// eslint-disable-next-line no-control-regex
+	const serialised = /[^\u0000-\u00ff]/.test(data) ? data.length * 2 : data.length;
+	return Math.max(ids + serialised, new TextEncoder().encode(data).byteLength);
+}
