@@ -14,11 +14,16 @@ export default defineConfig({
 				resolve: { alias },
 				test: {
 					name: 'workerd',
-					include: ['test/{contract,managers,routing,sync-layer,transports}/**/*.test.ts', 'test/*.test.ts'],
+					include: [
+						'test/{contract,managers,routing,sync-layer,transports}/**/*.test.ts',
+						'test/*.test.ts',
+					],
 				},
 			},
 			{
-				plugins: [cloudflareTest({ wrangler: { configPath: 'examples/unit-test/wrangler.jsonc' } })],
+				plugins: [
+					cloudflareTest({ wrangler: { configPath: 'examples/unit-test/wrangler.jsonc' } }),
+				],
 				resolve: { alias },
 				test: { name: 'example', include: ['examples/unit-test/**/*.test.ts'] },
 			},

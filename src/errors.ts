@@ -74,7 +74,8 @@ export class SessionManagerError extends Error {
 	static from(error: unknown): SessionManagerError | undefined {
 		if (error instanceof SessionManagerError) return error;
 		if (!(error instanceof Error)) return undefined;
-		const [, code, message] = /^(?:SessionManagerError: )?([A-Z_]+): ([\s\S]*)$/.exec(error.message) ?? [];
+		const [, code, message] =
+			/^(?:SessionManagerError: )?([A-Z_]+): ([\s\S]*)$/.exec(error.message) ?? [];
 		return isCode(code) && message !== undefined
 			? new SessionManagerError(code, message, { cause: error })
 			: undefined;

@@ -1,7 +1,11 @@
 import type { StreamSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import { SessionManagerError } from '../errors.ts';
-import { lookUpSyncLayer, type SyncLayerBinding, type SyncLayerNamespace } from '../routing/binding.ts';
+import {
+	lookUpSyncLayer,
+	type SyncLayerBinding,
+	type SyncLayerNamespace,
+} from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
 import { openStream } from '../routing/open-socket.ts';
 import { parseBroadcast, parseOptions, parseSessionId } from '../schemas.ts';
@@ -150,7 +154,9 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 
 	async #delete(id: string): Promise<void> {
 		const session = parseSessionId(id);
-		const cancelled = [...(this.#streams.get(session) ?? [])].filter((stream) => stream.isBeingCancelled);
+		const cancelled = [...(this.#streams.get(session) ?? [])].filter(
+			(stream) => stream.isBeingCancelled,
+		);
 		for (const stream of cancelled) stream.finish();
 		if (cancelled.length > 0) return;
 		await callObject(this.#namespace(), true, (stub) => stub.detach(session));
@@ -164,7 +170,9 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
 		const broadcast = parseBroadcast(sessions, data);
 		if (broadcast.sessions?.length === 0) return;
-		await callObject(this.#namespace(), false, (stub) => stub.broadcast(broadcast.sessions, broadcast.data));
+		await callObject(this.#namespace(), false, (stub) =>
+			stub.broadcast(broadcast.sessions, broadcast.data),
+		);
 	}
 
 	#remember(session: string, stream: ClientStream): void {

@@ -25,11 +25,18 @@ const SNAPSHOT_LIMIT_MS = 1_000;
 
 const OptionsSchema = v.strictObject({
 	ttl: v.optional(
-		v.pipe(v.number(), v.integer(), v.minValue(MIN_TTL_SECONDS, `at least ${MIN_TTL_SECONDS} seconds`)),
+		v.pipe(
+			v.number(),
+			v.integer(),
+			v.minValue(MIN_TTL_SECONDS, `at least ${MIN_TTL_SECONDS} seconds`),
+		),
 		DEFAULT_TTL_SECONDS,
 	),
 	onError: v.optional(
-		v.custom<(error: SessionManagerError) => void>((value) => typeof value === 'function', 'not a function'),
+		v.custom<(error: SessionManagerError) => void>(
+			(value) => typeof value === 'function',
+			'not a function',
+		),
 		() => (error: SessionManagerError) => console.error(error),
 	),
 });
@@ -69,7 +76,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	readonly touchIntervalMs: number;
 	#store: KVStore;
 	#onError: (error: SessionManagerError) => void;
-	#snapshot: { id: string; takenAt: number; info: Snapshot } | undefined;
+	#snapshot: { session: string; takenAt: number; info: Snapshot } | undefined;
 
 	/**
 	 * @param binding name of the KV binding (default `TMCP_SESSION_INFO`), or the namespace itself
@@ -98,7 +105,6 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	 * @throws `SESSION_INFO_NOT_FOUND`, `SESSION_INFO_DAMAGED`, `SESSION_INFO_READ_FAILED`, `INVALID_SESSION_ID`
 	 */
 	getClientCapabilities(id: string): Promise<ClientCapabilities> {
-		this.#snapshot = undefined;
 		return hold(this.#get(id, 'clientCapabilities', ClientCapabilitiesSchema));
 	}
 
@@ -128,14 +134,18 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	/** Subscribe a session to a URI of any length. Doing it again renews it. */
 	addSubscription(id: string, uri: string): Promise<void> {
 		return this.#reported(async () => {
-			await Promise.all((await subscriptionKeys(parseSessionId(id), uri)).map((key) => this.#store.put(key, '')));
+			await Promise.all(
+				(await subscriptionKeys(parseSessionId(id), uri)).map((key) => this.#store.put(key, '')),
+			);
 		});
 	}
 
 	/** Unsubscribe a session from a URI. */
 	removeSubscription(id: string, uri: string): Promise<void> {
 		return this.#reported(async () => {
-			await Promise.all((await subscriptionKeys(parseSessionId(id), uri)).map((key) => this.#store.delete(key)));
+			await Promise.all(
+				(await subscriptionKeys(parseSessionId(id), uri)).map((key) => this.#store.delete(key)),
+			);
 		});
 	}
 
@@ -168,7 +178,9 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		schema: Schema,
 	): Promise<v.InferOutput<Schema>> {
 		const session = parseSessionId(id);
-		const entry = (this.#recentSnapshot(session) ?? (await this.#takeSnapshot(session)))[field];
+		const entry = (
+			this.#recentSnapshot(session, field) ?? (await this.#takeSnapshot(session, field))
+		)[field];
 		if (!entry) {
 			throw new SessionManagerError(
 				'SESSION_INFO_NOT_FOUND',
@@ -214,23 +226,24 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	/**
-	 * What was read for this session within the running turn of the event loop, as plain data. A promise would belong to
-	 * one request and must not reach another; data that outlived the turn might be stale.
+	 * What {@link getClientCapabilities} read for this session within the running turn of the event loop, as plain data: a
+	 * promise would belong to one request and must not reach another, and data that outlived the turn might be stale.
 	 */
-	#recentSnapshot(session: string): Snapshot | undefined {
-		const { id, takenAt, info } = this.#snapshot ?? {};
-		if (id !== session || takenAt === undefined) return undefined;
-		return Date.now() - takenAt < SNAPSHOT_LIMIT_MS ? info : undefined;
+	#recentSnapshot(session: string, field: keyof Snapshot): Snapshot | undefined {
+		const snapshot = this.#snapshot;
+		if (snapshot?.session !== session || field === 'clientCapabilities') return undefined;
+		return Date.now() - snapshot.takenAt < SNAPSHOT_LIMIT_MS ? snapshot.info : undefined;
 	}
 
-	async #takeSnapshot(session: string): Promise<Snapshot> {
+	async #takeSnapshot(session: string, field: keyof Snapshot): Promise<Snapshot> {
 		const info = await this.#read(session);
-		const snapshot = { id: session, takenAt: Date.now(), info };
+		void this.#reported(() => this.#renew(session, info));
+		if (field !== 'clientCapabilities') return info;
+		const snapshot = { session, takenAt: Date.now(), info };
 		this.#snapshot = snapshot;
 		setTimeout(() => {
 			if (this.#snapshot === snapshot) this.#snapshot = undefined;
 		}, 0);
-		void this.#reported(() => this.#renew(session, info));
 		return info;
 	}
 

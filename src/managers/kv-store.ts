@@ -11,7 +11,8 @@ const WRITE_RETRIES: RetryPolicy = {
 	attempts: 5,
 	baseMs: 1_000,
 	maxMs: 8_000,
-	isRetryable: (error) => error instanceof Error && /\b429\b|too many requests/i.test(error.message),
+	isRetryable: (error) =>
+		error instanceof Error && /\b429\b|too many requests/i.test(error.message),
 };
 
 /** After this time a request that has not finished its write never will: its `waitUntil` has run out. */

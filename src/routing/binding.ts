@@ -68,9 +68,13 @@ function lookUp<Namespace>(
 		const name = typeof binding === 'string' ? binding : 'NAME';
 		const fix = `Write ${kind.configuration(name)} into wrangler.jsonc.`;
 		if (value === undefined && typeof binding === 'string') {
-			throw new SessionManagerError('BINDING_MISSING', `the Worker has no binding ${quote(name)}. ${fix}`);
+			throw new SessionManagerError(
+				'BINDING_MISSING',
+				`the Worker has no binding ${quote(name)}. ${fix}`,
+			);
 		}
-		const what = typeof binding === 'string' ? `the binding ${quote(name)}` : 'what was given as binding';
+		const what =
+			typeof binding === 'string' ? `the binding ${quote(name)}` : 'what was given as binding';
 		throw new SessionManagerError('BINDING_WRONG_KIND', `${what} is not ${kind.article}. ${fix}`);
 	};
 }
@@ -80,4 +84,5 @@ export const lookUpSyncLayer = (binding: string | SyncLayerNamespace): (() => Sy
 	lookUp(syncLayerKind, binding);
 
 /** @throws (when called) `BINDING_MISSING`, `BINDING_WRONG_KIND` */
-export const lookUpKV = (binding: string | KVNamespace): (() => KVNamespace) => lookUp(kvKind, binding);
+export const lookUpKV = (binding: string | KVNamespace): (() => KVNamespace) =>
+	lookUp(kvKind, binding);

@@ -41,10 +41,7 @@ export async function openSocket(
 }
 
 /** Claim a session's stream and open its socket in one network round trip: both calls leave together. */
-export async function openStream(
-	stub: SyncLayerStub,
-	sessionId: string,
-): Promise<WebSocket> {
+export async function openStream(stub: SyncLayerStub, sessionId: string): Promise<WebSocket> {
 	const ticket = crypto.randomUUID();
 	const opening = openSocket(stub, { sessionId, ticket });
 	try {

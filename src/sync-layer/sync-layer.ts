@@ -99,7 +99,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { connectionId } = parseDetachOptions(options);
 		let detached = this.#tickets.revoke(session, connectionId);
 		for (const socket of this.#openSockets(session)) {
-			if (connectionId !== undefined && readAttachment(socket)?.connectionId !== connectionId) continue;
+			if (connectionId !== undefined && readAttachment(socket)?.connectionId !== connectionId)
+				continue;
 			socket.close(CloseCode.detached, 'detached');
 			detached = true;
 		}

@@ -71,7 +71,8 @@ export class TicketOffice {
 	#withdraw(sessionId: string, state: 'superseded' | 'detached', connectionId?: string): boolean {
 		const newest = this.#newestOfSession.get(sessionId);
 		const ticket = newest === undefined ? undefined : this.#tickets.get(newest);
-		if (!ticket || (connectionId !== undefined && ticket.connectionId !== connectionId)) return false;
+		if (!ticket || (connectionId !== undefined && ticket.connectionId !== connectionId))
+			return false;
 		ticket.state = state;
 		this.#newestOfSession.delete(sessionId);
 		return true;

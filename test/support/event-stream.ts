@@ -1,0 +1,75 @@
+/** What a client reads from a `text/event-stream` response. */
+export class EventStream {
+	readonly events: string[] = [];
+	readonly comments: string[] = [];
+	/** Settles when the response ends; rejects when it breaks. */
+	readonly ended: Promise<void>;
+	#reader: ReadableStreamDefaultReader<Uint8Array>;
+	#listeners = new Set<() => void>();
+	#hasEnded = false;
+
+	constructor(body: ReadableStream<Uint8Array> | null) {
+		if (!body) throw new Error('The response has no body.');
+		this.#reader = body.getReader();
+		this.ended = this.#read();
+		this.ended.catch(() => {});
+	}
+
+	/** The `data` of the events, parsed, once there are `count` of them. */
+	async messages(count: number, limitMs = 3_000): Promise<unknown[]> {
+		await this.until(() => this.events.length >= count, `${count} events`, limitMs);
+		return this.events.map((data): unknown => JSON.parse(data));
+	}
+
+	/** Wait for something to be true of what was read. */
+	async until(isTrue: () => boolean, what: string, limitMs = 3_000): Promise<void> {
+		const limit = scheduler.wait(limitMs).then(() => {
+			throw new Error(
+				`Waited ${limitMs} ms for ${what}; got ${JSON.stringify(this.events)}${this.#hasEnded ? ', then the end' : ''}.`,
+			);
+		});
+		while (!isTrue()) {
+			let listener = () => {};
+			const change = new Promise<void>((resolve) => (listener = resolve));
+			this.#listeners.add(listener);
+			await Promise.race([change, limit]);
+			this.#listeners.delete(listener);
+		}
+		limit.catch(() => {});
+	}
+
+	/** Go away, as a client that closes its connection. */
+	cancel(): Promise<void> {
+		return this.#reader.cancel();
+	}
+
+	async #read(): Promise<void> {
+		const decoder = new TextDecoder();
+		let text = '';
+		try {
+			for (;;) {
+				const { done, value } = await this.#reader.read();
+				if (done) return;
+				text += decoder.decode(value, { stream: true });
+				const blocks = text.split('\n\n');
+				text = blocks.pop() ?? '';
+				for (const block of blocks) this.#take(block);
+				this.#changed();
+			}
+		} finally {
+			this.#hasEnded = true;
+			this.#changed();
+		}
+	}
+
+	#take(block: string): void {
+		for (const line of block.split('\n')) {
+			if (line.startsWith('data: ')) this.events.push(line.slice('data: '.length));
+			else if (line.startsWith(':')) this.comments.push(line);
+		}
+	}
+
+	#changed(): void {
+		for (const listener of this.#listeners) listener();
+	}
+}

@@ -1,0 +1,23 @@
+import { openSocket, type SyncLayer } from '../../src/index.ts';
+
+/** A Worker's end of a stream, as `openSocket` gives it, and what came on it. */
+export class Wire {
+	readonly received: string[] = [];
+	readonly closed: Promise<{ code: number; reason: string }>;
+	readonly socket: WebSocket;
+
+	private constructor(socket: WebSocket) {
+		this.socket = socket;
+		socket.addEventListener('message', ({ data }) => {
+			this.received.push(String(data));
+		});
+		this.closed = new Promise((resolve) => {
+			socket.addEventListener('close', ({ code, reason }) => resolve({ code, reason }));
+		});
+		socket.accept();
+	}
+
+	static async open(object: DurableObjectStub<SyncLayer>, sessionId: string): Promise<Wire> {
+		return new Wire(await openSocket(object, await object.attach(sessionId)));
+	}
+}

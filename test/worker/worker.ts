@@ -1,0 +1,15 @@
+/** The Worker under test. */
+import { http, slow, sse, takeoverStream } from './servers.ts';
+
+export { SyncLayer } from '../../src/index.ts';
+
+export default {
+	async fetch(request) {
+		if (new URL(request.url).pathname === '/takeover') return takeoverStream(request);
+		for (const transport of [http, slow, sse]) {
+			const response = await transport.respond(request);
+			if (response) return response;
+		}
+		return new Response('Not found', { status: 404 });
+	},
+} satisfies ExportedHandler;
