@@ -42,8 +42,9 @@ const OptionsSchema = v.strictObject({
 /** Options of {@link DurableObjectStreamSessionManager}. */
 export interface StreamSessionManagerOptions {
 	/**
-	 * Pause between two keep-alive comments on an open stream, in milliseconds (default 25,000). It is also how long a
-	 * client that vanished without a word can block its own reconnect with 409.
+	 * Pause between two keep-alive comments on an open stream, in milliseconds (default 25,000). A client that vanished
+	 * without a word is noticed by the second comment at the latest (the first may still find its connection open); until
+	 * then the transports answer its reconnect with 409.
 	 */
 	keepAlive?: number;
 	/**

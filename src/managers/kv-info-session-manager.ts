@@ -272,17 +272,18 @@ export class KVInfoSessionManager implements InfoSessionManager {
 
 	/** Do work that nobody awaits or catches: hold it, and report its failure once. */
 	#reported(work: () => Promise<unknown>): Promise<void> {
-		return hold(
-			work().then(
-				() => {},
-				(error: unknown) => {
-					this.#onError(
-						SessionManagerError.from(error) ??
-							new SessionManagerError('SESSION_INFO_WRITE_FAILED', String(error), { cause: error }),
-					);
-				},
-			),
-		);
+		return hold(this.#report(work));
+	}
+
+	async #report(work: () => Promise<unknown>): Promise<void> {
+		try {
+			await work();
+		} catch (error) {
+			this.#onError(
+				SessionManagerError.from(error) ??
+					new SessionManagerError('SESSION_INFO_WRITE_FAILED', String(error), { cause: error }),
+			);
+		}
 	}
 }
 

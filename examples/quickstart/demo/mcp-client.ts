@@ -1,0 +1,154 @@
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { waitFor } from './wait-for.ts';
+
+/** How long anything that is waited for may take, in milliseconds. */
+const LIMIT_MS = 20_000;
+
+export interface Notification {
+	method: string;
+	params?: Record<string, unknown> | undefined;
+}
+
+/** One GET of a client, which holds its stream of notifications. */
+export interface Stream {
+	status: number;
+	/** `open` from its first byte on: that is when the server has registered it. */
+	state: 'opening' | 'open' | 'ended';
+}
+
+/** The official MCP client over Streamable HTTP, which also records what arrives and how its streams fare. */
+export class McpClient {
+	readonly name: string;
+	readonly received: Notification[] = [];
+	readonly streams: Stream[] = [];
+	#url: URL;
+	#onNotification: (notification: Notification) => void;
+	#client: Client;
+	#transport: StreamableHTTPClientTransport;
+
+	/** @param url of the MCP server */
+	constructor(
+		name: string,
+		url: URL,
+		onNotification: (notification: Notification) => void = () => {},
+	) {
+		this.name = name;
+		this.#url = url;
+		this.#onNotification = onNotification;
+		[this.#client, this.#transport] = this.#make();
+	}
+
+	/** The session, once connected. */
+	get sessionId(): string {
+		const { sessionId } = this.#transport;
+		if (sessionId === undefined) throw new Error(`${this.name} has no session.`);
+		return sessionId;
+	}
+
+	/** Initialise a session, and wait until its stream is open. */
+	async connect(): Promise<this> {
+		await this.#client.connect(this.#transport);
+		await this.#streamOpened();
+		return this;
+	}
+
+	/** Go away as a client does that loses its network: the stream breaks off, the session stays. */
+	drop(): Promise<void> {
+		return this.#client.close();
+	}
+
+	/** Come back to the session after {@link drop}. Fails where the server refuses the stream. */
+	async reconnect(): Promise<void> {
+		[this.#client, this.#transport] = this.#make(this.sessionId);
+		await this.#client.connect(this.#transport);
+		await this.#transport.resumeStream('');
+		await this.#streamOpened();
+	}
+
+	/** End the session with HTTP DELETE, and wait until the stream has ended. */
+	async terminate(): Promise<void> {
+		await this.#transport.terminateSession();
+		await this.streamEnded();
+		await this.#client.close();
+	}
+
+	/** Wait until the server has ended the stream. */
+	async streamEnded(): Promise<void> {
+		const what = `the stream of ${this.name} to end`;
+		await waitFor(what, LIMIT_MS, () => this.streams.at(-1)?.state === 'ended');
+	}
+
+	async subscribe(uri: string): Promise<void> {
+		await this.#client.subscribeResource({ uri });
+	}
+
+	/** Call a tool. @returns the text that it answers */
+	async call(tool: string, args: Record<string, unknown> = {}): Promise<string> {
+		const { content } = await this.#client.callTool({ name: tool, arguments: args });
+		const [first] = Array.isArray(content) ? content : [];
+		return first?.type === 'text' ? first.text : '';
+	}
+
+	/** Read a resource. @returns its text */
+	async read(uri: string): Promise<string> {
+		const { contents } = await this.#client.readResource({ uri });
+		const [first] = contents;
+		return first && 'text' in first ? first.text : '';
+	}
+
+	/** How many notifications of a method have arrived. */
+	count(method: string): number {
+		return this.received.filter((notification) => notification.method === method).length;
+	}
+
+	/** Wait until `count` notifications of a method have arrived in all. */
+	async receives(method: string, count: number): Promise<void> {
+		const what = `${this.name} to receive ${count} of ${method}`;
+		await waitFor(what, LIMIT_MS, () => this.count(method) >= count);
+	}
+
+	#make(sessionId?: string): [Client, StreamableHTTPClientTransport] {
+		const client = new Client({ name: this.name, version: '1.0.0' });
+		client.fallbackNotificationHandler = async (notification) => {
+			this.received.push(notification);
+			this.#onNotification(notification);
+		};
+		const transport = new StreamableHTTPClientTransport(this.#url, {
+			...(sessionId === undefined ? {} : { sessionId }),
+			fetch: (url, init) => this.#fetch(url, init),
+			// It comes back when it is told to, so that what is observed is one stream and not its repair.
+			reconnectionOptions: {
+				maxRetries: 0,
+				initialReconnectionDelay: 0,
+				maxReconnectionDelay: 0,
+				reconnectionDelayGrowFactor: 1,
+			},
+		});
+		return [client, transport];
+	}
+
+	async #fetch(url: string | URL, init?: RequestInit): Promise<Response> {
+		const response = await fetch(url, init);
+		if (init?.method !== 'GET') return response;
+		const stream: Stream = { status: response.status, state: 'opening' };
+		this.streams.push(stream);
+		const body = response.body?.pipeThrough(
+			new TransformStream<Uint8Array, Uint8Array>({
+				transform(chunk, controller) {
+					stream.state = 'open';
+					controller.enqueue(chunk);
+				},
+				flush() {
+					stream.state = 'ended';
+				},
+			}),
+		);
+		return new Response(body ?? null, response);
+	}
+
+	async #streamOpened(): Promise<void> {
+		const what = `the stream of ${this.name} to open`;
+		await waitFor(what, LIMIT_MS, () => this.streams.at(-1)?.state === 'open');
+	}
+}

@@ -1,0 +1,35 @@
+/** Reaches the clients of another Worker's MCP server, with typed RPC on its Durable Object. */
+import type { SyncLayer } from '@tmcp/session-manager-durable-objects';
+
+interface Env {
+	TMCP_DURABLE_OBJECT: DurableObjectNamespace<SyncLayer>;
+}
+
+/** What SyncLayer sends goes onto the clients' streams as it is: whole server-sent events. */
+function event(message: { method: string; params?: Record<string, unknown> }): string {
+	return `event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', ...message })}\n\n`;
+}
+
+export default {
+	async fetch(request, env) {
+		const { pathname, searchParams } = new URL(request.url);
+		const session = searchParams.get('session') ?? undefined;
+		// The managers of the quickstart use the object of this name.
+		const streams = env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+
+		if (pathname === '/has' && session) {
+			return Response.json({ has: await streams.has(session) });
+		}
+		if (pathname === '/detach' && session && request.method === 'POST') {
+			return Response.json({ detached: await streams.detach(session) });
+		}
+		if (pathname === '/broadcast' && request.method === 'POST') {
+			const data = event({
+				method: 'notifications/message',
+				params: { level: 'info', data: await request.text() },
+			});
+			return Response.json(await streams.broadcast(session ? [session] : undefined, data));
+		}
+		return new Response('Not found', { status: 404 });
+	},
+} satisfies ExportedHandler<Env>;

@@ -1,0 +1,6 @@
+import { cloudflareTest } from '@cloudflare/vitest-plugin';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+	plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.jsonc' } })],
+});
