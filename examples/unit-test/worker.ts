@@ -17,11 +17,9 @@ server.tool({ name: 'ring', description: 'Ring the bell' }, () => {
 	return { content: [{ type: 'text', text: 'Ding!' }] };
 });
 
-const sessionManager = {
-	streams: new DurableObjectStreamSessionManager(),
-	info: new KVInfoSessionManager(),
-};
-const transport = new HttpTransport(server, { path: '/mcp', sessionManager });
+const info = new KVInfoSessionManager('TMCP_SESSION_INFO');
+const streams = new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info });
+const transport = new HttpTransport(server, { path: '/mcp', sessionManager: { streams, info } });
 
 export default {
 	async fetch(request) {
