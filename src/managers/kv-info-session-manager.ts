@@ -178,9 +178,8 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		schema: Schema,
 	): Promise<v.InferOutput<Schema>> {
 		const session = parseSessionId(id);
-		const entry = (
-			this.#recentSnapshot(session, field) ?? (await this.#takeSnapshot(session, field))
-		)[field];
+		const entry = (this.#recentSnapshot(session, field) ??
+			(await this.#takeSnapshot(session, field)))[field];
 		if (!entry) {
 			throw new SessionManagerError(
 				'SESSION_INFO_NOT_FOUND',
