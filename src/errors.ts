@@ -10,16 +10,18 @@ export const ERROR_CODES = [
 	'BINDING_MISSING',
 	/** The binding exists but is of another kind. */
 	'BINDING_WRONG_KIND',
-	/** The request on `fetch` was not a WebSocket upgrade with a session id and a ticket. */
+	/** The request on `fetch` was not a WebSocket upgrade with a holder and a ticket. */
 	'INVALID_UPGRADE',
-	/** The ticket is unknown, expired, used, or was made for another session. */
+	/** The ticket is unknown, expired, used, or was made for another holder. */
 	'TICKET_REFUSED',
-	/** A newer stream of the session took the place of the one that was being opened. */
+	/** A newer claim took the place of the stream that was being opened. */
 	'STREAM_SUPERSEDED',
-	/** The session was detached while its stream was being opened. */
+	/** The session was detached, or the subscription closed, while its stream was being opened. */
 	'STREAM_DETACHED',
 	/** The object holds as many sockets as the platform allows (32,768). */
 	'OBJECT_FULL',
+	/** The object holds as many subscriptions as it was told to (`static options`). */
+	'TOO_MANY_SUBSCRIPTIONS',
 	/** The object could not be reached, or failed; `cause` says how. */
 	'OBJECT_FAILED',
 	/** Nothing of the kind is stored for the session. */

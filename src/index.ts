@@ -3,9 +3,19 @@ export {
 	SyncLayer,
 	type Attached,
 	type BroadcastResult,
+	type Subscribed,
+	type SyncLayerOptions,
 	type SyncLayerStats,
 } from './sync-layer/sync-layer.ts';
-export type { AttachOptions, DetachOptions } from './schemas.ts';
+export type {
+	AttachOptions,
+	DetachOptions,
+	Notification,
+	SubscribeOptions,
+	SubscriptionEnd,
+	SubscriptionInput,
+	SubscriptionTarget,
+} from './schemas.ts';
 
 /** The managers: what tmcp's transports take as `sessionManager`. */
 export {
@@ -18,6 +28,13 @@ export {
 	KVInfoSessionManager,
 	type InfoSessionManagerOptions,
 } from './managers/kv-info-session-manager.ts';
+
+export {
+	DurableObjectSubscriptionManager,
+	type SubscriptionManagerOptions,
+} from './managers/durable-object-subscription-manager.ts';
+
+export { withKeepAlive } from './managers/keep-alive.ts';
 
 /** Opening a stream by hand, with a ticket of `SyncLayer.attach`. */
 export { openSocket } from './routing/open-socket.ts';

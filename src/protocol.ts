@@ -12,19 +12,28 @@ export const OBJECT_NAME = 'TMCP_DURABLE_OBJECT';
  */
 export const MAX_SESSION_ID_CHARS = 256;
 
-/** How long a ticket can be redeemed, and how long an upgrade waits for its ticket, in milliseconds. */
+/** Longest origin of a subscription, in characters. */
+export const MAX_ORIGIN_CHARS = 1_024;
+
+/** Largest subscription, in bytes of JSON: 1 MiB, half of what one SQLite row of an object takes. */
+export const MAX_SUBSCRIPTION_BYTES = 1024 * 1024;
+
+/** How long a ticket can be redeemed, in milliseconds. */
 export const TICKET_TTL_MS = 5_000;
+
+/** How long an upgrade that arrives before its ticket waits for it, in milliseconds. */
+export const TICKET_WAIT_MS = 2_000;
 
 /** The header that carries the ticket: a header, because URLs end up in logs and a ticket is a secret. */
 export const TICKET_HEADER = 'x-tmcp-ticket';
 
-/** The query parameter that names the session of an upgrade, for the logs. */
-export const SESSION_ID_PARAM = 'session_id';
+/** Whose a ticket and its socket are: a session's, or those of the subscriptions of one origin. */
+export type Holder = { kind: 'session'; id: string } | { kind: 'origin'; id: string };
 
-/**
- * Tag of every socket that carries a session's stream. It has a space in it, which a session id
- * cannot have, so no id is ever mistaken for it.
- */
+/** The query parameters that name the holder of an upgrade, for the logs. */
+export const HOLDER_PARAMS = { session: 'session_id', origin: 'subscription_origin' } as const;
+
+/** Tags have a space in them, which a session id cannot have, so no id is ever mistaken for one. */
 export const STREAM_TAG = 'kind stream';
 
 /** Why a socket between Worker and object was closed: application codes, 4000–4999. */
@@ -39,12 +48,16 @@ export const CloseCode = {
 	unexpectedMessage: 4004,
 	/** The client that the Worker's end served is gone. */
 	clientGone: 4005,
+	/** The subscription was closed: it is complete. */
+	subscriptionClosed: 4006,
+	/** The subscription was cancelled. */
+	subscriptionCancelled: 4007,
 } as const;
 
 /** The request that turns a ticket into a socket. The host is never looked up: a stub routes it. */
-export function upgradeRequest(sessionId: string, ticket: string): Request {
+export function upgradeRequest(holder: Holder, ticket: string): Request {
 	const url = new URL('https://sync-layer/');
-	url.searchParams.set(SESSION_ID_PARAM, sessionId);
+	url.searchParams.set(HOLDER_PARAMS[holder.kind], holder.id);
 	return new Request(url, { headers: { upgrade: 'websocket', [TICKET_HEADER]: ticket } });
 }
 

@@ -1,7 +1,13 @@
 /** valibot schemas for all that crosses RPC or comes out of storage: types protect nobody at run time. */
 import * as v from 'valibot';
 import { quote, SessionManagerError, type SessionManagerErrorCode } from './errors.ts';
-import { broadcastBytes, MAX_BROADCAST_BYTES, MAX_SESSION_ID_CHARS } from './protocol.ts';
+import {
+	broadcastBytes,
+	MAX_BROADCAST_BYTES,
+	MAX_ORIGIN_CHARS,
+	MAX_SESSION_ID_CHARS,
+	MAX_SUBSCRIPTION_BYTES,
+} from './protocol.ts';
 
 const SessionIdSchema = v.pipe(
 	v.string('is not a string'),
@@ -12,11 +18,62 @@ const SessionIdSchema = v.pipe(
 
 const AttachOptionsSchema = v.strictObject({
 	ticket: v.optional(v.pipe(v.string(), v.uuid('ticket is not a UUID'))),
+	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
 });
 
 const DetachOptionsSchema = v.strictObject({
 	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
 });
+
+const SubscriptionFilterSchema = v.object({
+	toolsListChanged: v.optional(v.boolean()),
+	promptsListChanged: v.optional(v.boolean()),
+	resourcesListChanged: v.optional(v.boolean()),
+	resourceSubscriptions: v.optional(v.array(v.string())),
+});
+
+const SubscriptionIdSchema = v.union(
+	[v.string(), v.pipe(v.number(), v.finite())],
+	'id is neither a string nor a finite number',
+);
+
+const OriginSchema = v.pipe(
+	v.string('origin is not a string'),
+	v.minLength(1, 'origin is empty'),
+	v.maxLength(MAX_ORIGIN_CHARS, `origin is longer than ${MAX_ORIGIN_CHARS} characters`),
+);
+
+export const SubscriptionSchema = v.object({
+	id: SubscriptionIdSchema,
+	origin: OriginSchema,
+	filters: SubscriptionFilterSchema,
+});
+
+const SubscribeOptionsSchema = v.strictObject({
+	ticket: v.optional(v.pipe(v.string(), v.uuid('ticket is not a UUID'))),
+	replace: v.optional(v.boolean()),
+});
+
+const SubscriptionTargetSchema = v.union([
+	v.strictObject({ origin: OriginSchema, id: v.optional(SubscriptionIdSchema) }),
+	v.strictObject({}),
+]);
+
+const ReasonSchema = v.picklist(
+	['closed', 'cancelled'],
+	"the reason is neither 'closed' nor 'cancelled'",
+);
+
+export const NotificationSchema = v.looseObject({
+	jsonrpc: v.literal('2.0'),
+	method: v.string(),
+	params: v.optional(v.record(v.string(), v.unknown())),
+});
+
+const NotificationsSchema = v.array(
+	NotificationSchema,
+	'notifications is not an array of JSON-RPC notifications',
+);
 
 const BroadcastSchema = v.strictObject({
 	sessions: v.optional(v.array(v.unknown(), 'sessions is not an array of session ids')),
@@ -25,6 +82,16 @@ const BroadcastSchema = v.strictObject({
 
 /** `options` of `SyncLayer.attach`. */
 export type AttachOptions = v.InferInput<typeof AttachOptionsSchema>;
+/** `options` of `SyncLayer.subscribe`. */
+export type SubscribeOptions = v.InferInput<typeof SubscribeOptionsSchema>;
+/** Which subscriptions `SyncLayer.unsubscribe` ends: one, those of an origin, or all. */
+export type SubscriptionTarget = v.InferInput<typeof SubscriptionTargetSchema>;
+/** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. */
+export type SubscriptionInput = v.InferInput<typeof SubscriptionSchema>;
+/** A JSON-RPC notification. */
+export type Notification = v.InferOutput<typeof NotificationsSchema>[number];
+/** Why a subscription ends. */
+export type SubscriptionEnd = v.InferOutput<typeof ReasonSchema>;
 /** `options` of `SyncLayer.detach`. */
 export type DetachOptions = v.InferInput<typeof DetachOptionsSchema>;
 
@@ -60,7 +127,8 @@ export function parseAttachOptions(input: unknown): AttachOptions {
 		AttachOptionsSchema,
 		input ?? {},
 		'INVALID_ARGUMENT',
-		(issue) => `attach(sessionId, options): ${issue}. Options are { ticket?: UUID }.`,
+		(issue) =>
+			`attach(sessionId, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID }.`,
 	);
 }
 
@@ -90,14 +158,75 @@ export function parseBroadcast(
 			`broadcast(sessions, data): ${issue}. Name the sessions as an array of ids, or undefined for all, and give the payload as a string.`,
 	);
 	const addressees = input.sessions && [...new Set(input.sessions.map(parseSessionId))];
-	const bytes = broadcastBytes(addressees, input.data);
-	if (bytes > MAX_BROADCAST_BYTES) {
-		throw new SessionManagerError(
-			'PAYLOAD_TOO_LARGE',
-			`a broadcast of ${bytes} bytes is over the platform's limit of ${MAX_BROADCAST_BYTES}. Send a link to the content, or split it.`,
-		);
-	}
+	assertFits(addressees, input.data);
 	return { sessions: addressees, data: input.data };
+}
+
+function assertFits(addressees: string[] | undefined, data: string): void {
+	const bytes = broadcastBytes(addressees, data);
+	if (bytes <= MAX_BROADCAST_BYTES) return;
+	throw new SessionManagerError(
+		'PAYLOAD_TOO_LARGE',
+		`a message of ${bytes} bytes is over the platform's limit of ${MAX_BROADCAST_BYTES}. Send a link to the content, or split it.`,
+	);
+}
+
+export function isOrigin(input: unknown): input is string {
+	return v.is(OriginSchema, input);
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseSubscription(input: unknown): SubscriptionInput {
+	const subscription = parse(
+		SubscriptionSchema,
+		input,
+		'INVALID_ARGUMENT',
+		(issue) => `the subscription is not valid: ${issue}. It is { id, origin, filters }.`,
+	);
+	const bytes = new TextEncoder().encode(JSON.stringify(subscription)).byteLength;
+	if (bytes <= MAX_SUBSCRIPTION_BYTES) return subscription;
+	throw new SessionManagerError(
+		'INVALID_ARGUMENT',
+		`a subscription of ${bytes} bytes is over the limit of ${MAX_SUBSCRIPTION_BYTES}. Name fewer resources, or split it.`,
+	);
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseSubscribeOptions(input: unknown): SubscribeOptions {
+	return parse(
+		SubscribeOptionsSchema,
+		input ?? {},
+		'INVALID_ARGUMENT',
+		(issue) =>
+			`subscribe(subscription, options): ${issue}. Options are { ticket?: UUID, replace?: boolean }.`,
+	);
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseUnsubscribe(
+	target: unknown,
+	reason: unknown,
+): { target: SubscriptionTarget; reason: SubscriptionEnd } {
+	return parse(
+		v.object({ target: SubscriptionTargetSchema, reason: ReasonSchema }),
+		{ target, reason },
+		'INVALID_ARGUMENT',
+		(issue) =>
+			`unsubscribe(target, reason): ${issue}. The target is { origin, id }, { origin } or {}, the reason 'closed' or 'cancelled'.`,
+	);
+}
+
+/** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
+export function parseNotifications(input: unknown): Notification[] {
+	const notifications = parse(
+		NotificationsSchema,
+		input,
+		'INVALID_ARGUMENT',
+		(issue) =>
+			`publish(notifications): ${issue}. A notification is { jsonrpc: '2.0', method, params? }.`,
+	);
+	assertFits(undefined, JSON.stringify(notifications));
+	return notifications;
 }
 
 /** @throws `INVALID_ARGUMENT` */
@@ -111,19 +240,19 @@ export function parseUri(input: unknown): string {
 }
 
 /**
- * The options of a manager, with their defaults.
+ * The options of a class, with their defaults.
  * @throws `INVALID_ARGUMENT`
  */
 export function parseOptions<Schema extends v.GenericSchema>(
 	schema: Schema,
 	input: unknown,
-	manager: string,
+	of: string,
 ): v.InferOutput<Schema> {
 	const result = v.safeParse(schema, input ?? {});
 	if (result.success) return result.output;
 	const [issue] = result.issues;
 	throw new SessionManagerError(
 		'INVALID_ARGUMENT',
-		`${manager}: the option ${v.getDotPath(issue) ?? 'object'} is not valid (${issue.message}).`,
+		`${of}: the option ${v.getDotPath(issue) ?? 'object'} is not valid (${issue.message}).`,
 	);
 }

@@ -1,6 +1,7 @@
 declare namespace Cloudflare {
 	interface Env {
 		TMCP_DURABLE_OBJECT: DurableObjectNamespace<import('../src/index.ts').SyncLayer>;
+		SMALL_SYNC_LAYER: DurableObjectNamespace<import('./worker/worker.ts').SmallSyncLayer>;
 		TMCP_SESSION_INFO: KVNamespace;
 	}
 	interface GlobalProps {

@@ -1,6 +1,5 @@
 import { CloseCode } from '../protocol.ts';
-
-const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n');
+import { KEEP_ALIVE } from './keep-alive.ts';
 
 /** How often an ended stream looks whether its client has read the rest, in milliseconds. */
 const DRAIN_CHECK_MS = 250;
@@ -21,38 +20,51 @@ export type StreamController = Pick<
  * Socket, timers and response belong to the request that made them.
  */
 export class ClientStream {
-	#socket: WebSocket;
+	/** Names this stream's claim and socket in the object. */
+	readonly connectionId = crypto.randomUUID();
 	#controller: StreamController;
 	#onEnd: () => void;
 	#encoder = new TextEncoder();
-	#timer: ReturnType<typeof setInterval>;
-	#state: 'open' | 'draining' | 'ended' = 'open';
+	/** `undefined` until the stream is open. */
+	#socket: WebSocket | undefined;
+	#timer: ReturnType<typeof setInterval> | undefined;
+	#state: 'live' | 'draining' | 'ended' = 'live';
 	/** What the controller wants while nothing is queued. */
 	#capacity: number | null;
 
 	/**
-	 * @param socket not accepted yet
 	 * @param controller of a response on which nothing was written yet
-	 * @param keepAliveMs pause between two comments, in milliseconds
 	 * @param onEnd called once, when nothing more can happen on the response
 	 */
-	constructor(
-		socket: WebSocket,
-		controller: StreamController,
-		keepAliveMs: number,
-		onEnd: () => void,
-	) {
-		this.#socket = socket;
+	constructor(controller: StreamController, onEnd: () => void) {
 		this.#controller = controller;
 		this.#capacity = controller.desiredSize;
 		this.#onEnd = onEnd;
+	}
+
+	/**
+	 * Begin to carry messages.
+	 * @param socket not accepted yet
+	 * @param keepAliveMs pause between two comments, in milliseconds
+	 */
+	open(socket: WebSocket, keepAliveMs: number): void {
+		this.#socket = socket;
 		socket.addEventListener('message', ({ data }) => {
 			if (typeof data === 'string') this.#write(this.#encoder.encode(data));
 		});
 		socket.addEventListener('close', () => this.end());
 		socket.addEventListener('error', () => this.end());
 		socket.accept();
-		this.#timer = setInterval(() => this.#write(KEEP_ALIVE), keepAliveMs);
+		if (this.isCancelled) {
+			socket.close(CloseCode.clientGone, 'the client went away while its stream was opening');
+			this.finish();
+		} else {
+			this.#timer = setInterval(() => this.#write(KEEP_ALIVE), keepAliveMs);
+		}
+	}
+
+	get isOpening(): boolean {
+		return this.#socket === undefined;
 	}
 
 	/**
@@ -60,7 +72,19 @@ export class ClientStream {
 	 * make the same call on the manager; this tells them apart.
 	 */
 	get isBeingCancelled(): boolean {
-		return this.#isOfThisRequest() && this.#isCancelled();
+		return this.#isOfThisRequest() && this.isCancelled;
+	}
+
+	/** A cancelled response wants nothing more. So does one with a full queue, and only a write tells them apart. */
+	get isCancelled(): boolean {
+		if (this.#state === 'ended') return true;
+		if (this.#controller.desiredSize !== 0) return this.#controller.desiredSize === null;
+		try {
+			this.#controller.enqueue(new Uint8Array(0));
+			return false;
+		} catch {
+			return true;
+		}
 	}
 
 	/**
@@ -68,10 +92,10 @@ export class ClientStream {
 	 * that was closed before it is empty can still be cancelled, and no one could tell that late cancel from a DELETE.
 	 */
 	end(): void {
-		if (this.#state !== 'open') return;
+		if (this.#state !== 'live') return;
 		this.#state = 'draining';
 		clearInterval(this.#timer);
-		this.#socket.close(CloseCode.clientGone, 'the response has ended');
+		this.#socket?.close(CloseCode.clientGone, 'the response has ended');
 		let checksLeft = DRAIN_LIMIT_MS / DRAIN_CHECK_MS;
 		const check = () => {
 			const { desiredSize } = this.#controller;
@@ -103,7 +127,7 @@ export class ClientStream {
 	}
 
 	#write(chunk: Uint8Array): void {
-		if (this.#state !== 'open') return;
+		if (this.#state !== 'live') return;
 		try {
 			this.#controller.enqueue(chunk);
 		} catch {
@@ -115,21 +139,10 @@ export class ClientStream {
 	/** The runtime refuses one request access to another's socket, even to its state. */
 	#isOfThisRequest(): boolean {
 		try {
-			void this.#socket.readyState;
+			void this.#socket?.readyState;
 			return true;
 		} catch {
 			return false;
-		}
-	}
-
-	/** A cancelled response wants nothing more. So does one with a full queue, and only a write tells them apart. */
-	#isCancelled(): boolean {
-		if (this.#controller.desiredSize !== 0) return this.#controller.desiredSize === null;
-		try {
-			this.#controller.enqueue(new Uint8Array(0));
-			return false;
-		} catch {
-			return true;
 		}
 	}
 }

@@ -11,9 +11,7 @@ import { openStream } from '../routing/open-socket.ts';
 import { parseBroadcast, parseOptions, parseSessionId } from '../schemas.ts';
 import { ClientStream, type StreamController } from './client-stream.ts';
 import { hold } from './hold.ts';
-
-/** Below the 30 s after which the strictest of common proxies cut an idle response. */
-const DEFAULT_KEEP_ALIVE_MS = 25_000;
+import { DEFAULT_KEEP_ALIVE_MS } from './keep-alive.ts';
 
 /** The longest timer that JavaScript has. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -26,6 +24,16 @@ export interface SessionKeeper {
 	touch(id: string): void | Promise<void>;
 }
 
+function isSessionKeeper(value: unknown): boolean {
+	if (typeof value !== 'object' || value === null) return false;
+	if (!('touch' in value && typeof value.touch === 'function')) return false;
+	return (
+		'touchIntervalMs' in value &&
+		typeof value.touchIntervalMs === 'number' &&
+		value.touchIntervalMs >= 1
+	);
+}
+
 const OptionsSchema = v.strictObject({
 	keepAlive: v.optional(
 		v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_TIMER_MS)),
@@ -33,8 +41,8 @@ const OptionsSchema = v.strictObject({
 	),
 	info: v.optional(
 		v.custom<SessionKeeper>(
-			(value) => typeof value === 'object' && value !== null && 'touch' in value,
-			'info has no touch(): give the KVInfoSessionManager',
+			isSessionKeeper,
+			'info is not a KVInfoSessionManager, nor anything else with touch() and touchIntervalMs',
 		),
 	),
 });
@@ -128,39 +136,51 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 
 	async #create(id: string, controller: StreamController): Promise<void> {
 		const session = parseSessionId(id);
-		const opened = await this.#openUnlessOvertaken(session);
-		if (!opened) {
-			// A newer stream or a DELETE came first: this one ends, as if it had been open and was told so.
-			controller.close();
-			return;
-		}
 		const { keepAlive, info } = this.#options;
-		const stopTouching = info ? keepTouching(info, session) : () => {};
-		const stream = new ClientStream(opened, controller, keepAlive, () => {
+		let stopTouching = () => {};
+		const stream = new ClientStream(controller, () => {
 			stopTouching();
 			this.#forget(session, stream);
 		});
 		this.#remember(session, stream);
-	}
-
-	async #openUnlessOvertaken(session: string): Promise<WebSocket | undefined> {
 		try {
-			return await callObject(this.#namespace(), true, (stub) => openStream(stub, session));
+			const socket = await this.#open(session, stream);
+			stream.open(socket, keepAlive);
+			if (info && !stream.isCancelled) stopTouching = keepTouching(info, session);
 		} catch (error) {
 			const { code } = SessionManagerError.from(error) ?? {};
-			if (code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED') return undefined;
-			throw error;
+			// A newer stream or a DELETE came first: this one ends, as if it had been open and was told so.
+			const wasOvertaken = code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED';
+			if (wasOvertaken) stream.finish();
+			else this.#forget(session, stream);
+			if (!wasOvertaken) throw error;
 		}
+	}
+
+	#open(session: string, stream: ClientStream): Promise<WebSocket> {
+		return callObject(this.#namespace(), true, (stub) => {
+			if (!stream.isCancelled) return openStream(stub, session, stream.connectionId);
+			throw new SessionManagerError(
+				'STREAM_DETACHED',
+				'the client went away while its stream was opening.',
+			);
+		});
 	}
 
 	async #delete(id: string): Promise<void> {
 		const session = parseSessionId(id);
-		const cancelled = [...(this.#streams.get(session) ?? [])].filter(
-			(stream) => stream.isBeingCancelled,
-		);
-		for (const stream of cancelled) stream.finish();
-		if (cancelled.length > 0) return;
-		await callObject(this.#namespace(), true, (stub) => stub.detach(session));
+		const streams = this.#streams.get(session) ?? [];
+		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
+		if (cancelled.length === 0) await this.#detach(session);
+		for (const stream of cancelled) {
+			const { isOpening, connectionId } = stream;
+			stream.finish();
+			if (isOpening) await this.#detach(session, { connectionId });
+		}
+	}
+
+	async #detach(session: string, options?: { connectionId: string }): Promise<void> {
+		await callObject(this.#namespace(), true, (stub) => stub.detach(session, options));
 	}
 
 	async #has(id: string): Promise<boolean> {

@@ -20,6 +20,12 @@ const DEFAULT_TTL_SECONDS = 7 * 24 * 60 * 60;
 /** The least that KV takes: https://developers.cloudflare.com/kv/api/write-key-value-pairs/#expiring-keys */
 const MIN_TTL_SECONDS = 60;
 
+/**
+ * After a renewal KV may go on serving what was read before it, which looks as if it were due again. So a session is not
+ * renewed twice within this time, in milliseconds.
+ */
+const RENEWAL_PAUSE_MS = 120_000;
+
 /** A snapshot older than this was left behind by a request that ended in the middle, in milliseconds. */
 const SNAPSHOT_LIMIT_MS = 1_000;
 
@@ -33,7 +39,7 @@ const OptionsSchema = v.strictObject({
 		DEFAULT_TTL_SECONDS,
 	),
 	onError: v.optional(
-		v.custom<(error: SessionManagerError) => void>(
+		v.custom<(error: SessionManagerError) => void | Promise<void>>(
 			(value) => typeof value === 'function',
 			'not a function',
 		),
@@ -49,7 +55,7 @@ export interface InfoSessionManagerOptions {
 	 */
 	ttl?: number;
 	/** Told of each write that failed for good, once (default: one `console.error`). */
-	onError?: (error: SessionManagerError) => void;
+	onError?: (error: SessionManagerError) => void | Promise<void>;
 }
 
 /** All that KV holds of a session, but its subscriptions. */
@@ -64,18 +70,22 @@ interface Snapshot {
  * transports beside {@link DurableObjectStreamSessionManager}.
  *
  * KV is eventually consistent: another location may see a write 60 seconds late
- * (https://developers.cloudflare.com/kv/concepts/how-kv-works/#consistency). One invocation may make 1,000 KV operations,
- * so a session can have about 490 subscriptions until `delete` can no longer remove them all at once; the rest expires.
+ * (https://developers.cloudflare.com/kv/concepts/how-kv-works/#consistency), and a renewal that runs beside another
+ * instance's write can bring an old value back. One invocation may make 1,000 KV operations, so of a session with more
+ * than about 490 subscriptions `delete` removes a part: what is left expires, or goes with the next `delete`.
  *
  * Safe to construct at module scope. All its work is held with `waitUntil`. Getters reject with a
  * {@link SessionManagerError}; the other methods, which tmcp's transports neither await nor catch, never do: their
  * failures go to `onError`, and what they return resolves when the work is done.
  */
 export class KVInfoSessionManager implements InfoSessionManager {
-	/** Half of `ttl`: what was written longer ago is written again at the session's next sign of life. */
+	/** A quarter of `ttl`, in milliseconds: with it no renewal, due after half of `ttl`, comes too late. */
 	readonly touchIntervalMs: number;
+	#halfLifeSeconds: number;
 	#store: KVStore;
-	#onError: (error: SessionManagerError) => void;
+	#onError: (error: SessionManagerError) => void | Promise<void>;
+	/** When this instance renewed a session, in the order of time. */
+	#renewedAt = new Map<string, number>();
 	#snapshot: { session: string; takenAt: number; info: Snapshot } | undefined;
 
 	/**
@@ -84,7 +94,8 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	 */
 	constructor(binding?: KVBinding | KVNamespace, options?: InfoSessionManagerOptions) {
 		const { ttl, onError } = parseOptions(OptionsSchema, options, 'KVInfoSessionManager');
-		this.touchIntervalMs = (ttl * 1000) / 2;
+		this.touchIntervalMs = (ttl * 1000) / 4;
+		this.#halfLifeSeconds = ttl / 2;
 		this.#store = new KVStore(lookUpKV(binding ?? 'TMCP_SESSION_INFO'), ttl);
 		this.#onError = onError;
 	}
@@ -134,18 +145,16 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	/** Subscribe a session to a URI of any length. Doing it again renews it. */
 	addSubscription(id: string, uri: string): Promise<void> {
 		return this.#reported(async () => {
-			await Promise.all(
-				(await subscriptionKeys(parseSessionId(id), uri)).map((key) => this.#store.put(key, '')),
-			);
+			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
+			await all([this.#store.put(reverse, ''), this.#store.put(forward, '')]);
 		});
 	}
 
 	/** Unsubscribe a session from a URI. */
 	removeSubscription(id: string, uri: string): Promise<void> {
 		return this.#reported(async () => {
-			await Promise.all(
-				(await subscriptionKeys(parseSessionId(id), uri)).map((key) => this.#store.delete(key)),
-			);
+			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
+			await all([this.#store.delete(reverse), this.#store.delete(forward)]);
 		});
 	}
 
@@ -153,22 +162,29 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	delete(id: string): Promise<void> {
 		return this.#reported(async () => {
 			const session = parseSessionId(id);
-			const keys = Object.values(infoKeys).map((key) => key(session));
-			const removed = [...keys, ...(await this.#subscriptionKeysOf(session))].map((key) =>
-				this.#store.delete(key),
-			);
-			await Promise.all(removed);
+			const info = Object.values(infoKeys).map((key) => this.#store.delete(key(session)));
+			const subscriptions = (await this.#subscriptionsOf(session)).map(async (keys) => {
+				await this.#store.delete(keys.forward);
+				// Last, because it is by this key that a second delete finds what the first one did not get to.
+				await this.#store.delete(keys.reverse);
+			});
+			await all([...info, ...subscriptions]);
 		});
 	}
 
 	/**
-	 * Renew the expiry of all that is stored for the session, if half of it is over. Reading does that by itself; this is
-	 * for a session that is alive without a request, as an open stream is.
+	 * Renew the expiry of all that is stored for the session, if half of it is over for any of it. Reading does that by
+	 * itself; this is for a session that is alive without a request, as an open stream is.
 	 */
 	touch(id: string): Promise<void> {
 		return this.#reported(async () => {
 			const session = parseSessionId(id);
-			await this.#renew(session, await this.#read(session));
+			const [info, subscriptions] = await Promise.all([
+				this.#read(session),
+				this.#subscriptionsOf(session),
+			]);
+			const stored = [...Object.values(info), ...subscriptions];
+			if (this.#isRenewalDue(session, stored)) await this.#renew(session);
 		});
 	}
 
@@ -213,15 +229,19 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	async #subscribers(uri: string): Promise<string[]> {
-		const ids = await this.#store.list(subscribersPrefix(await hash(parseUri(uri))));
+		const keys = await this.#store.list(subscribersPrefix(await hash(parseUri(uri))));
 		// A key that ends in anything else was not written by this library.
-		return ids.filter(isSessionId);
+		return keys.map(({ name }) => name).filter(isSessionId);
 	}
 
-	async #subscriptionKeysOf(session: string): Promise<string[]> {
+	async #subscriptionsOf(session: string): Promise<(SubscriptionKeys & { writtenAt: number })[]> {
 		const prefix = await subscribedPrefix(session);
-		const uriHashes = await this.#store.list(prefix);
-		return uriHashes.flatMap((uriHash) => [subscribersPrefix(uriHash) + session, prefix + uriHash]);
+		const listed = await this.#store.list(prefix);
+		return listed.map(({ name: uriHash, writtenAt }) => ({
+			forward: subscribersPrefix(uriHash) + session,
+			reverse: prefix + uriHash,
+			writtenAt,
+		}));
 	}
 
 	/**
@@ -236,7 +256,9 @@ export class KVInfoSessionManager implements InfoSessionManager {
 
 	async #takeSnapshot(session: string, field: keyof Snapshot): Promise<Snapshot> {
 		const info = await this.#read(session);
-		void this.#reported(() => this.#renew(session, info));
+		if (this.#isRenewalDue(session, Object.values(info))) {
+			void this.#reported(() => this.#renew(session));
+		}
 		if (field !== 'clientCapabilities') return info;
 		const snapshot = { session, takenAt: Date.now(), info };
 		this.#snapshot = snapshot;
@@ -255,21 +277,42 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		return { clientInfo, clientCapabilities, logLevel };
 	}
 
-	/** Write everything again where any of it is older than half its life, or has none. */
-	async #renew(session: string, info: Snapshot): Promise<void> {
-		const dueBefore = (Date.now() - this.touchIntervalMs) / 1000;
-		const stored = Object.values(info).filter((entry) => entry !== undefined);
-		if (!stored.some((entry) => entry.writtenAt <= dueBefore)) return;
-		const puts: [string, string][] = [];
-		for (const field of ['clientInfo', 'clientCapabilities', 'logLevel'] as const) {
-			const entry = info[field];
-			if (entry) puts.push([infoKeys[field](session), entry.text]);
-		}
-		for (const key of await this.#subscriptionKeysOf(session)) puts.push([key, '']);
-		await Promise.all(puts.map(([key, text]) => this.#store.put(key, text)));
+	#isRenewalDue(session: string, stored: ({ writtenAt: number } | undefined)[]): boolean {
+		const dueBefore = Date.now() / 1000 - this.#halfLifeSeconds;
+		if (!stored.some((entry) => entry && entry.writtenAt <= dueBefore)) return false;
+		return Date.now() - (this.#renewedAt.get(session) ?? -Infinity) >= RENEWAL_PAUSE_MS;
 	}
 
-	/** Do work that nobody awaits or catches: hold it, and report its failure once. */
+	/** Write everything again, but not what this instance changes meanwhile. */
+	async #renew(session: string): Promise<void> {
+		this.#noteRenewal(session);
+		const readAt = Date.now();
+		const [info, subscriptions] = await Promise.all([
+			this.#read(session),
+			this.#subscriptionsOf(session),
+		]);
+		const renewals: Promise<void>[] = [];
+		for (const field of ['clientInfo', 'clientCapabilities', 'logLevel'] as const) {
+			const entry = info[field];
+			if (entry) renewals.push(this.#store.renew(infoKeys[field](session), entry.text, readAt));
+		}
+		for (const { forward, reverse } of subscriptions) {
+			for (const key of [reverse, forward]) renewals.push(this.#store.renew(key, '', readAt));
+		}
+		await all(renewals);
+	}
+
+	#noteRenewal(session: string): void {
+		const now = Date.now();
+		for (const [renewed, at] of this.#renewedAt) {
+			if (now - at < RENEWAL_PAUSE_MS) break;
+			this.#renewedAt.delete(renewed);
+		}
+		this.#renewedAt.delete(session);
+		this.#renewedAt.set(session, now);
+	}
+
+	/** Do work that nobody awaits or catches: hold it, and report each failure once. */
 	#reported(work: () => Promise<unknown>): Promise<void> {
 		return hold(this.#report(work));
 	}
@@ -278,17 +321,46 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		try {
 			await work();
 		} catch (error) {
-			this.#onError(
-				SessionManagerError.from(error) ??
-					new SessionManagerError('SESSION_INFO_WRITE_FAILED', String(error), { cause: error }),
-			);
+			const errors: unknown[] = error instanceof AggregateError ? error.errors : [error];
+			for (const failure of errors) await this.#tell(failure);
+		}
+	}
+
+	async #tell(failure: unknown): Promise<void> {
+		const error =
+			SessionManagerError.from(failure) ??
+			new SessionManagerError('SESSION_INFO_WRITE_FAILED', String(failure), { cause: failure });
+		try {
+			await this.#onError(error);
+		} catch (thrown) {
+			console.error(error, 'was to be reported, but onError threw', thrown);
 		}
 	}
 }
 
-async function subscriptionKeys(session: string, uri: string): Promise<string[]> {
-	const uriHash = await hash(parseUri(uri));
-	return [subscribersPrefix(uriHash) + session, (await subscribedPrefix(session)) + uriHash];
+interface SubscriptionKeys {
+	/** Found by the URI; names the session. */
+	forward: string;
+	/** Found by the session; names the URI. */
+	reverse: string;
+}
+
+async function subscriptionKeys(session: string, uri: string): Promise<SubscriptionKeys> {
+	const uriHash = await hash(uri);
+	return {
+		forward: subscribersPrefix(uriHash) + session,
+		reverse: (await subscribedPrefix(session)) + uriHash,
+	};
+}
+
+/** Wait for all, whatever becomes of them. @throws `AggregateError` of all that failed */
+async function all(work: Promise<void>[]): Promise<void> {
+	const failures = (await Promise.allSettled(work)).filter(({ status }) => status === 'rejected');
+	if (failures.length > 0) throw new AggregateError(failures.map(failureOf));
+}
+
+function failureOf(result: PromiseSettledResult<void>): unknown {
+	return result.status === 'rejected' ? result.reason : undefined;
 }
 
 /** The existing package wrote log levels as JSON too, so one way of reading does for all. */

@@ -2,16 +2,23 @@ import * as v from 'valibot';
 
 /** What a client says of itself and asks for, as it is kept: the MCP shapes, with whatever else the client sent. */
 
-const Unknowns = v.looseObject({});
+/** An object with these entries, and with whatever else it has. An array is none, though JavaScript says so. */
+function object<const Entries extends v.ObjectEntries>(entries: Entries) {
+	const isObject = (value: unknown) =>
+		typeof value === 'object' && value !== null && !Array.isArray(value);
+	return v.pipe(v.custom<object>(isObject, 'not an object'), v.looseObject(entries));
+}
 
-export const ClientInfoSchema = v.looseObject({
+const Unknowns = object({});
+
+export const ClientInfoSchema = object({
 	name: v.string(),
 	version: v.string(),
 	title: v.optional(v.string()),
 	websiteUrl: v.optional(v.string()),
 	icons: v.optional(
 		v.array(
-			v.looseObject({
+			object({
 				src: v.string(),
 				mimeType: v.optional(v.string()),
 				sizes: v.optional(v.array(v.string())),
@@ -20,12 +27,12 @@ export const ClientInfoSchema = v.looseObject({
 	),
 });
 
-export const ClientCapabilitiesSchema = v.looseObject({
+export const ClientCapabilitiesSchema = object({
 	experimental: v.optional(Unknowns),
 	sampling: v.optional(Unknowns),
-	elicitation: v.optional(v.looseObject({ form: v.optional(Unknowns), url: v.optional(Unknowns) })),
+	elicitation: v.optional(object({ form: v.optional(Unknowns), url: v.optional(Unknowns) })),
 	extensions: v.optional(v.record(v.string(), Unknowns)),
-	roots: v.optional(v.looseObject({ listChanged: v.optional(v.boolean()) })),
+	roots: v.optional(object({ listChanged: v.optional(v.boolean()) })),
 });
 
 export const LogLevelSchema = v.picklist([

@@ -35,9 +35,13 @@ interface BindingKind<Namespace> {
 	configuration(name: string): string;
 }
 
+/** An RPC stub (a service binding, for example) has a method of any name, so it must not have this one. */
+const NO_METHOD = 'tmcpNoSuchMethod';
+
 function hasMethods(value: unknown, names: readonly string[]): boolean {
 	if (typeof value !== 'object' || value === null) return false;
-	return names.every((name) => typeof Reflect.get(value, name) === 'function');
+	const has = (name: string) => typeof Reflect.get(value, name) === 'function';
+	return names.every(has) && !has(NO_METHOD);
 }
 
 const syncLayerKind: BindingKind<SyncLayerNamespace> = {

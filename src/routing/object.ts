@@ -14,8 +14,14 @@ const CALL_RETRIES: RetryPolicy = {
 	attempts: 4,
 	baseMs: 100,
 	maxMs: 1_000,
-	isRetryable: (error) => flag(error, 'retryable') && !flag(error, 'overloaded'),
+	isRetryable: (error) =>
+		(flag(error, 'retryable') && !flag(error, 'overloaded')) || hasLostTicket(error),
 };
+
+/** The object was replaced between a call that made a ticket and the upgrade that brought it. */
+function hasLostTicket(error: unknown): boolean {
+	return SessionManagerError.from(error)?.code === 'TICKET_REFUSED';
+}
 
 function flag(error: unknown, name: 'retryable' | 'overloaded'): boolean {
 	return error instanceof Error && Reflect.get(error, name) === true;

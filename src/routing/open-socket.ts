@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import { SessionManagerError } from '../errors.ts';
-import { upgradeRequest } from '../protocol.ts';
-import type { Attached, SyncLayer } from '../sync-layer/sync-layer.ts';
+import { type Holder, upgradeRequest } from '../protocol.ts';
+import type { SubscriptionInput } from '../schemas.ts';
+import type { Attached, Subscribed, SyncLayer } from '../sync-layer/sync-layer.ts';
 import type { SyncLayerStub } from './object.ts';
 
 const RefusalSchema = v.object({ code: v.string(), message: v.string() });
@@ -24,11 +25,19 @@ const RefusalSchema = v.object({ code: v.string(), message: v.string() });
  * @param attached session id and ticket, as `attach` answered them; the ticket is good for 5 seconds and one socket
  * @throws `TICKET_REFUSED`, `STREAM_SUPERSEDED`, `STREAM_DETACHED`, `OBJECT_FULL`, `INVALID_SESSION_ID`
  */
-export async function openSocket(
+export function openSocket(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
 	attached: Pick<Attached, 'sessionId' | 'ticket'>,
 ): Promise<WebSocket> {
-	const response = await object.fetch(upgradeRequest(attached.sessionId, attached.ticket));
+	return upgrade(object, { kind: 'session', id: attached.sessionId }, attached.ticket);
+}
+
+async function upgrade(
+	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
+	holder: Holder,
+	ticket: string,
+): Promise<WebSocket> {
+	const response = await object.fetch(upgradeRequest(holder, ticket));
 	if (response.webSocket) return response.webSocket;
 	const body = await response.text();
 	throw (
@@ -40,18 +49,60 @@ export async function openSocket(
 	);
 }
 
-/** Claim a session's stream and open its socket in one network round trip: both calls leave together. */
-export async function openStream(stub: SyncLayerStub, sessionId: string): Promise<WebSocket> {
+/** Claim a session's stream and open its socket. */
+export async function openStream(
+	stub: SyncLayerStub,
+	sessionId: string,
+	connectionId: string,
+): Promise<WebSocket> {
+	const { socket } = await together(stub, { kind: 'session', id: sessionId }, (ticket) =>
+		stub.attach(sessionId, { ticket, connectionId }),
+	);
+	return socket;
+}
+
+/**
+ * Register a subscription and open its socket.
+ * @param replace take the place of a socket that the subscription had before
+ * @returns `undefined` where the origin has a subscription of that id already
+ */
+export async function openSubscription(
+	stub: SyncLayerStub,
+	subscription: SubscriptionInput,
+	replace: boolean,
+): Promise<WebSocket | undefined> {
+	const { claimed, socket } = await together(
+		stub,
+		{ kind: 'origin', id: subscription.origin },
+		async (ticket): Promise<Subscribed> => stub.subscribe(subscription, { ticket, replace }),
+	);
+	if (claimed.kind === 'subscribed') return socket;
+	forsake(socket);
+	return undefined;
+}
+
+/**
+ * One network round trip for two calls: the upgrade leaves together with the call that makes its ticket, and waits for
+ * it in the object.
+ */
+async function together<Claimed>(
+	stub: SyncLayerStub,
+	holder: Holder,
+	claim: (ticket: string) => Promise<Claimed>,
+): Promise<{ claimed: Claimed; socket: Promise<WebSocket> }> {
 	const ticket = crypto.randomUUID();
-	const opening = openSocket(stub, { sessionId, ticket });
+	const socket = upgrade(stub, holder, ticket);
 	try {
-		await stub.attach(sessionId, { ticket });
-		return await opening;
+		return { claimed: await claim(ticket), socket };
 	} catch (error) {
-		// Without its claim the socket is nobody's; it may still open, and must not stay.
-		opening.then(discard, () => {});
+		forsake(socket);
 		throw error;
 	}
+}
+
+/** Without its claim a socket is nobody's; it may still open, and must not stay. */
+function forsake(opening: Promise<WebSocket>): void {
+	opening.then(discard, () => {});
 }
 
 function discard(socket: WebSocket): void {

@@ -14,7 +14,11 @@ export interface RetryPolicy {
  * How long to wait before try number `retry` (1 for the first one after a failure), in milliseconds:
  * exponential, of which half is random, so that those who failed together do not come back together.
  */
-export function pauseMs(policy: RetryPolicy, retry: number, random = Math.random()): number {
+export function pauseMs(
+	policy: Pick<RetryPolicy, 'baseMs' | 'maxMs'>,
+	retry: number,
+	random = Math.random(),
+): number {
 	const ceiling = Math.min(policy.maxMs, policy.baseMs * 2 ** (retry - 1));
 	return ceiling / 2 + (ceiling / 2) * random;
 }

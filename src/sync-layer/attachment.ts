@@ -1,19 +1,25 @@
 import * as v from 'valibot';
+import { SubscriptionSchema } from '../schemas.ts';
 
 /**
  * What a socket remembers across hibernation. It is namespaced, so that a subclass of SyncLayer can keep
  * sockets of its own, and validated, because what comes out of storage may be another version's.
  */
 const AttachmentSchema = v.looseObject({
-	tmcp: v.object({
-		kind: v.literal('stream'),
-		sessionId: v.string(),
-		connectionId: v.string(),
-	}),
+	tmcp: v.variant('kind', [
+		v.object({ kind: v.literal('stream'), sessionId: v.string(), connectionId: v.string() }),
+		v.object({
+			kind: v.literal('subscription'),
+			connectionId: v.string(),
+			/** `undefined` where it is too large for an attachment and is in the `FilterStore`. */
+			subscription: v.optional(SubscriptionSchema),
+		}),
+	]),
 });
 
 export type Attachment = v.InferOutput<typeof AttachmentSchema>['tmcp'];
 
+/** @throws where it is over 16,384 bytes: https://developers.cloudflare.com/durable-objects/api/websockets/ */
 export function writeAttachment(socket: WebSocket, attachment: Attachment): void {
 	socket.serializeAttachment({ tmcp: attachment });
 }

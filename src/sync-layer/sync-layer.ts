@@ -1,17 +1,43 @@
 import { DurableObject } from 'cloudflare:workers';
+import * as v from 'valibot';
 import { SessionManagerError } from '../errors.ts';
 import { CloseCode, STREAM_TAG, TICKET_TTL_MS } from '../protocol.ts';
 import {
 	type AttachOptions,
 	type DetachOptions,
+	type Notification,
 	parseAttachOptions,
 	parseBroadcast,
 	parseDetachOptions,
+	parseNotifications,
+	parseOptions,
 	parseSessionId,
+	parseSubscribeOptions,
+	parseSubscription,
+	parseUnsubscribe,
+	type SubscribeOptions,
+	type SubscriptionEnd,
+	type SubscriptionInput,
+	type SubscriptionTarget,
 } from '../schemas.ts';
 import { readAttachment, writeAttachment } from './attachment.ts';
-import { TicketOffice } from './ticket-office.ts';
+import { deliver, type OpenSocket, openSockets } from './sockets.ts';
+import { isTarget, Subscriptions } from './subscriptions.ts';
+import { type Claim, TicketOffice } from './ticket-office.ts';
 import { errorResponse, readUpgrade, refusal } from './upgrade.ts';
+
+/** Settings of a subclass: `export class MySyncLayer extends SyncLayer { static options = { … } }`. */
+export interface SyncLayerOptions {
+	/** How many `subscriptions/listen` streams the object takes (default 16,384: half of its sockets). */
+	maxSubscriptions?: number;
+}
+
+const OptionsSchema = v.strictObject({
+	maxSubscriptions: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 16_384),
+});
+
+type StreamClaim = Claim & { kind: 'stream'; sessionId: string };
+type SubscriptionClaim = Claim & { kind: 'subscription'; subscription: SubscriptionInput };
 
 /** The answer of {@link SyncLayer.attach}. */
 export interface Attached {
@@ -27,6 +53,18 @@ export interface Attached {
 	supersedes: boolean;
 }
 
+/** The answer of {@link SyncLayer.subscribe}. */
+export type Subscribed =
+	| {
+			kind: 'subscribed';
+			/** Opens one socket, once, within {@link ticketTtlMs}. */
+			ticket: string;
+			/** How long the ticket is good for, in milliseconds. */
+			ticketTtlMs: number;
+	  }
+	/** The origin has a subscription of this id already; nothing was changed. */
+	| { kind: 'duplicate' };
+
 /** The answer of {@link SyncLayer.broadcast}. */
 export interface BroadcastResult {
 	/** To how many open streams the payload was handed. */
@@ -41,6 +79,8 @@ export interface SyncLayerStats {
 	streams: number;
 	/** Sessions that have one. */
 	sessions: number;
+	/** Open `subscriptions/listen` streams. */
+	subscriptions: number;
 }
 
 /**
@@ -57,33 +97,39 @@ export interface SyncLayerStats {
  * ```
  */
 export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
-	#tickets = new TicketOffice();
+	/** Settings, for a subclass to override. */
+	static readonly options: SyncLayerOptions = {};
+
+	#options = parseOptions(OptionsSchema, Reflect.get(this.constructor, 'options'), 'SyncLayer');
+	#tickets = new TicketOffice<StreamClaim | SubscriptionClaim>();
+	#subscriptions = new Subscriptions(this.ctx);
 
 	/**
 	 * Claim the one stream that a session has. The newest claim wins: redeeming its ticket closes an older
 	 * stream with close code 4001, and an older ticket that is still open is refused from now on.
 	 *
 	 * @param sessionId 1 to 256 visible ASCII characters (0x21–0x7E); a UUID is made where none is given
-	 * @param options `ticket`: a UUID that the caller made, so that the upgrade can leave together with this call
+	 * @param options `ticket`, `connectionId`: UUIDs that the caller made, so that the upgrade can leave together with
+	 * this call, and the stream can be detached before the answer is here
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`
 	 */
 	attach(sessionId?: string, options?: AttachOptions): Attached {
 		const session = sessionId === undefined ? crypto.randomUUID() : parseSessionId(sessionId);
-		const { ticket = crypto.randomUUID() } = parseAttachOptions(options);
-		if (this.#tickets.knows(ticket)) {
-			throw new SessionManagerError(
-				'INVALID_ARGUMENT',
-				'attach(sessionId, options): the ticket was used before. Make a new one with crypto.randomUUID(), or leave it out.',
-			);
-		}
-		const connectionId = crypto.randomUUID();
-		this.#tickets.issue(ticket, session, connectionId);
+		const { ticket = crypto.randomUUID(), connectionId = crypto.randomUUID() } =
+			parseAttachOptions(options);
+		this.#assertUnused(ticket);
+		this.#tickets.issue(ticket, {
+			kind: 'stream',
+			sessionId: session,
+			connectionId,
+			...placeOfSession(session),
+		});
 		return {
 			sessionId: session,
 			connectionId,
 			ticket,
 			ticketTtlMs: TICKET_TTL_MS,
-			supersedes: this.#openSockets(session).length > 0,
+			supersedes: this.has(session),
 		};
 	}
 
@@ -97,10 +143,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	detach(sessionId: string, options?: DetachOptions): boolean {
 		const session = parseSessionId(sessionId);
 		const { connectionId } = parseDetachOptions(options);
-		let detached = this.#tickets.revoke(session, connectionId);
-		for (const socket of this.#openSockets(session)) {
-			if (connectionId !== undefined && readAttachment(socket)?.connectionId !== connectionId)
-				continue;
+		let detached = this.#tickets.revoke(placeOfSession(session).place, connectionId);
+		for (const { socket, attachment } of this.#streams(session)) {
+			if (connectionId !== undefined && attachment.connectionId !== connectionId) continue;
 			socket.close(CloseCode.detached, 'detached');
 			detached = true;
 		}
@@ -112,7 +157,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @throws `INVALID_SESSION_ID`
 	 */
 	has(sessionId: string): boolean {
-		return this.#openSockets(parseSessionId(sessionId)).length > 0;
+		return this.#streams(parseSessionId(sessionId)).length > 0;
 	}
 
 	/**
@@ -125,38 +170,103 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
 	broadcast(sessions: readonly string[] | undefined, data: string): BroadcastResult {
-		const broadcast = parseBroadcast(sessions, data);
-		if (!broadcast.sessions) {
-			const delivered = deliver(this.#openSockets(STREAM_TAG), broadcast.data);
-			return { delivered, missed: 0 };
+		const { sessions: named, data: text } = parseBroadcast(sessions, data);
+		const handOver = (tag: string) =>
+			this.#streams(tag).filter(({ socket }) => deliver(socket, text)).length;
+		if (!named) return { delivered: handOver(STREAM_TAG), missed: 0 };
+		const delivered = named.filter((session) => handOver(session) > 0).length;
+		return { delivered, missed: named.length - delivered };
+	}
+
+	/**
+	 * Register a `subscriptions/listen` stream (MCP 2026-07-28). Once its ticket is redeemed, the socket gets each
+	 * notification that matches, as JSON and in the order of {@link publish}.
+	 *
+	 * @param subscription request id, origin (which may have one subscription of each id; a string and a number are
+	 * different ids) and what it wants to hear of; at most 1 MiB
+	 * @param options `ticket`: a UUID that the caller made; `replace`: take the place of a subscription of the same id
+	 * and origin, as one does that comes back after its object was restarted
+	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`
+	 */
+	subscribe(subscription: SubscriptionInput, options?: SubscribeOptions): Subscribed {
+		const parsed = parseSubscription(subscription);
+		const { ticket = crypto.randomUUID(), replace = false } = parseSubscribeOptions(options);
+		this.#assertUnused(ticket);
+		const { place, holder } = placeOfSubscription(parsed);
+		if (
+			!replace &&
+			(this.#tickets.isClaimed(place) || this.#subscriptions.find(parsed).length > 0)
+		) {
+			return { kind: 'duplicate' };
 		}
-		const result: BroadcastResult = { delivered: 0, missed: 0 };
-		for (const session of broadcast.sessions) {
-			if (deliver(this.#openSockets(session), broadcast.data) > 0) result.delivered++;
-			else result.missed++;
-		}
-		return result;
+		this.#assertRoomForSubscription();
+		const connectionId = crypto.randomUUID();
+		this.#tickets.issue(ticket, {
+			kind: 'subscription',
+			subscription: parsed,
+			connectionId,
+			place,
+			holder,
+		});
+		return { kind: 'subscribed', ticket, ticketTtlMs: TICKET_TTL_MS };
+	}
+
+	/**
+	 * Send notifications to the subscriptions that asked for them, each once and in order.
+	 *
+	 * @param notifications JSON-RPC notifications, together at most 32 MiB less 4 KiB
+	 * @returns how many times a notification was handed to a stream
+	 * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+	 */
+	publish(notifications: readonly Notification[]): number {
+		return this.#subscriptions.publish(parseNotifications(notifications));
+	}
+
+	/**
+	 * End subscriptions, open or just being opened.
+	 *
+	 * @param target `{ origin, id }` for one, `{ origin }` for all of an origin, `{}` for all
+	 * @param reason `closed` where they are complete, else `cancelled`: what their streams are told
+	 * @returns how many there were
+	 * @throws `INVALID_ARGUMENT`
+	 */
+	unsubscribe(target: SubscriptionTarget, reason: SubscriptionEnd): number {
+		const { target: which, reason: why } = parseUnsubscribe(target, reason);
+		const revoked = this.#tickets.open.filter(
+			(claim) =>
+				claim.kind === 'subscription' &&
+				isTarget(claim.subscription, which) &&
+				this.#tickets.revoke(claim.place),
+		);
+		return revoked.length + this.#subscriptions.end(which, why);
 	}
 
 	/** How much the object holds at this moment. Reads every socket: for operators, not for every request. */
 	stats(): SyncLayerStats {
-		const sockets = this.#openSockets(STREAM_TAG);
-		const sessions = new Set(sockets.map((socket) => readAttachment(socket)?.sessionId));
-		sessions.delete(undefined);
-		return { streams: sockets.length, sessions: sessions.size };
+		const streams = this.#streams(STREAM_TAG);
+		const sessions = new Set(streams.map(({ attachment }) => attachment.sessionId));
+		return {
+			streams: streams.length,
+			sessions: sessions.size,
+			subscriptions: this.#subscriptions.count,
+		};
 	}
 
 	/**
-	 * Turn a ticket of {@link attach} into a WebSocket. A socket cannot be the answer of an RPC call
+	 * Turn a ticket of {@link attach} or {@link subscribe} into a WebSocket. A socket cannot be the answer of an RPC call
 	 * (https://github.com/cloudflare/workerd/issues/2319), so this is the one request that is not one;
 	 * {@link openSocket} makes it. Anything but an upgrade with a valid ticket gets a 4xx and no socket.
 	 */
 	override async fetch(request: Request): Promise<Response> {
 		const upgrade = readUpgrade(request);
 		if (upgrade.kind === 'refused') return upgrade.response;
-		const redemption = await this.#tickets.redeem(upgrade.ticket, upgrade.sessionId);
-		if (redemption.kind === 'refused') return refusal(redemption.reason);
-		return this.#open(upgrade.sessionId, redemption.connectionId);
+		const redemption = await this.#tickets.redeem(
+			upgrade.ticket,
+			`${upgrade.holder.kind} ${upgrade.holder.id}`,
+		);
+		return redemption.kind === 'granted'
+			? this.#open(redemption.claim)
+			: refusal(redemption.reason);
 	}
 
 	/** The Worker's end never speaks. One that does is not ours, so it is cut off. */
@@ -165,24 +275,29 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * Nothing to forget: a closed socket is no longer found by its tags. Answering the close is needed before
-	 * the compatibility date 2026-04-07 only (`web_socket_auto_reply_to_close`) and does no harm after it.
+	 * Of a stream there is nothing to forget: a closed socket is no longer found by its tags. Answering the close is
+	 * needed before the compatibility date 2026-04-07 only (`web_socket_auto_reply_to_close`) and does no harm after it.
 	 */
 	override webSocketClose(socket: WebSocket): void {
 		socket.close();
+		const attachment = readAttachment(socket);
+		if (attachment?.kind === 'subscription') this.#subscriptions.forget(attachment);
 	}
 
 	/** A connection that broke ends like one that was closed; the Worker's end sees it too. */
 	override webSocketError(socket: WebSocket): void {
-		socket.close();
+		this.webSocketClose(socket);
 	}
 
-	/** One synchronous step, so that at no time two streams of a session are open, and none is lost. */
-	#open(sessionId: string, connectionId: string): Response {
+	/** One synchronous step: at no time are there two streams of a session, or none where there was one. */
+	#open(claim: StreamClaim | SubscriptionClaim): Response {
 		const { 0: workerEnd, 1: objectEnd } = new WebSocketPair();
-		const older = this.#openSockets(sessionId);
+		const older: readonly { socket: WebSocket }[] =
+			claim.kind === 'stream'
+				? this.#streams(claim.sessionId)
+				: this.#subscriptions.find(claim.subscription);
 		try {
-			this.ctx.acceptWebSocket(objectEnd, [sessionId, STREAM_TAG]);
+			this.#accept(objectEnd, claim);
 		} catch (error) {
 			return errorResponse(
 				503,
@@ -190,32 +305,52 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 				`the object takes no further socket (${String(error)}). It holds at most 32,768.`,
 			);
 		}
-		writeAttachment(objectEnd, { kind: 'stream', sessionId, connectionId });
-		for (const socket of older) socket.close(CloseCode.superseded, 'superseded by a newer stream');
+		for (const { socket } of older)
+			socket.close(CloseCode.superseded, 'superseded by a newer stream');
 		return new Response(null, { status: 101, webSocket: workerEnd });
 	}
 
-	/** The open sockets with a tag. One whose attachment we did not write is closed, never trusted. */
-	#openSockets(tag: string): WebSocket[] {
-		return this.ctx.getWebSockets(tag).filter((socket) => {
-			if (socket.readyState !== WebSocket.OPEN) return false;
-			if (readAttachment(socket)) return true;
-			socket.close(CloseCode.foreignAttachment, 'not a socket of this library');
-			return false;
-		});
+	#accept(socket: WebSocket, claim: StreamClaim | SubscriptionClaim): void {
+		if (claim.kind === 'subscription') {
+			this.#subscriptions.accept(socket, claim.connectionId, claim.subscription);
+			return;
+		}
+		const { kind, sessionId, connectionId } = claim;
+		this.ctx.acceptWebSocket(socket, [sessionId, STREAM_TAG]);
+		writeAttachment(socket, { kind, sessionId, connectionId });
+	}
+
+	/** The open streams with a tag: those of a session id, or all. */
+	#streams(tag: string): OpenSocket<'stream'>[] {
+		return openSockets(this.ctx, 'stream', tag);
+	}
+
+	#assertUnused(ticket: string): void {
+		if (!this.#tickets.knows(ticket)) return;
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			'the ticket was used before. Make a new one with crypto.randomUUID(), or leave it out.',
+		);
+	}
+
+	#assertRoomForSubscription(): void {
+		const { maxSubscriptions } = this.#options;
+		const opening = this.#tickets.open.filter(({ kind }) => kind === 'subscription').length;
+		if (this.#subscriptions.count + opening < maxSubscriptions) return;
+		throw new SessionManagerError(
+			'TOO_MANY_SUBSCRIPTIONS',
+			`the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`,
+		);
 	}
 }
 
-/** @returns to how many of the sockets the payload was handed */
-function deliver(sockets: readonly WebSocket[], data: string): number {
-	let delivered = 0;
-	for (const socket of sockets) {
-		try {
-			socket.send(data);
-			delivered++;
-		} catch {
-			// The socket died since we looked. It counts as not delivered, and costs the others nothing.
-		}
-	}
-	return delivered;
+/** A session has one stream. */
+function placeOfSession(sessionId: string): Pick<Claim, 'place' | 'holder'> {
+	const name = `session ${sessionId}`;
+	return { place: name, holder: name };
+}
+
+/** An origin has one subscription of each id. */
+function placeOfSubscription({ origin, id }: SubscriptionInput): Pick<Claim, 'place' | 'holder'> {
+	return { place: `subscription ${JSON.stringify([origin, id])}`, holder: `origin ${origin}` };
 }

@@ -1,31 +1,44 @@
-import { TICKET_TTL_MS } from '../protocol.ts';
+import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../protocol.ts';
+
+/** What a ticket is for. */
+export interface Claim {
+	/** Who may redeem it: the name that the upgrade has to give. */
+	holder: string;
+	/** Of the claims with one place, only one can be open at a time. */
+	place: string;
+	connectionId: string;
+}
 
 /** How an attempt to turn a ticket into a socket ends. */
-export type Redemption =
-	| { kind: 'granted'; connectionId: string }
-	| {
-			kind: 'refused';
-			reason: 'unknown' | 'expired' | 'redeemed' | 'foreign' | 'superseded' | 'detached';
-	  };
+export type Redemption<Of extends Claim> =
+	| { kind: 'granted'; claim: Of }
+	| { kind: 'refused'; reason: RefusalReason };
 
-interface Ticket {
-	sessionId: string;
-	connectionId: string;
+export type RefusalReason =
+	| 'unknown'
+	| 'expired'
+	| 'redeemed'
+	| 'foreign'
+	| 'superseded'
+	| 'detached';
+
+interface Ticket<Of extends Claim> {
+	claim: Of;
 	expiresAt: number;
 	state: 'open' | 'redeemed' | 'superseded' | 'detached';
 }
 
 /**
- * The one-time tickets that `attach` makes and the upgrade redeems. They live in memory only: a ticket is
- * valid for less time than an object takes to hibernate, so one that is lost with the object would have
- * been refused anyway.
+ * The one-time tickets that `attach` and `subscribe` make and the upgrade redeems. They live in memory only: a ticket
+ * is valid for less time than an object takes to hibernate, so one that is lost with the object would have been refused
+ * anyway.
  *
- * A session has one open ticket at most, the newest: so of two racing streams exactly one is let in,
- * whatever the order in which their upgrades arrive.
+ * A place has one open ticket at most, the newest: so of two racing streams of a session exactly one is let in, whatever
+ * the order in which their upgrades arrive.
  */
-export class TicketOffice {
-	#tickets = new Map<string, Ticket>();
-	#newestOfSession = new Map<string, string>();
+export class TicketOffice<Of extends Claim> {
+	#tickets = new Map<string, Ticket<Of>>();
+	#newestOfPlace = new Map<string, string>();
 	#waiting = new Map<string, () => void>();
 
 	/** Whether a ticket of this name was made and has not been forgotten yet. */
@@ -33,48 +46,64 @@ export class TicketOffice {
 		return this.#tickets.has(ticket);
 	}
 
-	/** Make `ticket` the session's newest claim. An older one that is still open is superseded. */
-	issue(ticket: string, sessionId: string, connectionId: string): void {
+	/** The claims that could still be redeemed. */
+	get open(): Of[] {
 		this.#forgetExpired();
-		this.#withdraw(sessionId, 'superseded');
-		const expiresAt = Date.now() + TICKET_TTL_MS;
-		this.#tickets.set(ticket, { sessionId, connectionId, expiresAt, state: 'open' });
-		this.#newestOfSession.set(sessionId, ticket);
+		return [...this.#newestOfPlace.values()].flatMap((ticket) => {
+			const { claim, state } = this.#tickets.get(ticket) ?? {};
+			return claim && state === 'open' ? [claim] : [];
+		});
+	}
+
+	/** Whether a claim of this place could still be redeemed. */
+	isClaimed(place: string): boolean {
+		this.#forgetExpired();
+		return this.#newestOfPlace.has(place);
+	}
+
+	/** Make `ticket` the newest claim of its place. An older one that is still open is superseded. */
+	issue(ticket: string, claim: Of): void {
+		this.#forgetExpired();
+		this.#withdraw(claim.place, 'superseded');
+		this.#tickets.set(ticket, { claim, expiresAt: Date.now() + TICKET_TTL_MS, state: 'open' });
+		this.#newestOfPlace.set(claim.place, ticket);
 		this.#waiting.get(ticket)?.();
 	}
 
 	/**
-	 * Withdraw the session's open ticket because the session was detached.
+	 * Withdraw the open ticket of a place, because it was detached.
 	 * @param connectionId withdraw only the ticket of this connection
 	 * @returns whether there was one
 	 */
-	revoke(sessionId: string, connectionId?: string): boolean {
-		return this.#withdraw(sessionId, 'detached', connectionId);
+	revoke(place: string, connectionId?: string): boolean {
+		this.#forgetExpired();
+		return this.#withdraw(place, 'detached', connectionId);
 	}
 
 	/**
-	 * Use a ticket up. An upgrade leaves together with the `attach` that makes its ticket, and either may
-	 * arrive first, so a ticket that is not known yet is waited for.
+	 * Use a ticket up. An upgrade leaves together with the call that makes its ticket, and either may arrive first, so a
+	 * ticket that is not known yet is waited for.
 	 */
-	async redeem(ticket: string, sessionId: string): Promise<Redemption> {
+	async redeem(ticket: string, holder: string): Promise<Redemption<Of>> {
 		if (!this.knows(ticket)) await this.#arrival(ticket);
 		const known = this.#tickets.get(ticket);
 		if (!known) return { kind: 'refused', reason: 'unknown' };
-		if (known.sessionId !== sessionId) return { kind: 'refused', reason: 'foreign' };
-		if (known.state !== 'open') return { kind: 'refused', reason: known.state };
-		if (known.expiresAt <= Date.now()) return { kind: 'refused', reason: 'expired' };
+		const { claim, expiresAt, state } = known;
+		if (claim.holder !== holder) return { kind: 'refused', reason: 'foreign' };
+		if (state !== 'open') return { kind: 'refused', reason: state };
+		if (expiresAt <= Date.now()) return { kind: 'refused', reason: 'expired' };
 		known.state = 'redeemed';
-		this.#newestOfSession.delete(sessionId);
-		return { kind: 'granted', connectionId: known.connectionId };
+		this.#newestOfPlace.delete(claim.place);
+		return { kind: 'granted', claim };
 	}
 
-	#withdraw(sessionId: string, state: 'superseded' | 'detached', connectionId?: string): boolean {
-		const newest = this.#newestOfSession.get(sessionId);
+	#withdraw(place: string, state: 'superseded' | 'detached', connectionId?: string): boolean {
+		const newest = this.#newestOfPlace.get(place);
 		const ticket = newest === undefined ? undefined : this.#tickets.get(newest);
-		if (!ticket || (connectionId !== undefined && ticket.connectionId !== connectionId))
+		if (!ticket || (connectionId !== undefined && ticket.claim.connectionId !== connectionId))
 			return false;
 		ticket.state = state;
-		this.#newestOfSession.delete(sessionId);
+		this.#newestOfPlace.delete(place);
 		return true;
 	}
 
@@ -85,7 +114,7 @@ export class TicketOffice {
 				this.#waiting.delete(ticket);
 				resolve();
 			};
-			const timer = setTimeout(done, TICKET_TTL_MS);
+			const timer = setTimeout(done, TICKET_WAIT_MS);
 			this.#waiting.set(ticket, done);
 		});
 	}
@@ -93,10 +122,10 @@ export class TicketOffice {
 	/** Tickets expire in the order in which they were made, so the expired ones come first. */
 	#forgetExpired(): void {
 		const now = Date.now();
-		for (const [ticket, { sessionId, expiresAt }] of this.#tickets) {
+		for (const [ticket, { claim, expiresAt }] of this.#tickets) {
 			if (expiresAt > now) return;
 			this.#tickets.delete(ticket);
-			if (this.#newestOfSession.get(sessionId) === ticket) this.#newestOfSession.delete(sessionId);
+			if (this.#newestOfPlace.get(claim.place) === ticket) this.#newestOfPlace.delete(claim.place);
 		}
 	}
 }

@@ -1,31 +1,31 @@
 import * as v from 'valibot';
 import { quote, type SessionManagerErrorCode } from '../errors.ts';
-import { MAX_SESSION_ID_CHARS, SESSION_ID_PARAM, TICKET_HEADER } from '../protocol.ts';
-import { isSessionId } from '../schemas.ts';
-import type { Redemption } from './ticket-office.ts';
+import { HOLDER_PARAMS, type Holder, MAX_SESSION_ID_CHARS, TICKET_HEADER } from '../protocol.ts';
+import { isOrigin, isSessionId } from '../schemas.ts';
+import type { RefusalReason } from './ticket-office.ts';
 
 export type Upgrade =
-	| { kind: 'upgrade'; sessionId: string; ticket: string }
+	| { kind: 'upgrade'; holder: Holder; ticket: string }
 	| { kind: 'refused'; response: Response };
 
 const TicketSchema = v.pipe(v.string(), v.uuid());
 
-/** What a request on `fetch` asks for: a socket for one session with one ticket, or nothing we give. */
+/** What a request on `fetch` asks for: a socket for one holder with one ticket, or nothing we give. */
 export function readUpgrade(request: Request): Upgrade {
 	if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
 		return refused(
 			426,
 			'INVALID_UPGRADE',
-			'this object answers WebSocket upgrades only; everything else is a method of its stub (attach, detach, has, broadcast, stats).',
+			'this object answers WebSocket upgrades only; everything else is a method of its stub (attach, detach, has, broadcast, subscribe, publish, unsubscribe, stats).',
 			{ upgrade: 'websocket' },
 		);
 	}
-	const sessionId = new URL(request.url).searchParams.get(SESSION_ID_PARAM);
-	if (!isSessionId(sessionId)) {
+	const holder = readHolder(new URL(request.url).searchParams);
+	if (!holder) {
 		return refused(
 			400,
 			'INVALID_SESSION_ID',
-			`the query parameter ${SESSION_ID_PARAM} is ${quote(sessionId)}; it takes 1 to ${MAX_SESSION_ID_CHARS} visible ASCII characters, URL-encoded.`,
+			`the query names no holder: give ${HOLDER_PARAMS.session} (1 to ${MAX_SESSION_ID_CHARS} visible ASCII characters, URL-encoded) or, for a subscription, ${HOLDER_PARAMS.origin}. It was ${quote(new URL(request.url).search)}.`,
 		);
 	}
 	const ticket = request.headers.get(TICKET_HEADER);
@@ -33,24 +33,35 @@ export function readUpgrade(request: Request): Upgrade {
 		return refused(
 			401,
 			'TICKET_REFUSED',
-			`the header ${TICKET_HEADER} is ${ticket === null ? 'missing' : 'not a ticket'}. Call attach(sessionId) and open the socket with the ticket that it answers.`,
+			`the header ${TICKET_HEADER} is ${ticket === null ? 'missing' : 'not a ticket'}. Call attach(sessionId), or subscribe(subscription), and open the socket with the ticket that it answers.`,
 		);
 	}
-	return { kind: 'upgrade', sessionId, ticket };
+	return { kind: 'upgrade', holder, ticket };
+}
+
+function readHolder(query: URLSearchParams): Holder | undefined {
+	const session = query.get(HOLDER_PARAMS.session);
+	if (session !== null) return isSessionId(session) ? { kind: 'session', id: session } : undefined;
+	const origin = query.get(HOLDER_PARAMS.origin);
+	return isOrigin(origin) ? { kind: 'origin', id: origin } : undefined;
 }
 
 const REFUSALS = {
-	unknown: [403, 'TICKET_REFUSED', 'no attach made this ticket in time'],
+	unknown: [403, 'TICKET_REFUSED', 'nobody made this ticket in time'],
 	expired: [403, 'TICKET_REFUSED', 'the ticket has expired'],
 	redeemed: [403, 'TICKET_REFUSED', 'the ticket was used already'],
-	foreign: [403, 'TICKET_REFUSED', 'the ticket was made for another session'],
-	superseded: [409, 'STREAM_SUPERSEDED', 'a newer attach claimed the stream of this session'],
-	detached: [409, 'STREAM_DETACHED', 'the session was detached after this ticket was made'],
+	foreign: [403, 'TICKET_REFUSED', 'the ticket was made for another holder'],
+	superseded: [409, 'STREAM_SUPERSEDED', 'a newer call claimed the place of this stream'],
+	detached: [
+		409,
+		'STREAM_DETACHED',
+		'the session was detached, or the subscription closed, after this ticket was made',
+	],
 } as const;
 
-export function refusal(reason: Extract<Redemption, { kind: 'refused' }>['reason']): Response {
+export function refusal(reason: RefusalReason): Response {
 	const [status, code, message] = REFUSALS[reason];
-	return errorResponse(status, code, `${message}. Call attach again for a new ticket.`);
+	return errorResponse(status, code, `${message}. Ask for a new ticket.`);
 }
 
 /** The same `{ code, message }` for every refusal, so that {@link openSocket} can tell them apart. */

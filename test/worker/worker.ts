@@ -1,7 +1,13 @@
 /** The Worker under test. */
+import { SyncLayer } from '../../src/index.ts';
 import { http, slow, sse, takeoverStream } from './servers.ts';
 
-export { SyncLayer } from '../../src/index.ts';
+export { SyncLayer };
+
+/** An object that is soon full. */
+export class SmallSyncLayer extends SyncLayer {
+	static override readonly options = { maxSubscriptions: 3 };
+}
 
 export default {
 	async fetch(request) {

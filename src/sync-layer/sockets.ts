@@ -1,0 +1,40 @@
+import { CloseCode } from '../protocol.ts';
+import { type Attachment, readAttachment } from './attachment.ts';
+
+/** An open socket and what it remembers. */
+export interface OpenSocket<Kind extends Attachment['kind']> {
+	socket: WebSocket;
+	attachment: Extract<Attachment, { kind: Kind }>;
+}
+
+/** The open sockets of a kind with a tag. One whose attachment we did not write is closed, never trusted. */
+export function openSockets<Kind extends Attachment['kind']>(
+	ctx: DurableObjectState,
+	kind: Kind,
+	tag: string,
+): OpenSocket<Kind>[] {
+	return ctx.getWebSockets(tag).flatMap((socket) => {
+		if (socket.readyState !== WebSocket.OPEN) return [];
+		const attachment = readAttachment(socket);
+		if (attachment && isOfKind(attachment, kind)) return [{ socket, attachment }];
+		socket.close(CloseCode.foreignAttachment, 'not a socket of this library');
+		return [];
+	});
+}
+
+function isOfKind<Kind extends Attachment['kind']>(
+	attachment: Attachment,
+	kind: Kind,
+): attachment is Extract<Attachment, { kind: Kind }> {
+	return attachment.kind === kind;
+}
+
+/** @returns whether the socket took it; one that died since we looked does not, and costs the others nothing */
+export function deliver(socket: WebSocket, data: string): boolean {
+	try {
+		socket.send(data);
+		return true;
+	} catch {
+		return false;
+	}
+}
