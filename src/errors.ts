@@ -50,6 +50,8 @@ function isCode(value: unknown): value is SessionManagerErrorCode {
 export class SessionManagerError extends Error {
 	override readonly name = 'SessionManagerError';
 	readonly code: SessionManagerErrorCode;
+	/** The message without the code before it. */
+	readonly reason: string;
 
 	/**
 	 * @param code one of the stable codes
@@ -59,6 +61,7 @@ export class SessionManagerError extends Error {
 	constructor(code: SessionManagerErrorCode, message: string, options?: ErrorOptions) {
 		super(`${code}: ${message}`, options);
 		this.code = code;
+		this.reason = message;
 	}
 
 	/**

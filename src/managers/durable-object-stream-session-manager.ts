@@ -11,10 +11,7 @@ import { openStream } from '../routing/open-socket.ts';
 import { parseBroadcast, parseOptions, parseSessionId } from '../schemas.ts';
 import { ClientStream, type StreamController } from './client-stream.ts';
 import { hold } from './hold.ts';
-import { DEFAULT_KEEP_ALIVE_MS } from './keep-alive.ts';
-
-/** The longest timer that JavaScript has. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema, MAX_TIMER_MS } from './keep-alive.ts';
 
 /** What a stream keeps from expiring while it is open, see {@link StreamSessionManagerOptions.info}. */
 export interface SessionKeeper {
@@ -35,10 +32,7 @@ function isSessionKeeper(value: unknown): boolean {
 }
 
 const OptionsSchema = v.strictObject({
-	keepAlive: v.optional(
-		v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_TIMER_MS)),
-		DEFAULT_KEEP_ALIVE_MS,
-	),
+	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
 	info: v.optional(
 		v.custom<SessionKeeper>(
 			isSessionKeeper,

@@ -57,7 +57,7 @@ interface Batch {
  * ```
  *
  * Safe to construct at module scope: each listen stream opens its own socket, in its own request. A listen stream
- * survives the object (a deploy, an eviction): it comes back by itself, at first after 0.1 to 0.2 s, later after up to
+ * survives the object (a deploy, an eviction): it comes back by itself, at once, and where that fails after pauses of up to
  * 30 s. What was sent while it was away is not kept.
  *
  * All its work is held with `waitUntil`. Every method rejects with a {@link SessionManagerError}: its own codes, and
@@ -148,8 +148,9 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	/** Calls on different stubs may overtake one another, so what is sent together goes together. */
 	#join(notification: Notification): Promise<void> {
 		const bytes = broadcastBytes(undefined, JSON.stringify([notification]));
-		if (!this.#batch || this.#batch.bytes + bytes > MAX_BROADCAST_BYTES)
+		if (!this.#batch || this.#batch.bytes + bytes > MAX_BROADCAST_BYTES) {
 			this.#batch = this.#newBatch();
+		}
 		this.#batch.notifications.push(notification);
 		this.#batch.bytes += bytes;
 		return this.#batch.sent;
@@ -163,7 +164,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	/** Publish what has been added to the list by the end of this turn of the event loop. */
 	async #publishNext(notifications: readonly Notification[]): Promise<void> {
 		await Promise.resolve();
-		this.#batch = undefined;
+		if (this.#batch?.notifications === notifications) this.#batch = undefined;
 		await callObject(this.#namespace(), false, (stub) => stub.publish(notifications));
 	}
 

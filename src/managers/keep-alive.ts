@@ -1,5 +1,21 @@
+import * as v from 'valibot';
+import { parseOptions } from '../schemas.ts';
+
 /** Below the 30 s after which the strictest of common proxies cut an idle response. */
 export const DEFAULT_KEEP_ALIVE_MS = 25_000;
+
+/** The longest timer that JavaScript has. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** A pause between two comments, in milliseconds. */
+export const KeepAliveSchema = v.pipe(
+	v.number(),
+	v.integer(),
+	v.minValue(1),
+	v.maxValue(MAX_TIMER_MS),
+);
+
+const OptionsSchema = v.object({ intervalMs: KeepAliveSchema });
 
 /** A comment: a client of server-sent events ignores it. */
 export const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n');
@@ -16,9 +32,13 @@ const LINE_FEED = 10;
  * return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
  * ```
  *
+ * The response that comes back is a new one; `transport.closeSubscription()` takes the one that went in.
+ *
  * @param intervalMs how long a stream may be idle, in milliseconds (default 25,000)
+ * @throws `INVALID_ARGUMENT`
  */
 export function withKeepAlive(response: Response, intervalMs = DEFAULT_KEEP_ALIVE_MS): Response {
+	parseOptions(OptionsSchema, { intervalMs }, 'withKeepAlive');
 	const isEventStream = response.headers.get('content-type')?.startsWith('text/event-stream');
 	if (!response.body || !isEventStream) return response;
 	return new Response(commented(response.body, intervalMs), response);

@@ -22,9 +22,9 @@ const MIN_TTL_SECONDS = 60;
 
 /**
  * After a renewal KV may go on serving what was read before it, which looks as if it were due again. So a session is not
- * renewed twice within this time, in milliseconds.
+ * renewed twice within this time, in milliseconds, or within a quarter of `ttl` where that is less.
  */
-const RENEWAL_PAUSE_MS = 120_000;
+const MAX_RENEWAL_PAUSE_MS = 120_000;
 
 /** A snapshot older than this was left behind by a request that ended in the middle, in milliseconds. */
 const SNAPSHOT_LIMIT_MS = 1_000;
@@ -82,6 +82,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	/** A quarter of `ttl`, in milliseconds: with it no renewal, due after half of `ttl`, comes too late. */
 	readonly touchIntervalMs: number;
 	#halfLifeSeconds: number;
+	#renewalPauseMs: number;
 	#store: KVStore;
 	#onError: (error: SessionManagerError) => void | Promise<void>;
 	/** When this instance renewed a session, in the order of time. */
@@ -96,6 +97,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		const { ttl, onError } = parseOptions(OptionsSchema, options, 'KVInfoSessionManager');
 		this.touchIntervalMs = (ttl * 1000) / 4;
 		this.#halfLifeSeconds = ttl / 2;
+		this.#renewalPauseMs = Math.min(MAX_RENEWAL_PAUSE_MS, this.touchIntervalMs);
 		this.#store = new KVStore(lookUpKV(binding ?? 'TMCP_SESSION_INFO'), ttl);
 		this.#onError = onError;
 	}
@@ -163,12 +165,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		return this.#reported(async () => {
 			const session = parseSessionId(id);
 			const info = Object.values(infoKeys).map((key) => this.#store.delete(key(session)));
-			const subscriptions = (await this.#subscriptionsOf(session)).map(async (keys) => {
-				await this.#store.delete(keys.forward);
-				// Last, because it is by this key that a second delete finds what the first one did not get to.
-				await this.#store.delete(keys.reverse);
-			});
-			await all([...info, ...subscriptions]);
+			await all([...info, this.#deleteSubscriptions(session)]);
 		});
 	}
 
@@ -234,6 +231,15 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		return keys.map(({ name }) => name).filter(isSessionId);
 	}
 
+	async #deleteSubscriptions(session: string): Promise<void> {
+		const deletions = (await this.#subscriptionsOf(session)).map(async ({ forward, reverse }) => {
+			await this.#store.delete(forward);
+			// Last, because it is by this key that a second delete finds what the first one did not get to.
+			await this.#store.delete(reverse);
+		});
+		await all(deletions);
+	}
+
 	async #subscriptionsOf(session: string): Promise<(SubscriptionKeys & { writtenAt: number })[]> {
 		const prefix = await subscribedPrefix(session);
 		const listed = await this.#store.list(prefix);
@@ -280,7 +286,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	#isRenewalDue(session: string, stored: ({ writtenAt: number } | undefined)[]): boolean {
 		const dueBefore = Date.now() / 1000 - this.#halfLifeSeconds;
 		if (!stored.some((entry) => entry && entry.writtenAt <= dueBefore)) return false;
-		return Date.now() - (this.#renewedAt.get(session) ?? -Infinity) >= RENEWAL_PAUSE_MS;
+		return Date.now() - (this.#renewedAt.get(session) ?? -Infinity) >= this.#renewalPauseMs;
 	}
 
 	/** Write everything again, but not what this instance changes meanwhile. */
@@ -305,7 +311,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	#noteRenewal(session: string): void {
 		const now = Date.now();
 		for (const [renewed, at] of this.#renewedAt) {
-			if (now - at < RENEWAL_PAUSE_MS) break;
+			if (now - at < this.#renewalPauseMs) break;
 			this.#renewedAt.delete(renewed);
 		}
 		this.#renewedAt.delete(session);
@@ -321,8 +327,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		try {
 			await work();
 		} catch (error) {
-			const errors: unknown[] = error instanceof AggregateError ? error.errors : [error];
-			for (const failure of errors) await this.#tell(failure);
+			for (const failure of failuresIn(error)) await this.#tell(failure);
 		}
 	}
 
@@ -357,6 +362,10 @@ async function subscriptionKeys(session: string, uri: string): Promise<Subscript
 async function all(work: Promise<void>[]): Promise<void> {
 	const failures = (await Promise.allSettled(work)).filter(({ status }) => status === 'rejected');
 	if (failures.length > 0) throw new AggregateError(failures.map(failureOf));
+}
+
+function failuresIn(error: unknown): unknown[] {
+	return error instanceof AggregateError ? error.errors.flatMap(failuresIn) : [error];
 }
 
 function failureOf(result: PromiseSettledResult<void>): unknown {

@@ -92,6 +92,8 @@ async function together<Claimed>(
 ): Promise<{ claimed: Claimed; socket: Promise<WebSocket> }> {
 	const ticket = crypto.randomUUID();
 	const socket = upgrade(stub, holder, ticket);
+	// It may be refused before the claim is answered; whoever awaits it is told all the same.
+	socket.catch(() => {});
 	try {
 		return { claimed: await claim(ticket), socket };
 	} catch (error) {

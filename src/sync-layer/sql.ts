@@ -4,7 +4,8 @@
  */
 export function sqlOf(storage: DurableObjectStorage): SqlStorage | undefined {
 	try {
-		return storage.sql;
+		// Asking for it does not fail there; using it does.
+		return storage.sql.databaseSize >= 0 ? storage.sql : undefined;
 	} catch {
 		return undefined;
 	}

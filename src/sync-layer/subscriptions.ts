@@ -23,6 +23,12 @@ const CLOSE_CODES = {
 	cancelled: CloseCode.subscriptionCancelled,
 } as const;
 
+/**
+ * What goes into a socket's attachment. It takes 16,384 bytes, serialised
+ * (https://developers.cloudflare.com/durable-objects/api/websockets/): two for each character, and the names of the fields.
+ */
+const MAX_ATTACHED_CHARS = 6_000;
+
 /** The `subscriptions/listen` streams of one object: hibernating sockets, each of which knows its filter. */
 export class Subscriptions {
 	#ctx: DurableObjectState;
@@ -50,13 +56,17 @@ export class Subscriptions {
 	/** Take over the object's end of a subscription's socket. */
 	accept(socket: WebSocket, connectionId: string, subscription: SubscriptionInput): void {
 		this.#forgetTheGone();
-		this.#ctx.acceptWebSocket(socket, subscriptionTags(subscription));
+		const text = JSON.stringify(subscription);
+		const isLarge = text.length > MAX_ATTACHED_CHARS;
+		if (isLarge) this.#large.put(connectionId, text);
 		try {
-			writeAttachment(socket, { kind: 'subscription', connectionId, subscription });
-		} catch {
-			this.#large.put(connectionId, JSON.stringify(subscription));
-			writeAttachment(socket, { kind: 'subscription', connectionId });
+			this.#ctx.acceptWebSocket(socket, subscriptionTags(subscription));
+		} catch (error) {
+			this.#large.delete(connectionId);
+			throw error;
 		}
+		if (isLarge) writeAttachment(socket, { kind: 'subscription', connectionId });
+		else writeAttachment(socket, { kind: 'subscription', connectionId, subscription });
 	}
 
 	/** Hand each notification to each subscription that asked for it. @returns how many times one was handed over */

@@ -111,13 +111,19 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @param sessionId 1 to 256 visible ASCII characters (0x21–0x7E); a UUID is made where none is given
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made, so that the upgrade can leave together with
 	 * this call, and the stream can be detached before the answer is here
-	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `STREAM_DETACHED` (of a `connectionId` that was detached before)
 	 */
 	attach(sessionId?: string, options?: AttachOptions): Attached {
 		const session = sessionId === undefined ? crypto.randomUUID() : parseSessionId(sessionId);
 		const { ticket = crypto.randomUUID(), connectionId = crypto.randomUUID() } =
 			parseAttachOptions(options);
 		this.#assertUnused(ticket);
+		if (this.#tickets.isRevoked(connectionId)) {
+			throw new SessionManagerError(
+				'STREAM_DETACHED',
+				`the connection ${connectionId} was detached before it was attached.`,
+			);
+		}
 		this.#tickets.issue(ticket, {
 			kind: 'stream',
 			sessionId: session,
@@ -299,6 +305,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		try {
 			this.#accept(objectEnd, claim);
 		} catch (error) {
+			const coded = SessionManagerError.from(error);
+			if (coded) return errorResponse(400, coded.code, coded.reason);
 			return errorResponse(
 				503,
 				'OBJECT_FULL',

@@ -1,5 +1,8 @@
 import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../protocol.ts';
 
+/** How long a detached connection is remembered, so that a call of it that comes late claims nothing, in milliseconds. */
+const REVOKED_MEMORY_MS = 30_000;
+
 /** What a ticket is for. */
 export interface Claim {
 	/** Who may redeem it: the name that the upgrade has to give. */
@@ -40,6 +43,8 @@ export class TicketOffice<Of extends Claim> {
 	#tickets = new Map<string, Ticket<Of>>();
 	#newestOfPlace = new Map<string, string>();
 	#waiting = new Map<string, () => void>();
+	/** Connections that were detached, and until when that is remembered; in the order of time. */
+	#revoked = new Map<string, number>();
 
 	/** Whether a ticket of this name was made and has not been forgotten yet. */
 	knows(ticket: string): boolean {
@@ -77,7 +82,13 @@ export class TicketOffice<Of extends Claim> {
 	 */
 	revoke(place: string, connectionId?: string): boolean {
 		this.#forgetExpired();
+		if (connectionId !== undefined) this.#revoked.set(connectionId, Date.now() + REVOKED_MEMORY_MS);
 		return this.#withdraw(place, 'detached', connectionId);
+	}
+
+	/** Whether this connection was detached already: its call was overtaken by its end. */
+	isRevoked(connectionId: string): boolean {
+		return this.#revoked.has(connectionId);
 	}
 
 	/**
@@ -122,6 +133,10 @@ export class TicketOffice<Of extends Claim> {
 	/** Tickets expire in the order in which they were made, so the expired ones come first. */
 	#forgetExpired(): void {
 		const now = Date.now();
+		for (const [connectionId, until] of this.#revoked) {
+			if (until > now) break;
+			this.#revoked.delete(connectionId);
+		}
 		for (const [ticket, { claim, expiresAt }] of this.#tickets) {
 			if (expiresAt > now) return;
 			this.#tickets.delete(ticket);

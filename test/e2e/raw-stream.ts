@@ -4,7 +4,7 @@ import { waitFor } from '../../examples/quickstart/demo/wait-for.ts';
 
 const LIMIT_MS = 20_000;
 
-/** A GET written by hand on a TCP socket, for a client that stops reading, or vanishes without a word. */
+/** A request written by hand on a TCP socket, for a client that stops reading, or vanishes without a word. */
 export class RawStream {
 	#socket: Socket;
 	#text = '';
@@ -16,15 +16,32 @@ export class RawStream {
 		});
 	}
 
-	/** Resolves when the server's first comment has arrived, and its stream is open. */
+	/** A GET. Resolves when the server's first comment has arrived, and its stream is open. */
 	static async open(url: URL, headers: Record<string, string> = {}): Promise<RawStream> {
+		const stream = await RawStream.#request('GET', url, headers);
+		await stream.receives(': connected');
+		return stream;
+	}
+
+	/** A POST. Resolves when the request is written. */
+	static post(url: URL, headers: Record<string, string>, body: string): Promise<RawStream> {
+		const length = String(Buffer.byteLength(body));
+		return RawStream.#request('POST', url, { ...headers, 'content-length': length }, body);
+	}
+
+	static async #request(
+		method: string,
+		url: URL,
+		headers: Record<string, string>,
+		body = '',
+	): Promise<RawStream> {
 		const socket = connect(Number(url.port), url.hostname);
 		await once(socket, 'connect');
 		const lines = Object.entries({ host: url.host, ...headers }).map((header) => header.join(': '));
-		socket.write([`GET ${url.pathname}${url.search} HTTP/1.1`, ...lines, '', ''].join('\r\n'));
-		const stream = new RawStream(socket);
-		await stream.receives(': connected');
-		return stream;
+		socket.write(
+			[`${method} ${url.pathname}${url.search} HTTP/1.1`, ...lines, '', body].join('\r\n'),
+		);
+		return new RawStream(socket);
 	}
 
 	/** Wait until this text has arrived. */

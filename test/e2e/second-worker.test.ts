@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SubscriptionFilter } from '@modelcontextprotocol/client';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type DevServer, startDevServer } from '../../examples/quickstart/demo/dev-server.ts';
+import { ListeningClient } from '../../examples/quickstart/demo/listening-client.ts';
 import { McpClient } from '../../examples/quickstart/demo/mcp-client.ts';
 
 describe('a second Worker, bound to the SyncLayer of the first by script_name', () => {
@@ -42,5 +44,31 @@ describe('a second Worker, bound to the SyncLayer of the first by script_name', 
 			delivered: 0,
 			missed: 1,
 		});
+	});
+
+	test('tells the listeners of the first what each of them asked for', async () => {
+		const listen = async (name: string, filter: SubscriptionFilter) => {
+			const url = new URL('/quickstart/mcp', server.url);
+			const client = await new ListeningClient(name, url).connect();
+			onTestFinished(() => client.close());
+			await client.listen(filter);
+			return client;
+		};
+		const tools = await listen('tools', { toolsListChanged: true });
+		const board = await listen('board', { resourceSubscriptions: ['memo://board'] });
+
+		expect(await ask('POST', '/publish')).toEqual({ delivered: 1 });
+		expect(await ask('POST', '/publish?resource=memo://board')).toEqual({ delivered: 1 });
+		expect(await ask('POST', '/publish?resource=memo://other')).toEqual({ delivered: 0 });
+		expect(await ask('POST', '/publish')).toEqual({ delivered: 1 });
+		expect(await ask('POST', '/publish?resource=memo://board')).toEqual({ delivered: 1 });
+
+		await tools.receives('notifications/tools/list_changed', 2);
+		await board.receives('notifications/resources/updated', 2);
+		expect(tools.received).toHaveLength(2);
+		expect(board.received.map(({ params }) => params?.['uri'])).toEqual([
+			'memo://board',
+			'memo://board',
+		]);
 	});
 });

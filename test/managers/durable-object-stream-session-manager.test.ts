@@ -15,6 +15,13 @@ async function takeOver(id: string): Promise<EventStream> {
 	return new EventStream(response.body);
 }
 
+/** The object's namespace with other stubs. */
+function namespaceOf(getByName: (name: string) => unknown): typeof env.TMCP_DURABLE_OBJECT {
+	return new Proxy(env.TMCP_DURABLE_OBJECT, {
+		get: (target, name) => (name === 'getByName' ? getByName : Reflect.get(target, name)),
+	});
+}
+
 async function untilOpen(id: string): Promise<void> {
 	await vi.waitFor(async () => expect(await object().has(id)).toBe(true));
 }
@@ -71,6 +78,118 @@ describe('two streams of one session', () => {
 		await expect(newer.ended).resolves.toBeUndefined();
 	});
 });
+
+describe('two streams of one session that one manager serves in two requests', () => {
+	it('leave the newer one alone when the older one is cancelled with messages unread', async () => {
+		const id = crypto.randomUUID();
+		const older = await takeOverUnread(id);
+		await untilOpen(id);
+		const backlog = event('never read'.repeat(100_000));
+		for (let round = 1; round <= 3; round++) await object().broadcast([id], backlog);
+		const newer = await takeOver(id);
+		await vi.waitFor(async () =>
+			expect(await object().broadcast([id], event('for the newer'))).toMatchObject({
+				delivered: 1,
+			}),
+		);
+		await newer.messages(1);
+		await older.cancel();
+		expect(await object().has(id)).toBe(true);
+		const sent = newer.events.length;
+		expect(await object().broadcast([id], event('still here'))).toMatchObject({ delivered: 1 });
+		expect((await newer.messages(sent + 1)).at(-1)).toBe('still here');
+		await object().detach(id);
+		await expect(newer.ended).resolves.toBeUndefined();
+	});
+});
+
+describe('a stream that is cancelled while it is opening', () => {
+	/** The object as a distant Worker sees it. */
+	function distant(delay: (call: () => Promise<unknown>) => Promise<unknown>) {
+		return namespaceOf((name) => {
+			const stub = env.TMCP_DURABLE_OBJECT.getByName(name);
+			const slowly =
+				(method: 'attach' | 'fetch') =>
+				(...args: unknown[]) =>
+					delay(() => Reflect.apply(stub[method], stub, args));
+			return {
+				attach: slowly('attach'),
+				fetch: slowly('fetch'),
+				detach: (...args: unknown[]) => Reflect.apply(stub.detach, stub, args),
+			};
+		});
+	}
+	const afterwards = async (call: () => Promise<unknown>) => {
+		const answer = await call();
+		await scheduler.wait(100);
+		return answer;
+	};
+	const before = async (call: () => Promise<unknown>) => {
+		await scheduler.wait(100);
+		return call();
+	};
+
+	it.each([
+		['the call', before],
+		['its answer', afterwards],
+	])('is over for the object soon after it has opened, %s being slow', async (_, delay) => {
+		const id = crypto.randomUUID();
+		const { body, started } = unread(new DurableObjectStreamSessionManager(distant(delay)), id);
+		await body.cancel();
+		await started;
+		await vi.waitFor(async () => expect(await object().has(id)).toBe(false), 1_000);
+		expect(await object().broadcast([id], event('x'))).toEqual({ delivered: 0, missed: 1 });
+	});
+
+	it.each([
+		['the call', before],
+		['its answer', afterwards],
+	])('leaves alone a stream that took its place meanwhile, %s being slow', async (_, delay) => {
+		const id = crypto.randomUUID();
+		const { body, started } = unread(new DurableObjectStreamSessionManager(distant(delay)), id);
+		const newer = await takeOver(id);
+		await untilOpen(id);
+		await body.cancel();
+		await started;
+		expect(await object().broadcast([id], event('still here'))).toEqual({
+			delivered: 1,
+			missed: 0,
+		});
+		expect(await newer.messages(1)).toEqual(['still here']);
+		await object().detach(id);
+		await expect(newer.ended).resolves.toBeUndefined();
+	});
+});
+
+describe('the info of a session with an open stream', () => {
+	it('is touched at once, again and again, and no more when the stream has ended', async () => {
+		const touched: string[] = [];
+		const touches = (id: string) => touched.filter((of) => of === id).length;
+		const info = { touchIntervalMs: 20, touch: (id: string) => void touched.push(id) };
+		const streams = new DurableObjectStreamSessionManager(undefined, { info });
+		const [id, other] = [crypto.randomUUID(), crypto.randomUUID()];
+		const { body, started } = unread(streams, id);
+		await started;
+		expect(touched).toEqual([id]);
+		await vi.waitFor(() => expect(touches(id)).toBeGreaterThan(3));
+		await streams.delete(id);
+		await new EventStream(body).ended;
+		const touchedInLife = touches(id);
+		// Another stream shows that time goes on.
+		const { started: otherStarted } = unread(streams, other);
+		await otherStarted;
+		await vi.waitFor(() => expect(touches(other)).toBeGreaterThan(3));
+		expect(touches(id)).toBe(touchedInLife);
+		await streams.delete(other);
+	});
+});
+
+/** A stream of a request of its own whose client does not read. */
+async function takeOverUnread(id: string): Promise<ReadableStream<Uint8Array>> {
+	const { body } = await exports.default.fetch(`https://example.com/takeover?id=${id}`);
+	if (!body) throw new Error('The response has no body.');
+	return body;
+}
 
 /** A stream whose client does not read. */
 function unread(streams: DurableObjectStreamSessionManager, id: string) {
@@ -135,12 +254,17 @@ describe('bad input', () => {
 	}, 15_000);
 
 	it.each([
-		{ keepAlive: 0 },
-		{ keepAlive: 1.5 },
-		{ keepAlive: '25s' },
-		{ keepalive: 1 },
-		{ info: {} },
-	])('is options like %j', async (options) => {
+		['a pause of 0', { keepAlive: 0 }],
+		['a pause of 1.5', { keepAlive: 1.5 }],
+		['a pause that is no number', { keepAlive: '25s' }],
+		['a name that there is not', { keepalive: 1 }],
+		['info without anything', { info: {} }],
+		['info without touch', { info: { touchIntervalMs: 20 } }],
+		['info without touchIntervalMs', { info: { touch() {} } }],
+		['info with a touchIntervalMs of 0', { info: { touch() {}, touchIntervalMs: 0 } }],
+		['info with a touchIntervalMs of NaN', { info: { touch() {}, touchIntervalMs: Number.NaN } }],
+		['info with a touchIntervalMs of "20"', { info: { touch() {}, touchIntervalMs: '20' } }],
+	])('is an option like %s', async (_, options) => {
 		const make = () => Reflect.construct(DurableObjectStreamSessionManager, [undefined, options]);
 		expect(await codeOf(make)).toBe('INVALID_ARGUMENT');
 	});
@@ -157,10 +281,8 @@ describe('an object that fails', () => {
 				Promise.reject(Object.assign(new Error('Network connection lost.'), flags));
 			return { has: fail, detach: fail, broadcast: fail, attach: fail, fetch: fail };
 		};
-		const namespace = new Proxy(env.TMCP_DURABLE_OBJECT, {
-			get: (target, name) => (name === 'getByName' ? getByName : Reflect.get(target, name)),
-		});
-		return { streams: new DurableObjectStreamSessionManager(namespace), calls: () => calls };
+		const streams = new DurableObjectStreamSessionManager(namespaceOf(getByName));
+		return { streams, calls: () => calls };
 	}
 
 	it('is asked again, with a new stub, where the platform says that it may be', async () => {
@@ -175,6 +297,26 @@ describe('an object that fails', () => {
 		await started;
 		expect(await object().has('later')).toBe(true);
 		await object().detach('later');
+	});
+
+	it('opens a stream although it was replaced between the call that made the ticket and the upgrade', async () => {
+		const refused = vi.fn<() => Promise<Response>>(async () =>
+			Response.json({ code: 'TICKET_REFUSED', message: 'nobody made it' }, { status: 403 }),
+		);
+		const namespace = namespaceOf((name) => {
+			const stub = env.TMCP_DURABLE_OBJECT.getByName(name);
+			if (refused.mock.calls.length > 0) return stub;
+			return {
+				attach: (...args: unknown[]) => Reflect.apply(stub.attach, stub, args),
+				fetch: refused,
+			};
+		});
+		const id = crypto.randomUUID();
+		const { started } = unread(new DurableObjectStreamSessionManager(namespace), id);
+		await started;
+		expect(refused).toHaveBeenCalledTimes(1);
+		expect(await object().has(id)).toBe(true);
+		await object().detach(id);
 	});
 
 	it.each([{}, { retryable: true, overloaded: true }])(

@@ -1,4 +1,4 @@
-import { env } from 'cloudflare:workers';
+import { env, exports } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { DurableObjectStreamSessionManager, KVInfoSessionManager } from '../../src/index.ts';
 
@@ -36,7 +36,13 @@ describe('a binding', () => {
 			code: 'BINDING_WRONG_KIND',
 			message: expect.stringContaining('"TMCP_SESSION_INFO" is not a Durable Object namespace'),
 		});
-		for (const binding of ['TMCP_DURABLE_OBJECT', {}, 1]) {
+		for (const binding of [{}, 1, exports.default]) {
+			await expect(streams(binding).has('a')).rejects.toMatchObject({
+				code: 'BINDING_WRONG_KIND',
+				message: expect.stringContaining('is not a Durable Object namespace'),
+			});
+		}
+		for (const binding of ['TMCP_DURABLE_OBJECT', {}, 1, exports.default]) {
 			await expect(info(binding).getLogLevel('a')).rejects.toMatchObject({
 				code: 'BINDING_WRONG_KIND',
 				message: expect.stringContaining('is not a KV namespace'),

@@ -54,7 +54,8 @@ describe('the tags of subscriptions', () => {
 			const tags = subscriptionTags({ id: 1, origin: 'ö'.repeat(1_024), filters: filter });
 			expect(new Set(tags).size).toBe(tags.length);
 			expect(tags.length).toBeLessThanOrEqual(10);
-			for (const tag of tags) expect(new TextEncoder().encode(tag).byteLength).toBeLessThanOrEqual(256);
+			for (const tag of tags)
+				expect(new TextEncoder().encode(tag).byteLength).toBeLessThanOrEqual(256);
 		}
 	});
 

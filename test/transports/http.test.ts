@@ -3,6 +3,7 @@ import { evictDurableObject } from 'cloudflare:test';
 import { describe, expect, it, vi } from 'vitest';
 import { McpClient } from '../support/mcp-client.ts';
 import { EventStream } from '../support/event-stream.ts';
+import { age, keysOf } from '../support/kv.ts';
 import { distantKV, requestsToClients, RESOURCE, seen } from '../worker/servers.ts';
 
 const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
@@ -103,6 +104,143 @@ describe('session info', () => {
 			client: 'test-client',
 		}));
 		expect(seen.slice(before)).toEqual(expect.arrayContaining(expected));
+	});
+});
+
+describe('the first request in the second half of a session’s life, with KV reads slowed to 100 ms', () => {
+	const WEEK = 7 * 24 * 60 * 60;
+	const ROUNDS = [1, 2, 3];
+	const kv = env.TMCP_SESSION_INFO;
+	const client = () => new McpClient('/slow').initialize();
+
+	/** A session of which KV holds so many keys, all of them old. */
+	async function aged(prepare: (client: McpClient) => Promise<unknown>, keys: number) {
+		const session = await client();
+		await prepare(session);
+		// A request that is answered after all reads of those before it.
+		await session.call('look');
+		await vi.waitFor(async () => expect(await keysOf(session.sessionId)).toHaveLength(keys));
+		await age(await keysOf(session.sessionId), WEEK);
+		return session;
+	}
+
+	/** Wait for the renewal: for the client info, and for what is written with it. */
+	async function renewed({ sessionId }: McpClient): Promise<void> {
+		await vi.waitFor(async () => {
+			const { metadata } = await kv.getWithMetadata<{ at: number }>(
+				`tmcp:client_info:${sessionId}`,
+			);
+			expect(metadata?.at).toBeGreaterThan(Date.now() / 1000 - WEEK / 2);
+		});
+		await readsBegunBefore();
+	}
+
+	/** Wait for all reads that have begun, twice: what begins with the end of a read may read, too. */
+	async function readsBegunBefore(): Promise<void> {
+		const other = new McpClient('/slow');
+		for (const _ of [1, 2, 3]) await other.call('look');
+	}
+
+	it('sets the log level for good', async () => {
+		const clients = await Promise.all(
+			ROUNDS.map(() =>
+				aged((session) => session.request('logging/setLevel', { level: 'debug' }), 3),
+			),
+		);
+		for (const session of clients) {
+			await session.request('logging/setLevel', { level: 'error' });
+			await renewed(session);
+			expect(await kv.get(`tmcp:log_level:${session.sessionId}`)).toBe('"error"');
+			await session.call('look');
+			expect(seen.at(-1)).toMatchObject({ sessionId: session.sessionId, logLevel: 'error' });
+		}
+	}, 20_000);
+
+	it('unsubscribes for good', async () => {
+		const clients = await Promise.all(
+			ROUNDS.map(() =>
+				aged((session) => session.request('resources/subscribe', { uri: RESOURCE }), 4),
+			),
+		);
+		for (const session of clients) {
+			await session.request('resources/unsubscribe', { uri: RESOURCE });
+			await renewed(session);
+			expect((await keysOf(session.sessionId)).toSorted()).toEqual([
+				`tmcp:client_capabilities:${session.sessionId}`,
+				`tmcp:client_info:${session.sessionId}`,
+			]);
+		}
+	}, 20_000);
+
+	it.each([
+		['a POST', (session: McpClient) => session.call('look')],
+		['a stream', (session: McpClient) => session.openStream()],
+	])(
+		'is not undone by %s before it where it is a DELETE',
+		async (_, before) => {
+			const clients = await Promise.all(
+				ROUNDS.map(() =>
+					aged((session) => session.request('resources/subscribe', { uri: RESOURCE }), 4),
+				),
+			);
+			for (const session of clients) {
+				await before(session);
+				expect((await session.fetch('DELETE')).status).toBe(200);
+				await readsBegunBefore();
+				expect(await keysOf(session.sessionId)).toEqual([]);
+			}
+		},
+		20_000,
+	);
+});
+
+describe('a session id', () => {
+	const CHARACTERS = '!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~';
+	const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert'] as const;
+
+	it('may contain any visible character, and is mistaken for no other', async () => {
+		const start = crypto.randomUUID();
+		const sessions = await Promise.all(
+			['', ...CHARACTERS].map(async (character, i) => {
+				const client = await new McpClient('/mcp', `${start}${character}end`).initialize();
+				const level = LEVELS[i % LEVELS.length];
+				await client.request('logging/setLevel', { level });
+				return { client, level, stream: await client.openStream() };
+			}),
+		);
+		const caller = await new McpClient('/mcp').initialize();
+		for (const { client, level, stream } of sessions) {
+			await client.call('look');
+			expect(seen.at(-1)).toMatchObject({ sessionId: client.sessionId, logLevel: level });
+			await client.request('resources/subscribe', { uri: RESOURCE });
+			await caller.call('update');
+			expect(await stream.messages(1)).toMatchObject([
+				{ method: 'notifications/resources/updated' },
+			]);
+			await client.request('resources/unsubscribe', { uri: RESOURCE });
+		}
+		await caller.call('announce');
+		for (const { client, stream } of sessions) {
+			expect(await stream.messages(2), client.sessionId).toHaveLength(2);
+			await client.fetch('DELETE');
+			await expect(stream.ended).resolves.toBeUndefined();
+			expect(await keysOf(client.sessionId)).toEqual([]);
+		}
+	}, 20_000);
+
+	it.each([
+		['with a space', 'a b'],
+		['of 257 characters', 'a'.repeat(257)],
+	])('%s is answered 400', async (_, id) => {
+		for (const method of ['GET', 'DELETE']) {
+			const response = await new McpClient('/mcp', id).fetch(method);
+			expect(response.status).toBe(400);
+			expect(await response.json()).toEqual({
+				jsonrpc: '2.0',
+				id: null,
+				error: { code: -32600, message: expect.stringMatching(/^INVALID_SESSION_ID: /) },
+			});
+		}
 	});
 });
 

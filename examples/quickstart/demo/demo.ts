@@ -1,6 +1,8 @@
-/** `npm run demo`: three clients, one server, and every notification where it belongs. */
+/** `npm run demo`: one server, clients of both kinds, and every notification where it belongs. */
 import { startDevServer } from './dev-server.ts';
+import { ListeningClient } from './listening-client.ts';
 import { McpClient } from './mcp-client.ts';
+import type { Notification, RecordingClient } from './recording-client.ts';
 
 /** The demo ends after this time, whatever happens, in milliseconds. */
 const DEMO_LIMIT_MS = 120_000;
@@ -15,7 +17,7 @@ function say(who: string, what: string): void {
 
 /** What a client has to receive in the whole demo. */
 interface Expectation {
-	client: McpClient;
+	client: RecordingClient;
 	method: string;
 	times: number;
 }
@@ -34,10 +36,11 @@ function printSummary(expectations: readonly Expectation[]): boolean {
 }
 
 async function run(url: URL): Promise<boolean> {
-	const connect = (name: string) =>
-		new McpClient(name, url, ({ method, params }) =>
-			say(name, `<- ${[method, params?.['uri']].join(' ')}`),
-		).connect();
+	const print =
+		(name: string) =>
+		({ method, params }: Notification) =>
+			say(name, `<- ${[method, params?.['uri']].join(' ')}`);
+	const connect = (name: string) => new McpClient(name, url, print(name)).connect();
 	const ada = await connect('Ada');
 	const ben = await connect('Ben');
 	const cleo = await connect('Cleo');
@@ -77,15 +80,33 @@ async function run(url: URL): Promise<boolean> {
 	await ben.receives(LIST_CHANGED, 2);
 	await cleo.receives(LIST_CHANGED, 5);
 
+	console.log(`\nEve speaks MCP 2026-07-28: she has no session, and listens to ${MEMO} only.`);
+	const eve = await new ListeningClient('Eve', url, print('Eve')).connect();
+	const { honoredFilter } = await eve.listen({ resourceSubscriptions: [MEMO] });
+	say('Eve', `<- acknowledged ${JSON.stringify(honoredFilter)}`);
+	await announce();
+	await write('Lunch at two');
+	await eve.receives(UPDATED, 1);
+	say('Eve', '-> write_memo "No lunch"');
+	await eve.call('write_memo', { text: 'No lunch' });
+	await eve.receives(UPDATED, 2);
+	await Promise.all([ada, ben].map((client) => client.receives(UPDATED, 4)));
+	await ada.receives(LIST_CHANGED, 6);
+	await ben.receives(LIST_CHANGED, 3);
+	await cleo.receives(LIST_CHANGED, 6);
+
 	const complete = printSummary([
-		{ client: ada, method: UPDATED, times: 2 },
-		{ client: ada, method: LIST_CHANGED, times: 5 },
-		{ client: ben, method: UPDATED, times: 2 },
-		{ client: ben, method: LIST_CHANGED, times: 2 },
+		{ client: ada, method: UPDATED, times: 4 },
+		{ client: ada, method: LIST_CHANGED, times: 6 },
+		{ client: ben, method: UPDATED, times: 4 },
+		{ client: ben, method: LIST_CHANGED, times: 3 },
 		{ client: cleo, method: UPDATED, times: 0 },
-		{ client: cleo, method: LIST_CHANGED, times: 5 },
+		{ client: cleo, method: LIST_CHANGED, times: 6 },
+		{ client: eve, method: UPDATED, times: 2 },
+		{ client: eve, method: LIST_CHANGED, times: 0 },
 	]);
 	await Promise.all([...listeners, dora].map((client) => client.terminate()));
+	await eve.close();
 	return complete;
 }
 

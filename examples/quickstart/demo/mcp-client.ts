@@ -1,14 +1,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { LIMIT_MS, type Notification, RecordingClient } from './recording-client.ts';
 import { waitFor } from './wait-for.ts';
-
-/** How long anything that is waited for may take, in milliseconds. */
-const LIMIT_MS = 20_000;
-
-export interface Notification {
-	method: string;
-	params?: Record<string, unknown> | undefined;
-}
 
 /** One GET of a client, which holds its stream of notifications. */
 export interface Stream {
@@ -17,25 +10,17 @@ export interface Stream {
 	state: 'opening' | 'open' | 'ended';
 }
 
-/** The official MCP client over Streamable HTTP, which also records what arrives and how its streams fare. */
-export class McpClient {
-	readonly name: string;
-	readonly received: Notification[] = [];
+/** The official MCP client with a session over Streamable HTTP, which also records how its streams fare. */
+export class McpClient extends RecordingClient {
 	readonly streams: Stream[] = [];
 	#url: URL;
-	#onNotification: (notification: Notification) => void;
 	#client: Client;
 	#transport: StreamableHTTPClientTransport;
 
 	/** @param url of the MCP server */
-	constructor(
-		name: string,
-		url: URL,
-		onNotification: (notification: Notification) => void = () => {},
-	) {
-		this.name = name;
+	constructor(name: string, url: URL, onNotification?: (notification: Notification) => void) {
+		super(name, onNotification);
 		this.#url = url;
-		this.#onNotification = onNotification;
 		[this.#client, this.#transport] = this.#make();
 	}
 
@@ -97,23 +82,9 @@ export class McpClient {
 		return first && 'text' in first ? first.text : '';
 	}
 
-	/** How many notifications of a method have arrived. */
-	count(method: string): number {
-		return this.received.filter((notification) => notification.method === method).length;
-	}
-
-	/** Wait until `count` notifications of a method have arrived in all. */
-	async receives(method: string, count: number): Promise<void> {
-		const what = `${this.name} to receive ${count} of ${method}`;
-		await waitFor(what, LIMIT_MS, () => this.count(method) >= count);
-	}
-
 	#make(sessionId?: string): [Client, StreamableHTTPClientTransport] {
 		const client = new Client({ name: this.name, version: '1.0.0' });
-		client.fallbackNotificationHandler = async (notification) => {
-			this.received.push(notification);
-			this.#onNotification(notification);
-		};
+		client.fallbackNotificationHandler = async (notification) => this.record(notification);
 		const transport = new StreamableHTTPClientTransport(this.#url, {
 			...(sessionId === undefined ? {} : { sessionId }),
 			fetch: (url, init) => this.#fetch(url, init),

@@ -1,7 +1,10 @@
 import { ValibotJsonSchemaAdapter } from '@tmcp/adapter-valibot';
 import {
 	DurableObjectStreamSessionManager,
+	DurableObjectSubscriptionManager,
 	KVInfoSessionManager,
+	SessionManagerError,
+	withKeepAlive,
 } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
 import { env } from 'cloudflare:workers';
@@ -64,10 +67,13 @@ server.tool(
 const info = new KVInfoSessionManager('TMCP_SESSION_INFO');
 const transport = new HttpTransport(server, {
 	path: '/mcp',
+	// Clients up to 2025-11-25: a session each, with a stream that stays open.
 	sessionManager: {
 		streams: new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info }),
 		info,
 	},
+	// Clients of 2026-07-28: no session, and `subscriptions/listen` for what they want to hear of.
+	subscriptionManager: new DurableObjectSubscriptionManager('TMCP_DURABLE_OBJECT'),
 });
 
 // The runtime finds the class of the Durable Object among the exports of the Worker.
@@ -75,6 +81,15 @@ export { SyncLayer } from '@tmcp/session-manager-durable-objects';
 
 export default {
 	async fetch(request) {
-		return (await transport.respond(request)) ?? new Response('Not found', { status: 404 });
+		try {
+			const response = await transport.respond(request);
+			return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
+		} catch (error) {
+			// Clients choose what their `mcp-session-id` header says.
+			const { code, message } = SessionManagerError.from(error) ?? {};
+			if (code !== 'INVALID_SESSION_ID') throw error;
+			const body = { jsonrpc: '2.0', id: null, error: { code: -32600, message } };
+			return Response.json(body, { status: 400 });
+		}
 	},
 } satisfies ExportedHandler;

@@ -1,5 +1,5 @@
 /** Reaches the clients of another Worker's MCP server, with typed RPC on its Durable Object. */
-import type { SyncLayer } from '@tmcp/session-manager-durable-objects';
+import type { Notification, SyncLayer } from '@tmcp/session-manager-durable-objects';
 
 interface Env {
 	TMCP_DURABLE_OBJECT: DurableObjectNamespace<SyncLayer>;
@@ -29,6 +29,13 @@ export default {
 				params: { level: 'info', data: await request.text() },
 			});
 			return Response.json(await streams.broadcast(session ? [session] : undefined, data));
+		}
+		if (pathname === '/publish' && request.method === 'POST') {
+			const uri = searchParams.get('resource');
+			const notification: Notification = uri
+				? { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri } }
+				: { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
+			return Response.json({ delivered: await streams.publish([notification]) });
 		}
 		return new Response('Not found', { status: 404 });
 	},

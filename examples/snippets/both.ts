@@ -1,0 +1,35 @@
+import {
+	DurableObjectStreamSessionManager,
+	DurableObjectSubscriptionManager,
+	KVInfoSessionManager,
+	withKeepAlive,
+} from '@tmcp/session-manager-durable-objects';
+import { HttpTransport } from '@tmcp/transport-http';
+import { McpServer } from 'tmcp';
+
+export { SyncLayer } from '@tmcp/session-manager-durable-objects';
+
+const server = new McpServer(
+	{ name: 'bell', version: '1.0.0', description: 'A bell that every client hears' },
+	{ adapter: undefined, capabilities: { tools: { listChanged: true } } },
+);
+
+server.tool({ name: 'ring', description: 'Ring the bell' }, () => {
+	server.changed('tools');
+	return { content: [{ type: 'text', text: 'Ding!' }] };
+});
+
+const info = new KVInfoSessionManager('TMCP_SESSION_INFO');
+const streams = new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info });
+const transport = new HttpTransport(server, {
+	path: '/mcp',
+	sessionManager: { streams, info }, // up to 2025-11-25
+	subscriptionManager: new DurableObjectSubscriptionManager('TMCP_DURABLE_OBJECT'), // 2026-07-28
+});
+
+export default {
+	async fetch(request) {
+		const response = await transport.respond(request);
+		return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
+	},
+} satisfies ExportedHandler;
