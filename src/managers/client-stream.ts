@@ -94,7 +94,7 @@ export class ClientStream {
 	end(): void {
 		if (this.#state !== 'live') return;
 		this.#state = 'draining';
-		clearInterval(this.#timer);
+		clearInterval(this.#timer ?? null);
 		this.#socket?.close(CloseCode.clientGone, 'the response has ended');
 		let checksLeft = DRAIN_LIMIT_MS / DRAIN_CHECK_MS;
 		const check = () => {
@@ -111,7 +111,7 @@ export class ClientStream {
 		this.end();
 		if (this.#state === 'ended') return;
 		this.#state = 'ended';
-		clearInterval(this.#timer);
+		clearInterval(this.#timer ?? null);
 		try {
 			this.#controller.close();
 		} catch {
