@@ -27,7 +27,7 @@ export class ClientStream {
 	#encoder = new TextEncoder();
 	/** `undefined` until the stream is open. */
 	#socket: WebSocket | undefined;
-	#timer: ReturnType<typeof setInterval> | undefined;
+	#stopTimer = () => {};
 	#state: 'live' | 'draining' | 'ended' = 'live';
 	/** What the controller wants while nothing is queued. */
 	#capacity: number | null;
@@ -59,7 +59,7 @@ export class ClientStream {
 			socket.close(CloseCode.clientGone, 'the client went away while its stream was opening');
 			this.finish();
 		} else {
-			this.#timer = setInterval(() => this.#write(KEEP_ALIVE), keepAliveMs);
+			this.#every(keepAliveMs, () => this.#write(KEEP_ALIVE));
 		}
 	}
 
@@ -94,7 +94,7 @@ export class ClientStream {
 	end(): void {
 		if (this.#state !== 'live') return;
 		this.#state = 'draining';
-		clearInterval(this.#timer ?? null);
+		this.#stopTimer();
 		this.#socket?.close(CloseCode.clientGone, 'the response has ended');
 		let checksLeft = DRAIN_LIMIT_MS / DRAIN_CHECK_MS;
 		const check = () => {
@@ -102,7 +102,7 @@ export class ClientStream {
 			if (desiredSize === null || desiredSize === this.#capacity) this.finish();
 			else if (checksLeft-- <= 0) this.#giveUp();
 		};
-		this.#timer = setInterval(check, DRAIN_CHECK_MS);
+		this.#every(DRAIN_CHECK_MS, check);
 		check();
 	}
 
@@ -111,7 +111,7 @@ export class ClientStream {
 		this.end();
 		if (this.#state === 'ended') return;
 		this.#state = 'ended';
-		clearInterval(this.#timer ?? null);
+		this.#stopTimer();
 		try {
 			this.#controller.close();
 		} catch {
@@ -134,6 +134,13 @@ export class ClientStream {
 			// The client is gone. Closing the socket is what tells the object.
 			this.finish();
 		}
+	}
+
+	/** Replaces what was done until now. */
+	#every(pauseMs: number, work: () => void): void {
+		this.#stopTimer();
+		const timer = setInterval(work, pauseMs);
+		this.#stopTimer = () => clearInterval(timer);
 	}
 
 	/** The runtime refuses one request access to another's socket, even to its state. */
