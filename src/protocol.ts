@@ -12,7 +12,7 @@ export const OBJECT_NAME = 'TMCP_DURABLE_OBJECT';
  */
 export const MAX_SESSION_ID_CHARS = 256;
 
-/** Longest origin of a subscription, in characters. */
+/** Longest origin and longest id of a subscription, in characters. */
 export const MAX_ORIGIN_CHARS = 1_024;
 
 /** Largest subscription, in bytes of JSON: 1 MiB, half of what one SQLite row of an object takes. */

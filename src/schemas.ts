@@ -25,22 +25,33 @@ const DetachOptionsSchema = v.strictObject({
 	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
 });
 
-const SubscriptionFilterSchema = v.object({
-	toolsListChanged: v.optional(v.boolean()),
-	promptsListChanged: v.optional(v.boolean()),
-	resourcesListChanged: v.optional(v.boolean()),
-	resourceSubscriptions: v.optional(v.array(v.string())),
-});
+/** What JSON calls an object: no array, no instance of a class. */
+function isPlainObject(value: unknown): boolean {
+	if (typeof value !== 'object' || value === null) return false;
+	const prototype: unknown = Object.getPrototypeOf(value);
+	return prototype === Object.prototype || prototype === null;
+}
+
+const SubscriptionFilterSchema = v.pipe(
+	v.custom<object>(isPlainObject, 'filters is not an object'),
+	v.strictObject({
+		toolsListChanged: v.optional(v.boolean()),
+		promptsListChanged: v.optional(v.boolean()),
+		resourcesListChanged: v.optional(v.boolean()),
+		resourceSubscriptions: v.optional(v.array(v.string())),
+	}),
+);
 
 const SubscriptionIdSchema = v.union(
-	[v.string(), v.pipe(v.number(), v.finite())],
-	'id is neither a string nor a finite number',
+	[v.pipe(v.string(), v.maxLength(MAX_ORIGIN_CHARS)), v.pipe(v.number(), v.finite())],
+	`id is neither a string of at most ${MAX_ORIGIN_CHARS} characters nor a finite number`,
 );
 
 const OriginSchema = v.pipe(
 	v.string('origin is not a string'),
 	v.minLength(1, 'origin is empty'),
 	v.maxLength(MAX_ORIGIN_CHARS, `origin is longer than ${MAX_ORIGIN_CHARS} characters`),
+	v.check((origin) => origin.isWellFormed(), 'origin is not well-formed Unicode'),
 );
 
 export const SubscriptionSchema = v.object({
@@ -51,11 +62,12 @@ export const SubscriptionSchema = v.object({
 
 const SubscribeOptionsSchema = v.strictObject({
 	ticket: v.optional(v.pipe(v.string(), v.uuid('ticket is not a UUID'))),
-	replace: v.optional(v.boolean()),
+	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
 });
 
 const SubscriptionTargetSchema = v.union([
-	v.strictObject({ origin: OriginSchema, id: v.optional(SubscriptionIdSchema) }),
+	v.strictObject({ origin: OriginSchema, id: SubscriptionIdSchema }),
+	v.strictObject({ origin: OriginSchema }),
 	v.strictObject({}),
 ]);
 
@@ -85,9 +97,9 @@ export type AttachOptions = v.InferInput<typeof AttachOptionsSchema>;
 /** `options` of `SyncLayer.subscribe`. */
 export type SubscribeOptions = v.InferInput<typeof SubscribeOptionsSchema>;
 /** Which subscriptions `SyncLayer.unsubscribe` ends: one, those of an origin, or all. */
-export type SubscriptionTarget = v.InferInput<typeof SubscriptionTargetSchema>;
+export type SubscriptionTarget = v.InferOutput<typeof SubscriptionTargetSchema>;
 /** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. */
-export type SubscriptionInput = v.InferInput<typeof SubscriptionSchema>;
+export type SubscriptionInput = v.InferOutput<typeof SubscriptionSchema>;
 /** A JSON-RPC notification. */
 export type Notification = v.InferOutput<typeof NotificationsSchema>[number];
 /** Why a subscription ends. */
@@ -198,7 +210,7 @@ export function parseSubscribeOptions(input: unknown): SubscribeOptions {
 		input ?? {},
 		'INVALID_ARGUMENT',
 		(issue) =>
-			`subscribe(subscription, options): ${issue}. Options are { ticket?: UUID, replace?: boolean }.`,
+			`subscribe(subscription, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID }.`,
 	);
 }
 
@@ -216,6 +228,10 @@ export function parseUnsubscribe(
 	);
 }
 
+export function parseSubscriptionEnd(input: unknown): SubscriptionEnd {
+	return parse(ReasonSchema, input, 'INVALID_ARGUMENT', (issue) => issue);
+}
+
 /** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
 export function parseNotifications(input: unknown): Notification[] {
 	const notifications = parse(
@@ -227,6 +243,26 @@ export function parseNotifications(input: unknown): Notification[] {
 	);
 	assertFits(undefined, JSON.stringify(notifications));
 	return notifications;
+}
+
+/**
+ * A notification as JSON has it, so that nothing in it can be refused later, together with others.
+ * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+ */
+export function normaliseNotification(input: unknown): Notification {
+	let json: unknown;
+	try {
+		json = JSON.parse(JSON.stringify(input) ?? 'null');
+	} catch (error) {
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			`send(notification): it cannot be written as JSON (${String(error)}).`,
+			{ cause: error },
+		);
+	}
+	const [notification] = parseNotifications([json]);
+	if (notification) return notification;
+	throw new SessionManagerError('INVALID_ARGUMENT', 'send(notification): there is none.');
 }
 
 /** @throws `INVALID_ARGUMENT` */

@@ -4,7 +4,6 @@ import type {
 	SubscriptionManager,
 } from '@tmcp/session-manager';
 import * as v from 'valibot';
-import { SessionManagerError } from '../errors.ts';
 import { broadcastBytes, MAX_BROADCAST_BYTES } from '../protocol.ts';
 import {
 	lookUpSyncLayer,
@@ -14,17 +13,18 @@ import {
 import { callObject } from '../routing/object.ts';
 import { openSubscription } from '../routing/open-socket.ts';
 import {
+	isOrigin,
+	normaliseNotification,
 	type Notification,
-	parseNotifications,
 	parseOptions,
 	parseSubscription,
 	parseUnsubscribe,
 	type SubscriptionEnd,
-	type SubscriptionInput,
 	type SubscriptionTarget,
 } from '../schemas.ts';
 import { hold } from './hold.ts';
 import { Listener } from './listener.ts';
+import { Outbox } from './outbox.ts';
 
 const OptionsSchema = v.strictObject({
 	onError: v.optional(
@@ -35,20 +35,18 @@ const OptionsSchema = v.strictObject({
 
 /** Options of {@link DurableObjectSubscriptionManager}. */
 export interface SubscriptionManagerOptions {
-	/** Told of what a listen stream could not be given, once each (default: one `console.error`). */
+	/**
+	 * Told of what went wrong where nobody else is, once each: a notification that could not be sent (`HttpTransport` drops
+	 * the rejection of `send`), a callback of a listen stream that failed, a listen stream that could not come back at
+	 * once (default: one `console.error`).
+	 */
 	onError?: (error: unknown) => void;
-}
-
-/** Notifications that leave in one call. */
-interface Batch {
-	notifications: Notification[];
-	bytes: number;
-	sent: Promise<void>;
 }
 
 /**
  * Serves `subscriptions/listen` (MCP 2026-07-28) from any Worker instance: whoever sends, each listener gets what it
- * asked for, each once and in order. Give it to tmcp's `HttpTransport`:
+ * asked for, each once, and what one request sends in the order in which it did. Give it to tmcp's `HttpTransport`, and
+ * let {@link withKeepAlive} keep its responses alive, which a subscription manager cannot:
  *
  * ```ts
  * const transport = new HttpTransport(server, {
@@ -57,16 +55,17 @@ interface Batch {
  * ```
  *
  * Safe to construct at module scope: each listen stream opens its own socket, in its own request. A listen stream
- * survives the object (a deploy, an eviction): it comes back by itself, at once, and where that fails after pauses of up to
- * 30 s. What was sent while it was away is not kept.
+ * survives the object (a deploy, an eviction): it comes back by itself, within half a second, and where that fails after pauses of
+ * up to 30 s. What was sent while it was away is not kept.
  *
- * All its work is held with `waitUntil`. Every method rejects with a {@link SessionManagerError}: its own codes, and
+ * All its work is held with `waitUntil`. Every method rejects with a `SessionManagerError`: its own codes, and
  * `BINDING_MISSING`, `BINDING_WRONG_KIND`, `OBJECT_FAILED`.
  */
 export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	#namespace: () => SyncLayerNamespace;
 	#onError: (error: unknown) => void;
-	#batch: Batch | undefined;
+	#told = new WeakSet<Error>();
+	#outbox = new Outbox<Notification>((batch) => this.#publish(batch), MAX_BROADCAST_BYTES);
 
 	/**
 	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
@@ -95,8 +94,8 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	}
 
 	/**
-	 * Send a notification to every subscription that asked for it, wherever its stream is. What is sent in one turn of
-	 * the event loop leaves in one call, in order.
+	 * Send a notification to every subscription that asked for it, wherever its stream is. Notifications of one request
+	 * arrive in order.
 	 * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
 	 */
 	send(notification: Notification): Promise<void> {
@@ -122,53 +121,48 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	async #create(input: Subscription, callbacks: SubscriptionCallbacks): Promise<boolean> {
 		const subscription = parseSubscription(input);
-		const listener = new Listener(callbacks, () => this.#reopen(subscription), this.#onError);
-		const socket = await this.#open(subscription, false);
-		if (!socket) return false;
-		await listener.start(socket);
-		return true;
-	}
-
-	async #reopen(subscription: SubscriptionInput): Promise<WebSocket> {
-		const socket = await this.#open(subscription, true);
-		if (socket) return socket;
-		throw new SessionManagerError('OBJECT_FAILED', 'the subscription could not be replaced.');
-	}
-
-	#open(subscription: SubscriptionInput, replace: boolean): Promise<WebSocket | undefined> {
-		return callObject(this.#namespace(), true, (stub) =>
-			openSubscription(stub, subscription, replace),
-		);
+		const connectionId = crypto.randomUUID();
+		const listener = new Listener(callbacks, {
+			connect: () =>
+				callObject(this.#namespace(), true, (stub) =>
+					openSubscription(stub, subscription, connectionId),
+				),
+			onError: (error) => this.#tell(error),
+		});
+		return listener.start();
 	}
 
 	async #send(input: Notification): Promise<void> {
-		for (const notification of parseNotifications([input])) await this.#join(notification);
-	}
-
-	/** Calls on different stubs may overtake one another, so what is sent together goes together. */
-	#join(notification: Notification): Promise<void> {
-		const bytes = broadcastBytes(undefined, JSON.stringify([notification]));
-		if (!this.#batch || this.#batch.bytes + bytes > MAX_BROADCAST_BYTES) {
-			this.#batch = this.#newBatch();
+		try {
+			const notification = normaliseNotification(input);
+			const bytes = broadcastBytes(undefined, JSON.stringify(notification));
+			await this.#outbox.add(notification, bytes);
+		} catch (error) {
+			this.#tell(error);
+			throw error;
 		}
-		this.#batch.notifications.push(notification);
-		this.#batch.bytes += bytes;
-		return this.#batch.sent;
 	}
 
-	#newBatch(): Batch {
-		const notifications: Notification[] = [];
-		return { notifications, bytes: 0, sent: this.#publishNext(notifications) };
-	}
-
-	/** Publish what has been added to the list by the end of this turn of the event loop. */
-	async #publishNext(notifications: readonly Notification[]): Promise<void> {
-		await Promise.resolve();
-		if (this.#batch?.notifications === notifications) this.#batch = undefined;
+	async #publish(notifications: readonly Notification[]): Promise<void> {
 		await callObject(this.#namespace(), false, (stub) => stub.publish(notifications));
 	}
 
+	/** Notifications that left together fail together, with one error. */
+	#tell(error: unknown): void {
+		if (error instanceof Error) {
+			if (this.#told.has(error)) return;
+			this.#told.add(error);
+		}
+		try {
+			this.#onError(error);
+		} catch (thrown) {
+			console.error(error, 'was to be reported, but onError threw', thrown);
+		}
+	}
+
 	async #endAll(origin: string | undefined, reason: SubscriptionEnd): Promise<void> {
+		// HttpTransport passes on whatever a client gave as session id. Where it can be no origin, nothing is of it.
+		if (origin !== undefined && !isOrigin(origin)) return;
 		await this.#end(origin === undefined ? {} : { origin }, reason);
 	}
 

@@ -56,7 +56,8 @@ function commented(
 	const wait = (controller: ReadableStreamDefaultController<Uint8Array>) => {
 		clearInterval(timer);
 		timer = setInterval(() => {
-			if (isBetweenEvents) controller.enqueue(KEEP_ALIVE);
+			// A client that does not read is not idle: what waits for it keeps its connection busy.
+			if (isBetweenEvents && (controller.desiredSize ?? 0) > 0) controller.enqueue(KEEP_ALIVE);
 		}, intervalMs);
 	};
 	return new ReadableStream<Uint8Array>({

@@ -1,11 +1,10 @@
 import type { SubscriptionCallbacks } from '@tmcp/session-manager';
 import * as v from 'valibot';
+import { SessionManagerError, type SessionManagerErrorCode } from '../errors.ts';
 import { CloseCode } from '../protocol.ts';
-import { pauseMs, type RetryPolicy } from '../routing/retry.ts';
+import type { OpenedSubscription } from '../routing/open-socket.ts';
+import { reattachPauseMs } from '../routing/retry.ts';
 import { NotificationSchema, type SubscriptionEnd } from '../schemas.ts';
-
-/** Coming back to an object that went away: soon at first, and for as long as the client listens. */
-const REATTACH: Pick<RetryPolicy, 'baseMs' | 'maxMs'> = { baseMs: 200, maxMs: 30_000 };
 
 /** Which close codes end a subscription, and what its stream is told. Any other means that the object went away. */
 const ENDS: Record<number, SubscriptionEnd> = {
@@ -13,6 +12,24 @@ const ENDS: Record<number, SubscriptionEnd> = {
 	[CloseCode.subscriptionCancelled]: 'cancelled',
 	[CloseCode.superseded]: 'cancelled',
 };
+
+/** A socket that lived as long as this, in milliseconds, shows that the object is well again. */
+const SETTLED_MS = 10_000;
+
+/** What trying again cannot heal. */
+const HOPELESS: readonly (SessionManagerErrorCode | undefined)[] = [
+	'INVALID_ARGUMENT',
+	'BINDING_MISSING',
+	'BINDING_WRONG_KIND',
+];
+
+/** What a listener is given by its manager. */
+export interface ListenerHooks {
+	/** Open a socket, the first or another one in the place of one that was lost. */
+	connect(): Promise<OpenedSubscription>;
+	/** Told of a callback that failed, and of the first try to come back that did; must not throw. */
+	onError(error: unknown): void;
+}
 
 /**
  * The Worker's side of one `subscriptions/listen` stream: a socket in, tmcp's callbacks out, one after another. Where the
@@ -23,51 +40,53 @@ const ENDS: Record<number, SubscriptionEnd> = {
  */
 export class Listener {
 	#callbacks: SubscriptionCallbacks;
-	#reopen: () => Promise<WebSocket>;
-	#onError: (error: unknown) => void;
+	#hooks: ListenerHooks;
 	/** Callbacks are called in order, each after the one before has finished. */
 	#queue = Promise.resolve();
-	#ended = false;
+	/** Tries to come back since the object was well. */
+	#tries = 0;
 
-	/**
-	 * @param reopen opens a new socket in the place of one that was lost
-	 * @param onError told of a callback that failed
-	 */
-	constructor(
-		callbacks: SubscriptionCallbacks,
-		reopen: () => Promise<WebSocket>,
-		onError: (error: unknown) => void,
-	) {
+	constructor(callbacks: SubscriptionCallbacks, hooks: ListenerHooks) {
 		this.#callbacks = callbacks;
-		this.#reopen = reopen;
-		this.#onError = onError;
+		this.#hooks = hooks;
 	}
 
 	/**
-	 * Acknowledge, then carry what comes. The socket is accepted only after the acknowledgement, so the runtime keeps
-	 * what arrives until then, in order.
+	 * Connect, acknowledge, then carry what comes. The socket is accepted only after the acknowledgement, so the runtime
+	 * keeps what arrives until then, in order.
+	 * @returns `false` where the origin has a subscription of that id already
 	 */
-	async start(socket: WebSocket): Promise<void> {
+	async start(): Promise<boolean> {
+		const opened = await this.#hooks.connect();
+		if (opened.kind === 'duplicate') return false;
 		try {
 			await this.#callbacks.acknowledge();
 		} catch (error) {
-			socket.accept();
-			socket.close(CloseCode.clientGone, 'the subscription was not acknowledged');
+			if (opened.kind === 'open') discard(opened.socket);
 			throw error;
 		}
-		this.#listen(socket);
+		this.#carry(opened);
+		return true;
+	}
+
+	#carry(opened: OpenedSubscription): void {
+		if (opened.kind === 'open') this.#listen(opened.socket);
+		else this.#end(opened.kind === 'ended' ? opened.reason : 'cancelled');
 	}
 
 	#listen(socket: WebSocket): void {
+		const since = Date.now();
 		socket.addEventListener('message', ({ data }) => {
 			const notification = parseNotification(data);
 			if (notification) this.#enqueue(() => this.#callbacks.send(notification));
 		});
 		// A broken connection may tell of its end twice.
-		let gone = false;
+		let isGone = false;
 		const onGone = (code: number) => {
-			if (gone) return;
-			gone = true;
+			if (isGone) return;
+			isGone = true;
+			socket.close();
+			if (Date.now() - since >= SETTLED_MS) this.#tries = 0;
 			const reason = ENDS[code];
 			if (reason) this.#end(reason);
 			else void this.#reattach();
@@ -78,24 +97,33 @@ export class Listener {
 	}
 
 	#end(reason: SubscriptionEnd): void {
-		this.#ended = true;
 		this.#enqueue(() => this.#callbacks.close(reason));
 	}
 
 	async #reattach(): Promise<void> {
-		for (let tries = 1; !this.#ended; tries++) {
+		for (let failures = 0; ; failures++) {
+			this.#tries++;
+			await scheduler.wait(reattachPauseMs(this.#tries));
 			try {
-				this.#listen(await this.#reopen());
+				this.#carry(await this.#hooks.connect());
 				return;
-			} catch {
-				await scheduler.wait(pauseMs(REATTACH, tries));
+			} catch (error) {
+				if (failures === 0) this.#hooks.onError(error);
+				if (!HOPELESS.includes(SessionManagerError.from(error)?.code)) continue;
+				this.#end('cancelled');
+				return;
 			}
 		}
 	}
 
 	#enqueue(call: () => void | Promise<void>): void {
-		this.#queue = this.#queue.then(call).catch(this.#onError);
+		this.#queue = this.#queue.then(call).catch((error: unknown) => this.#hooks.onError(error));
 	}
+}
+
+function discard(socket: WebSocket): void {
+	socket.accept();
+	socket.close(CloseCode.clientGone, 'the subscription was not acknowledged');
 }
 
 function parseNotification(data: unknown) {

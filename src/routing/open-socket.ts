@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { SessionManagerError } from '../errors.ts';
 import { type Holder, upgradeRequest } from '../protocol.ts';
-import type { SubscriptionInput } from '../schemas.ts';
+import type { SubscribeOptions, SubscriptionInput } from '../schemas.ts';
 import type { Attached, Subscribed, SyncLayer } from '../sync-layer/sync-layer.ts';
 import type { SyncLayerStub } from './object.ts';
 
@@ -61,24 +61,40 @@ export async function openStream(
 	return socket;
 }
 
+/** What came of opening a subscription. */
+export type OpenedSubscription =
+	| { kind: 'open'; socket: WebSocket }
+	| Exclude<Subscribed, { kind: 'subscribed' }>;
+
 /**
  * Register a subscription and open its socket.
- * @param replace take the place of a socket that the subscription had before
- * @returns `undefined` where the origin has a subscription of that id already
+ * @param connectionId the same for each socket that the subscription has, one after another
  */
 export async function openSubscription(
 	stub: SyncLayerStub,
 	subscription: SubscriptionInput,
-	replace: boolean,
-): Promise<WebSocket | undefined> {
+	connectionId: string,
+): Promise<OpenedSubscription> {
+	const subscribe = async (options: SubscribeOptions): Promise<Subscribed> =>
+		stub.subscribe(subscription, options);
 	const { claimed, socket } = await together(
 		stub,
 		{ kind: 'origin', id: subscription.origin },
-		async (ticket): Promise<Subscribed> => stub.subscribe(subscription, { ticket, replace }),
+		(ticket) => subscribe({ ticket, connectionId }),
 	);
-	if (claimed.kind === 'subscribed') return socket;
-	forsake(socket);
-	return undefined;
+	if (claimed.kind !== 'subscribed') {
+		forsake(socket);
+		return claimed;
+	}
+	try {
+		return { kind: 'open', socket: await socket };
+	} catch (error) {
+		if (SessionManagerError.from(error)?.code !== 'STREAM_DETACHED') throw error;
+		// It was ended while it opened. Asked again, the object says why.
+		const again = await subscribe({ connectionId });
+		if (again.kind === 'subscribed') throw error;
+		return again;
+	}
 }
 
 /**

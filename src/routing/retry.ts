@@ -14,11 +14,7 @@ export interface RetryPolicy {
  * How long to wait before try number `retry` (1 for the first one after a failure), in milliseconds:
  * exponential, of which half is random, so that those who failed together do not come back together.
  */
-export function pauseMs(
-	policy: Pick<RetryPolicy, 'baseMs' | 'maxMs'>,
-	retry: number,
-	random = Math.random(),
-): number {
+export function pauseMs(policy: RetryPolicy, retry: number, random = Math.random()): number {
 	const ceiling = Math.min(policy.maxMs, policy.baseMs * 2 ** (retry - 1));
 	return ceiling / 2 + (ceiling / 2) * random;
 }
@@ -33,4 +29,15 @@ export async function withRetry<T>(policy: RetryPolicy, work: () => Promise<T>):
 			await scheduler.wait(pauseMs(policy, tries));
 		}
 	}
+}
+
+/** Coming back to an object that went away: at once if it must, but not all at once, and with patience. */
+const REATTACH = { firstMs: 500, maxMs: 30_000 };
+
+/**
+ * How long to wait before try number `tries` (from 1) to come back, in milliseconds. All of it is random, because those
+ * who were cut off by one object were cut off together.
+ */
+export function reattachPauseMs(tries: number, random = Math.random()): number {
+	return Math.min(REATTACH.maxMs, REATTACH.firstMs * 2 ** (tries - 1)) * random;
 }

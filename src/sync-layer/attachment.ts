@@ -11,8 +11,9 @@ const AttachmentSchema = v.looseObject({
 		v.object({
 			kind: v.literal('subscription'),
 			connectionId: v.string(),
-			/** `undefined` where it is too large for an attachment and is in the `FilterStore`. */
-			subscription: v.optional(SubscriptionSchema),
+			subscription: SubscriptionSchema,
+			/** Where its resources are in the `FilterStore`, because they are too many for an attachment. */
+			filterId: v.optional(v.string()),
 		}),
 	]),
 });

@@ -2,8 +2,9 @@ import { SessionManagerError } from '../errors.ts';
 import { sqlOf } from './sql.ts';
 
 /**
- * The subscriptions that are too large for a socket's attachment, in the object's SQLite: a row each, for as long as
- * the socket lives. The table is made when the first such row is, so an object that never needs it never has it.
+ * The resources of subscriptions that name more than a socket can carry, in the object's SQLite: a row for each, found by
+ * URI, for as long as the socket lives. The table is made when the first such row is, so an object that never needs it
+ * never has it.
  */
 export class FilterStore {
 	#sql: SqlStorage | undefined;
@@ -13,42 +14,44 @@ export class FilterStore {
 	}
 
 	/** @throws `INVALID_ARGUMENT` where the object has no SQLite */
-	put(connectionId: string, subscription: string): void {
+	put(filterId: string, uris: Iterable<string>): void {
 		if (!this.#sql) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
-				'a subscription of more than 16 KiB needs a SyncLayer class that was made with "new_sqlite_classes". Name fewer resources, or migrate.',
+				'a subscription to more than 5 resources, or one whose URIs have more than 5,000 characters, needs a SyncLayer class that was made with "new_sqlite_classes". Name fewer resources, or migrate.',
 			);
 		}
 		this.#sql.exec(
-			'CREATE TABLE IF NOT EXISTS tmcp_filters (connection_id TEXT PRIMARY KEY, subscription TEXT NOT NULL) WITHOUT ROWID',
+			`CREATE TABLE IF NOT EXISTS tmcp_filters (
+				uri TEXT NOT NULL, filter_id TEXT NOT NULL, PRIMARY KEY (uri, filter_id)
+			) WITHOUT ROWID;
+			CREATE INDEX IF NOT EXISTS tmcp_filters_by_id ON tmcp_filters (filter_id)`,
 		);
-		this.#sql.exec('INSERT INTO tmcp_filters VALUES (?, ?)', connectionId, subscription);
+		for (const uri of uris) {
+			this.#sql.exec('INSERT OR IGNORE INTO tmcp_filters VALUES (?, ?)', uri, filterId);
+		}
 	}
 
-	get(connectionId: string): string | undefined {
-		const [row] =
-			this.#table
-				?.exec<{ subscription: string }>(
-					'SELECT subscription FROM tmcp_filters WHERE connection_id = ?',
-					connectionId,
-				)
-				.toArray() ?? [];
-		return row?.subscription;
+	/** The filters that name a resource. */
+	find(uri: string): string[] {
+		const rows = this.#table?.exec<{ filter_id: string }>(
+			'SELECT filter_id FROM tmcp_filters WHERE uri = ?',
+			uri,
+		);
+		return rows?.toArray().map(({ filter_id }) => filter_id) ?? [];
 	}
 
-	delete(connectionId: string): void {
-		this.#table?.exec('DELETE FROM tmcp_filters WHERE connection_id = ?', connectionId);
+	delete(filterId: string): void {
+		this.#table?.exec('DELETE FROM tmcp_filters WHERE filter_id = ?', filterId);
 	}
 
-	/** Delete the rows of connections that are gone: an object that was replaced is not told of its sockets' end. */
-	keepOnly(connectionIds: ReadonlySet<string>): void {
-		const stored =
-			this.#table
-				?.exec<{ connection_id: string }>('SELECT connection_id FROM tmcp_filters')
-				.toArray() ?? [];
-		for (const { connection_id } of stored) {
-			if (!connectionIds.has(connection_id)) this.delete(connection_id);
+	/** Delete the rows of sockets that are gone: an object that was replaced is not told of their end. */
+	keepOnly(filterIds: ReadonlySet<string>): void {
+		const rows = this.#table?.exec<{ filter_id: string }>(
+			'SELECT DISTINCT filter_id FROM tmcp_filters',
+		);
+		for (const { filter_id } of rows?.toArray() ?? []) {
+			if (!filterIds.has(filter_id)) this.delete(filter_id);
 		}
 	}
 

@@ -1,21 +1,22 @@
 import { matchesSubscription } from '@tmcp/session-manager';
-import * as v from 'valibot';
 import { CloseCode } from '../protocol.ts';
-import {
-	type Notification,
-	type SubscriptionEnd,
-	type SubscriptionInput,
-	SubscriptionSchema,
-	type SubscriptionTarget,
+import type {
+	Notification,
+	SubscriptionEnd,
+	SubscriptionInput,
+	SubscriptionTarget,
 } from '../schemas.ts';
 import { type Attachment, writeAttachment } from './attachment.ts';
 import { FilterStore } from './filter-store.ts';
 import { deliver, type OpenSocket, openSockets } from './sockets.ts';
 import {
-	audienceTags,
+	audienceTag,
+	filterTag,
+	needsFilterStore,
 	originTag,
 	SUBSCRIPTION_TAG,
 	subscriptionTags,
+	updatedUri,
 } from './subscription-tags.ts';
 
 const CLOSE_CODES = {
@@ -23,21 +24,17 @@ const CLOSE_CODES = {
 	cancelled: CloseCode.subscriptionCancelled,
 } as const;
 
-/**
- * What goes into a socket's attachment. It takes 16,384 bytes, serialised
- * (https://developers.cloudflare.com/durable-objects/api/websockets/): two for each character, and the names of the fields.
- */
-const MAX_ATTACHED_CHARS = 6_000;
+type SubscriptionAttachment = Extract<Attachment, { kind: 'subscription' }>;
 
 /** The `subscriptions/listen` streams of one object: hibernating sockets, each of which knows its filter. */
 export class Subscriptions {
 	#ctx: DurableObjectState;
-	#large: FilterStore;
+	#filters: FilterStore;
 	#swept = false;
 
 	constructor(ctx: DurableObjectState) {
 		this.#ctx = ctx;
-		this.#large = new FilterStore(ctx.storage);
+		this.#filters = new FilterStore(ctx.storage);
 	}
 
 	get count(): number {
@@ -47,26 +44,34 @@ export class Subscriptions {
 	/** The open sockets of one subscription, of one origin, or all. */
 	find(target: SubscriptionTarget): OpenSocket<'subscription'>[] {
 		const tag = 'origin' in target ? originTag(target.origin) : SUBSCRIPTION_TAG;
-		return openSockets(this.#ctx, 'subscription', tag).filter(({ attachment }) => {
-			const subscription = this.#subscriptionOf(attachment);
-			return subscription !== undefined && isTarget(subscription, target);
-		});
+		return openSockets(this.#ctx, 'subscription', tag).filter(({ attachment }) =>
+			isTarget(attachment.subscription, target),
+		);
 	}
 
-	/** Take over the object's end of a subscription's socket. */
-	accept(socket: WebSocket, connectionId: string, subscription: SubscriptionInput): void {
+	/**
+	 * Take over the object's end of a subscription's socket, and end the socket that the subscription had before.
+	 * @throws where the object has as many sockets as it may, and `INVALID_ARGUMENT` where it lacks the SQLite that a
+	 * large filter needs
+	 */
+	open(socket: WebSocket, connectionId: string, subscription: SubscriptionInput): void {
 		this.#forgetTheGone();
-		const text = JSON.stringify(subscription);
-		const isLarge = text.length > MAX_ATTACHED_CHARS;
-		if (isLarge) this.#large.put(connectionId, text);
+		const older = this.find(subscription);
+		const filterId = needsFilterStore(subscription) ? crypto.randomUUID() : undefined;
+		if (filterId !== undefined) {
+			this.#filters.put(filterId, subscription.filters.resourceSubscriptions ?? []);
+		}
 		try {
-			this.#ctx.acceptWebSocket(socket, subscriptionTags(subscription));
+			this.#ctx.acceptWebSocket(socket, subscriptionTags(subscription, filterId));
 		} catch (error) {
-			this.#large.delete(connectionId);
+			if (filterId !== undefined) this.#filters.delete(filterId);
 			throw error;
 		}
-		if (isLarge) writeAttachment(socket, { kind: 'subscription', connectionId });
-		else writeAttachment(socket, { kind: 'subscription', connectionId, subscription });
+		writeAttachment(socket, attachmentOf(connectionId, subscription, filterId));
+		for (const before of older) {
+			before.socket.close(CloseCode.superseded, 'superseded by a newer socket');
+			this.forget(before.attachment);
+		}
 	}
 
 	/** Hand each notification to each subscription that asked for it. @returns how many times one was handed over */
@@ -79,39 +84,32 @@ export class Subscriptions {
 		return delivered;
 	}
 
-	/** @returns how many there were */
-	end(target: SubscriptionTarget, reason: SubscriptionEnd): number {
-		const ending = this.find(target);
-		for (const { socket, attachment } of ending) {
+	/** @returns those that were ended */
+	end(target: SubscriptionTarget, reason: SubscriptionEnd): SubscriptionAttachment[] {
+		return this.find(target).map(({ socket, attachment }) => {
 			socket.close(CLOSE_CODES[reason], reason);
 			this.forget(attachment);
-		}
-		return ending.length;
+			return attachment;
+		});
 	}
 
-	/** Leave nothing of a subscription whose socket is gone. */
-	forget(attachment: Extract<Attachment, { kind: 'subscription' }>): void {
-		if (!attachment.subscription) this.#large.delete(attachment.connectionId);
+	/** Leave nothing of a socket that is gone. */
+	forget({ filterId }: SubscriptionAttachment): void {
+		if (filterId !== undefined) this.#filters.delete(filterId);
 	}
 
-	#audience(notification: Notification): Set<WebSocket> {
-		const audience = new Set<WebSocket>();
-		for (const tag of audienceTags(notification)) {
-			for (const { socket, attachment } of openSockets(this.#ctx, 'subscription', tag)) {
-				const subscription = this.#subscriptionOf(attachment);
-				if (subscription && matchesSubscription(subscription.filters, notification))
-					audience.add(socket);
-			}
-		}
-		return audience;
-	}
-
-	#subscriptionOf(
-		attachment: Extract<Attachment, { kind: 'subscription' }>,
-	): SubscriptionInput | undefined {
-		if (attachment.subscription) return attachment.subscription;
-		const stored = this.#large.get(attachment.connectionId);
-		return stored === undefined ? undefined : v.parse(SubscriptionSchema, JSON.parse(stored));
+	#audience(notification: Notification): WebSocket[] {
+		const tag = audienceTag(notification);
+		const candidates = tag === undefined ? [] : openSockets(this.#ctx, 'subscription', tag);
+		const audience = candidates.filter(({ attachment }) =>
+			matchesSubscription(attachment.subscription.filters, notification),
+		);
+		const uri = updatedUri(notification);
+		const filterIds = uri === undefined ? [] : this.#filters.find(uri);
+		const listed = filterIds.flatMap((filterId) =>
+			openSockets(this.#ctx, 'subscription', filterTag(filterId)),
+		);
+		return [...audience, ...listed].map(({ socket }) => socket);
 	}
 
 	/** Once in the life of an instance: one that was replaced by a deploy was not told of its sockets' end. */
@@ -119,8 +117,26 @@ export class Subscriptions {
 		if (this.#swept) return;
 		this.#swept = true;
 		const open = openSockets(this.#ctx, 'subscription', SUBSCRIPTION_TAG);
-		this.#large.keepOnly(new Set(open.map(({ attachment }) => attachment.connectionId)));
+		const filterIds = open.flatMap(({ attachment }) => attachment.filterId ?? []);
+		this.#filters.keepOnly(new Set(filterIds));
 	}
+}
+
+/** Resources that are in the `FilterStore` are not in the attachment. */
+function attachmentOf(
+	connectionId: string,
+	subscription: SubscriptionInput,
+	filterId: string | undefined,
+): SubscriptionAttachment {
+	const { id, origin, filters } = subscription;
+	if (filterId === undefined) return { kind: 'subscription', connectionId, subscription };
+	const { resourceSubscriptions: _, ...lists } = filters;
+	return {
+		kind: 'subscription',
+		connectionId,
+		filterId,
+		subscription: { id, origin, filters: lists },
+	};
 }
 
 function isOpen(socket: WebSocket): boolean {
@@ -131,5 +147,5 @@ function isOpen(socket: WebSocket): boolean {
 export function isTarget(subscription: SubscriptionInput, target: SubscriptionTarget): boolean {
 	if (!('origin' in target)) return true;
 	if (subscription.origin !== target.origin) return false;
-	return target.id === undefined || subscription.id === target.id;
+	return !('id' in target) || subscription.id === target.id;
 }

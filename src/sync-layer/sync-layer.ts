@@ -13,6 +13,7 @@ import {
 	parseOptions,
 	parseSessionId,
 	parseSubscribeOptions,
+	parseSubscriptionEnd,
 	parseSubscription,
 	parseUnsubscribe,
 	type SubscribeOptions,
@@ -63,7 +64,9 @@ export type Subscribed =
 			ticketTtlMs: number;
 	  }
 	/** The origin has a subscription of this id already; nothing was changed. */
-	| { kind: 'duplicate' };
+	| { kind: 'duplicate' }
+	/** This connection was ended before, while it was opening or coming back; nothing was changed. */
+	| { kind: 'ended'; reason: SubscriptionEnd };
 
 /** The answer of {@link SyncLayer.broadcast}. */
 export interface BroadcastResult {
@@ -118,7 +121,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { ticket = crypto.randomUUID(), connectionId = crypto.randomUUID() } =
 			parseAttachOptions(options);
 		this.#assertUnused(ticket);
-		if (this.#tickets.isRevoked(connectionId)) {
+		if (this.#tickets.endOf(connectionId) !== undefined) {
 			throw new SessionManagerError(
 				'STREAM_DETACHED',
 				`the connection ${connectionId} was detached before it was attached.`,
@@ -149,6 +152,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	detach(sessionId: string, options?: DetachOptions): boolean {
 		const session = parseSessionId(sessionId);
 		const { connectionId } = parseDetachOptions(options);
+		if (connectionId !== undefined) this.#tickets.noteEnd(connectionId, 'detached');
 		let detached = this.#tickets.revoke(placeOfSession(session).place, connectionId);
 		for (const { socket, attachment } of this.#streams(session)) {
 			if (connectionId !== undefined && attachment.connectionId !== connectionId) continue;
@@ -190,23 +194,24 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 *
 	 * @param subscription request id, origin (which may have one subscription of each id; a string and a number are
 	 * different ids) and what it wants to hear of; at most 1 MiB
-	 * @param options `ticket`: a UUID that the caller made; `replace`: take the place of a subscription of the same id
-	 * and origin, as one does that comes back after its object was restarted
+	 * @param options `ticket`, `connectionId`: UUIDs that the caller made. With the same `connectionId` as before, a
+	 * subscription comes back after its object was restarted, and takes its own old place
 	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`
 	 */
 	subscribe(subscription: SubscriptionInput, options?: SubscribeOptions): Subscribed {
 		const parsed = parseSubscription(subscription);
-		const { ticket = crypto.randomUUID(), replace = false } = parseSubscribeOptions(options);
+		const { ticket = crypto.randomUUID(), connectionId = crypto.randomUUID() } =
+			parseSubscribeOptions(options);
 		this.#assertUnused(ticket);
+		const reason = this.#tickets.endOf(connectionId);
+		if (reason !== undefined) return { kind: 'ended', reason: parseSubscriptionEnd(reason) };
 		const { place, holder } = placeOfSubscription(parsed);
-		if (
-			!replace &&
-			(this.#tickets.isClaimed(place) || this.#subscriptions.find(parsed).length > 0)
-		) {
-			return { kind: 'duplicate' };
-		}
-		this.#assertRoomForSubscription();
-		const connectionId = crypto.randomUUID();
+		const before = [
+			this.#tickets.claimOf(place),
+			...this.#subscriptions.find(parsed).map(({ attachment }) => attachment),
+		].filter((known) => known !== undefined);
+		if (before.some((known) => known.connectionId !== connectionId)) return { kind: 'duplicate' };
+		if (before.length === 0) this.#assertRoomForSubscription();
 		this.#tickets.issue(ticket, {
 			kind: 'subscription',
 			subscription: parsed,
@@ -238,13 +243,15 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	unsubscribe(target: SubscriptionTarget, reason: SubscriptionEnd): number {
 		const { target: which, reason: why } = parseUnsubscribe(target, reason);
-		const revoked = this.#tickets.open.filter(
-			(claim) =>
-				claim.kind === 'subscription' &&
-				isTarget(claim.subscription, which) &&
-				this.#tickets.revoke(claim.place),
+		const opening = this.#tickets.open.filter(
+			(claim) => claim.kind === 'subscription' && isTarget(claim.subscription, which),
 		);
-		return revoked.length + this.#subscriptions.end(which, why);
+		for (const { place } of opening) this.#tickets.revoke(place);
+		const connectionIds = [...opening, ...this.#subscriptions.end(which, why)].map(
+			({ connectionId }) => connectionId,
+		);
+		for (const connectionId of connectionIds) this.#tickets.noteEnd(connectionId, why);
+		return new Set(connectionIds).size;
 	}
 
 	/** How much the object holds at this moment. Reads every socket: for operators, not for every request. */
@@ -298,10 +305,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** One synchronous step: at no time are there two streams of a session, or none where there was one. */
 	#open(claim: StreamClaim | SubscriptionClaim): Response {
 		const { 0: workerEnd, 1: objectEnd } = new WebSocketPair();
-		const older: readonly { socket: WebSocket }[] =
-			claim.kind === 'stream'
-				? this.#streams(claim.sessionId)
-				: this.#subscriptions.find(claim.subscription);
 		try {
 			this.#accept(objectEnd, claim);
 		} catch (error) {
@@ -313,19 +316,21 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 				`the object takes no further socket (${String(error)}). It holds at most 32,768.`,
 			);
 		}
-		for (const { socket } of older)
-			socket.close(CloseCode.superseded, 'superseded by a newer stream');
 		return new Response(null, { status: 101, webSocket: workerEnd });
 	}
 
 	#accept(socket: WebSocket, claim: StreamClaim | SubscriptionClaim): void {
 		if (claim.kind === 'subscription') {
-			this.#subscriptions.accept(socket, claim.connectionId, claim.subscription);
+			this.#subscriptions.open(socket, claim.connectionId, claim.subscription);
 			return;
 		}
 		const { kind, sessionId, connectionId } = claim;
+		const older = this.#streams(sessionId);
 		this.ctx.acceptWebSocket(socket, [sessionId, STREAM_TAG]);
 		writeAttachment(socket, { kind, sessionId, connectionId });
+		for (const stream of older) {
+			stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
+		}
 	}
 
 	/** The open streams with a tag: those of a session id, or all. */

@@ -1,7 +1,7 @@
 import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../protocol.ts';
 
-/** How long a detached connection is remembered, so that a call of it that comes late claims nothing, in milliseconds. */
-const REVOKED_MEMORY_MS = 30_000;
+/** How long the end of a connection is remembered, in milliseconds. */
+const END_MEMORY_MS = 30_000;
 
 /** What a ticket is for. */
 export interface Claim {
@@ -26,7 +26,8 @@ export type RefusalReason =
 	| 'detached';
 
 interface Ticket<Of extends Claim> {
-	claim: Of;
+	/** `undefined` once it was redeemed: a claim can be large, and a used ticket is remembered for a while. */
+	claim: Of | undefined;
 	expiresAt: number;
 	state: 'open' | 'redeemed' | 'superseded' | 'detached';
 }
@@ -43,8 +44,8 @@ export class TicketOffice<Of extends Claim> {
 	#tickets = new Map<string, Ticket<Of>>();
 	#newestOfPlace = new Map<string, string>();
 	#waiting = new Map<string, () => void>();
-	/** Connections that were detached, and until when that is remembered; in the order of time. */
-	#revoked = new Map<string, number>();
+	/** Connections that have ended, and until when that is remembered; in the order of time. */
+	#ended = new Map<string, { until: number; reason: string }>();
 
 	/** Whether a ticket of this name was made and has not been forgotten yet. */
 	knows(ticket: string): boolean {
@@ -60,10 +61,11 @@ export class TicketOffice<Of extends Claim> {
 		});
 	}
 
-	/** Whether a claim of this place could still be redeemed. */
-	isClaimed(place: string): boolean {
+	/** The claim of this place that could still be redeemed. */
+	claimOf(place: string): Of | undefined {
 		this.#forgetExpired();
-		return this.#newestOfPlace.has(place);
+		const ticket = this.#newestOfPlace.get(place);
+		return ticket === undefined ? undefined : this.#tickets.get(ticket)?.claim;
 	}
 
 	/** Make `ticket` the newest claim of its place. An older one that is still open is superseded. */
@@ -82,13 +84,19 @@ export class TicketOffice<Of extends Claim> {
 	 */
 	revoke(place: string, connectionId?: string): boolean {
 		this.#forgetExpired();
-		if (connectionId !== undefined) this.#revoked.set(connectionId, Date.now() + REVOKED_MEMORY_MS);
 		return this.#withdraw(place, 'detached', connectionId);
 	}
 
-	/** Whether this connection was detached already: its call was overtaken by its end. */
-	isRevoked(connectionId: string): boolean {
-		return this.#revoked.has(connectionId);
+	/** Remember that a connection has ended, so that a call of it that comes late claims nothing. */
+	noteEnd(connectionId: string, reason: string): void {
+		this.#forgetExpired();
+		this.#ended.set(connectionId, { until: Date.now() + END_MEMORY_MS, reason });
+	}
+
+	/** Why a connection has ended, if it has. */
+	endOf(connectionId: string): string | undefined {
+		this.#forgetExpired();
+		return this.#ended.get(connectionId)?.reason;
 	}
 
 	/**
@@ -100,10 +108,11 @@ export class TicketOffice<Of extends Claim> {
 		const known = this.#tickets.get(ticket);
 		if (!known) return { kind: 'refused', reason: 'unknown' };
 		const { claim, expiresAt, state } = known;
+		if (!claim) return { kind: 'refused', reason: 'redeemed' };
 		if (claim.holder !== holder) return { kind: 'refused', reason: 'foreign' };
 		if (state !== 'open') return { kind: 'refused', reason: state };
 		if (expiresAt <= Date.now()) return { kind: 'refused', reason: 'expired' };
-		known.state = 'redeemed';
+		this.#tickets.set(ticket, { claim: undefined, expiresAt, state: 'redeemed' });
 		this.#newestOfPlace.delete(claim.place);
 		return { kind: 'granted', claim };
 	}
@@ -111,8 +120,8 @@ export class TicketOffice<Of extends Claim> {
 	#withdraw(place: string, state: 'superseded' | 'detached', connectionId?: string): boolean {
 		const newest = this.#newestOfPlace.get(place);
 		const ticket = newest === undefined ? undefined : this.#tickets.get(newest);
-		if (!ticket || (connectionId !== undefined && ticket.claim.connectionId !== connectionId))
-			return false;
+		if (!ticket?.claim) return false;
+		if (connectionId !== undefined && ticket.claim.connectionId !== connectionId) return false;
 		ticket.state = state;
 		this.#newestOfPlace.delete(place);
 		return true;
@@ -133,14 +142,15 @@ export class TicketOffice<Of extends Claim> {
 	/** Tickets expire in the order in which they were made, so the expired ones come first. */
 	#forgetExpired(): void {
 		const now = Date.now();
-		for (const [connectionId, until] of this.#revoked) {
+		for (const [connectionId, { until }] of this.#ended) {
 			if (until > now) break;
-			this.#revoked.delete(connectionId);
+			this.#ended.delete(connectionId);
 		}
 		for (const [ticket, { claim, expiresAt }] of this.#tickets) {
 			if (expiresAt > now) return;
 			this.#tickets.delete(ticket);
-			if (this.#newestOfPlace.get(claim.place) === ticket) this.#newestOfPlace.delete(claim.place);
+			if (claim && this.#newestOfPlace.get(claim.place) === ticket)
+				this.#newestOfPlace.delete(claim.place);
 		}
 	}
 }

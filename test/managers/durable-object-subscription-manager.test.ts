@@ -1,7 +1,11 @@
 import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
-import { DurableObjectSubscriptionManager } from '../../src/index.ts';
+import {
+	DurableObjectSubscriptionManager,
+	SessionManagerError,
+	type SyncLayer,
+} from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
 
 const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
@@ -29,14 +33,16 @@ async function storedFilters(): Promise<number> {
 			.exec("SELECT 1 FROM sqlite_master WHERE name = 'tmcp_filters'")
 			.toArray();
 		if (tables.length === 0) return 0;
-		return state.storage.sql.exec<{ n: number }>('SELECT COUNT(*) AS n FROM tmcp_filters').one().n;
+		return state.storage.sql
+			.exec<{ n: number }>('SELECT COUNT(DISTINCT filter_id) AS n FROM tmcp_filters')
+			.one().n;
 	});
 }
 
 const attached = (count: number) =>
 	vi.waitFor(async () => expect((await object().stats()).subscriptions).toBe(count), 5_000);
 
-/** Over 16 KiB, and so not in a socket's attachment. */
+/** More than a socket carries. */
 const manyResources = (uri: string) => [
 	uri,
 	...Array.from({ length: 500 }, (_, i) => `${uri}/${'x'.repeat(40)}/${i}`),
@@ -110,7 +116,7 @@ describe('a listen stream', () => {
 		const left = await listen(...manyResources('memo://left'));
 		expect(await storedFilters()).toBe(1);
 		await runInDurableObject(object(), (_, state) => {
-			state.storage.sql.exec("UPDATE tmcp_filters SET connection_id = 'of no socket'");
+			state.storage.sql.exec("UPDATE tmcp_filters SET filter_id = 'of no socket'");
 		});
 		await evictDurableObject(object(), { webSockets: 'close' });
 		await attached(1);
@@ -118,6 +124,202 @@ describe('a listen stream', () => {
 		await manager.closeAll(left.origin);
 		await attached(0);
 		expect(await storedFilters()).toBe(0);
+	});
+});
+
+/** The real namespace, with some calls of its stubs replaced. */
+function namespaceWith(
+	replace: (stub: DurableObjectStub<SyncLayer>, call: number) => Record<string, unknown>,
+	namespace: DurableObjectNamespace<SyncLayer> = env.TMCP_DURABLE_OBJECT,
+): DurableObjectNamespace<SyncLayer> {
+	let calls = 0;
+	const getByName = (name: string) => {
+		const stub = namespace.getByName(name);
+		const replaced = replace(stub, ++calls);
+		return new Proxy(stub, {
+			get: (target, key) =>
+				replaced[String(key)] ??
+				((...args: unknown[]) => Reflect.apply(Reflect.get(target, key), target, args)),
+		});
+	};
+	return new Proxy(namespace, {
+		get: (target, key) => (key === 'getByName' ? getByName : Reflect.get(target, key)),
+	});
+}
+
+function told() {
+	const log: unknown[] = [];
+	const callbacks = {
+		acknowledge: () => void log.push('acknowledged'),
+		send: (notification: unknown) => void log.push(notification),
+		close: (reason: string) => void log.push(reason),
+	};
+	return { log, callbacks };
+}
+
+describe('a listen stream that is opening', () => {
+	it.each([
+		['lost', () => Promise.reject(Object.assign(new Error('lost'), { retryable: true }))],
+		[
+			'refused',
+			() =>
+				Promise.resolve(
+					Response.json({ code: 'TICKET_REFUSED', message: 'late' }, { status: 403 }),
+				),
+		],
+	])('is opened after all when its first upgrade was %s', async (_, fetch) => {
+		const retrying = new DurableObjectSubscriptionManager(
+			namespaceWith((__, call) => (call === 1 ? { fetch } : {})),
+		);
+		const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+		const filters = { resourceSubscriptions: ['memo://a'] };
+		expect(await retrying.create({ id: 1, origin, filters }, callbacks)).toBe(true);
+		await retrying.send(updated('memo://a'));
+		await vi.waitFor(() => expect(log).toEqual(['acknowledged', updated('memo://a')]));
+		await retrying.closeAll(origin);
+	});
+
+	it.each(['closed', 'cancelled'] as const)(
+		'is acknowledged and then %s, if that is what happens to it',
+		async (reason) => {
+			const slow = new DurableObjectSubscriptionManager(
+				namespaceWith((stub) => ({
+					fetch: async (request: Request) => {
+						await scheduler.wait(100);
+						return stub.fetch(request);
+					},
+				})),
+			);
+			const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+			const creating = slow.create(
+				{ id: 1, origin, filters: { toolsListChanged: true } },
+				callbacks,
+			);
+			await vi.waitFor(async () => expect(await manager.close(1, origin, reason)).toBe(true));
+			expect(await creating).toBe(true);
+			await vi.waitFor(() => expect(log).toEqual(['acknowledged', reason]));
+			expect((await object().stats()).subscriptions).toBe(0);
+		},
+	);
+});
+
+describe('a listen stream that comes back', () => {
+	it('is told that it was closed meanwhile, and stays away', async () => {
+		const slow = new DurableObjectSubscriptionManager(
+			namespaceWith((stub, call) => ({
+				fetch: async (request: Request) => {
+					if (call > 1) await scheduler.wait(300);
+					return stub.fetch(request);
+				},
+			})),
+		);
+		const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+		await slow.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks);
+		await evictDurableObject(object(), { webSockets: 'close' });
+		await vi.waitFor(
+			async () => expect(await manager.close(1, origin, 'closed')).toBe(true),
+			3_000,
+		);
+		await vi.waitFor(() => expect(log).toEqual(['acknowledged', 'closed']), 3_000);
+		expect((await object().stats()).subscriptions).toBe(0);
+	}, 10_000);
+
+	it('has its place, also in an object that is full', async () => {
+		const small = new DurableObjectSubscriptionManager('SMALL_SYNC_LAYER');
+		const stub = () => env.SMALL_SYNC_LAYER.getByName('TMCP_DURABLE_OBJECT');
+		const origin = crypto.randomUUID();
+		for (const id of [1, 2, 3]) {
+			await small.create({ id, origin, filters: { toolsListChanged: true } }, told().callbacks);
+		}
+		await evictDurableObject(stub(), { webSockets: 'close' });
+		await vi.waitFor(async () => expect((await stub().stats()).subscriptions).toBe(3), 5_000);
+		await small.closeAll(origin);
+	}, 10_000);
+
+	it('is cancelled where nothing can bring it back, and that is reported', async () => {
+		const errors: unknown[] = [];
+		const refused = () => Promise.reject(new SessionManagerError('INVALID_ARGUMENT', 'no more'));
+		const hopeless = new DurableObjectSubscriptionManager(
+			namespaceWith((_, call) => (call === 1 ? {} : { subscribe: refused })),
+			{ onError: (error) => void errors.push(error) },
+		);
+		const { log, callbacks } = told();
+		const origin = crypto.randomUUID();
+		await hopeless.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks);
+		await evictDurableObject(object(), { webSockets: 'close' });
+		await vi.waitFor(() => expect(log).toEqual(['acknowledged', 'cancelled']), 3_000);
+		expect(errors.map((error) => SessionManagerError.from(error)?.code)).toEqual([
+			'INVALID_ARGUMENT',
+		]);
+	}, 10_000);
+});
+
+describe('what is sent', () => {
+	it('arrives in order, also over several turns of the event loop and when a call is slow', async () => {
+		const slow = new DurableObjectSubscriptionManager(
+			namespaceWith((stub, call) => ({
+				publish: async (...args: Parameters<SyncLayer['publish']>) => {
+					if (call === 2) await scheduler.wait(100);
+					return stub.publish(...args);
+				},
+			})),
+		);
+		const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+		await slow.create(
+			{ id: 1, origin, filters: { resourceSubscriptions: ['memo://a'] } },
+			callbacks,
+		);
+		const sending: Promise<void>[] = [];
+		for (const n of [1, 2, 3, 4, 5]) {
+			sending.push(slow.send(updated('memo://a', n)));
+			if (n % 2 === 1) await scheduler.wait(5);
+		}
+		await Promise.all(sending);
+		await vi.waitFor(() =>
+			expect(log).toEqual(['acknowledged', ...[1, 2, 3, 4, 5].map((n) => updated('memo://a', n))]),
+		);
+		await slow.closeAll(origin);
+	});
+
+	it('is refused alone where it cannot be written, and costs the others nothing', async () => {
+		const errors: unknown[] = [];
+		const reporting = new DurableObjectSubscriptionManager(undefined, {
+			onError: (error) => void errors.push(error),
+		});
+		const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+		await reporting.create(
+			{ id: 1, origin, filters: { resourceSubscriptions: ['memo://a'] } },
+			callbacks,
+		);
+		const bad = { ...updated('memo://a', 2), params: { uri: 'memo://a', n: 2n } };
+		const results = await Promise.allSettled([
+			reporting.send(updated('memo://a', 1)),
+			reporting.send(bad),
+			reporting.send(updated('memo://a', 3)),
+		]);
+		expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+		await vi.waitFor(() =>
+			expect(log).toEqual(['acknowledged', updated('memo://a', 1), updated('memo://a', 3)]),
+		);
+		expect(errors.map((error) => SessionManagerError.from(error)?.code)).toEqual([
+			'INVALID_ARGUMENT',
+		]);
+		await reporting.closeAll(origin);
+	});
+
+	it('and cannot be sent is reported once for all that left together, and rejects', async () => {
+		const errors: unknown[] = [];
+		const broken = Reflect.construct(DurableObjectSubscriptionManager, [
+			'NOT_BOUND',
+			{ onError: (error: unknown) => void errors.push(error) },
+		]);
+		const sending = [1, 2, 3].map((n) => codeOf(() => broken.send(updated('memo://a', n))));
+		expect(await Promise.all(sending)).toEqual([
+			'BINDING_MISSING',
+			'BINDING_MISSING',
+			'BINDING_MISSING',
+		]);
+		expect(errors).toHaveLength(1);
 	});
 });
 
@@ -140,6 +342,35 @@ describe('a callback that fails', () => {
 		expect(errors.map(String)).toEqual(['Error: broken']);
 		await reporting.closeAll(origin);
 	});
+
+	it('costs nothing more where onError throws, too', async () => {
+		const log = vi.spyOn(console, 'error').mockImplementation(() => {});
+		const onError = () => {
+			throw new Error('onError is broken');
+		};
+		const reporting = new DurableObjectSubscriptionManager(undefined, { onError });
+		const { log: heard, callbacks } = told();
+		const origin = crypto.randomUUID();
+		const send = (notification: unknown) => {
+			callbacks.send(notification);
+			throw new Error('broken');
+		};
+		const filters = { resourceSubscriptions: ['memo://x'] };
+		await reporting.create({ id: 1, origin, filters }, { ...callbacks, send });
+		await reporting.send(updated('memo://x', 1));
+		await reporting.send(updated('memo://x', 2));
+		await reporting.close(1, origin, 'closed');
+		await vi.waitFor(() =>
+			expect(heard).toEqual([
+				'acknowledged',
+				updated('memo://x', 1),
+				updated('memo://x', 2),
+				'closed',
+			]),
+		);
+		expect(log).toHaveBeenCalledTimes(2);
+		log.mockRestore();
+	});
 });
 
 describe('bad input', () => {
@@ -149,6 +380,10 @@ describe('bad input', () => {
 	it.each([
 		['a filter that is none', { ...good, filters: { toolsListChanged: 'yes' } }],
 		['resources that are no list', { ...good, filters: { resourceSubscriptions: 'memo://a' } }],
+		['a filter of another kind', { ...good, filters: [] }],
+		['a filter that is an instance', { ...good, filters: new Date() }],
+		['a filter with a typo', { ...good, filters: { toolListChanged: true } }],
+		['an origin that is no Unicode', { ...good, origin: '\ud800' }],
 		['an id of the wrong type', { ...good, id: true }],
 		['an id that is no finite number', { ...good, id: Number.NaN }],
 		['no origin', { ...good, origin: '' }],
@@ -167,7 +402,8 @@ describe('bad input', () => {
 		['a notification that is none', 'send', [{ method: 'x' }]],
 		['a reason that there is not', 'close', [1, 'o', 'bored']],
 		['an id of the wrong type', 'close', [null, 'o', 'closed']],
-		['an empty origin', 'closeAll', ['']],
+		['no id', 'close', [undefined, 'o', 'closed']],
+		['an empty origin', 'close', [1, '', 'closed']],
 	] as const)('is %s, given to %s', async (_, method, args) => {
 		expect(await codeOf(() => Reflect.apply(manager[method], manager, args))).toBe(
 			'INVALID_ARGUMENT',

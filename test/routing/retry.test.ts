@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { pauseMs, type RetryPolicy, withRetry } from '../../src/routing/retry.ts';
+import { pauseMs, reattachPauseMs, type RetryPolicy, withRetry } from '../../src/routing/retry.ts';
 
 const policy: RetryPolicy = {
 	attempts: 4,
@@ -44,5 +44,14 @@ describe('pauseMs', () => {
 		const shortest = [1, 2, 3, 4].map((retry) => pauseMs(policy, retry, 0));
 		expect(longest).toEqual([2, 4, 5, 5]);
 		expect(shortest).toEqual([1, 2, 2.5, 2.5]);
+	});
+});
+
+describe('reattachPauseMs', () => {
+	it('is all random, of up to half a second at first, and of up to 30 seconds later', () => {
+		const longest = [1, 2, 3, 7, 20].map((tries) => reattachPauseMs(tries, 1));
+		expect(longest).toEqual([500, 1_000, 2_000, 30_000, 30_000]);
+		expect(reattachPauseMs(5, 0)).toBe(0);
+		expect(new Set(Array.from({ length: 50 }, () => reattachPauseMs(1))).size).toBeGreaterThan(1);
 	});
 });

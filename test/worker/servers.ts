@@ -5,7 +5,11 @@ import { SseTransport } from '@tmcp/transport-sse';
 import { env } from 'cloudflare:workers';
 import { McpServer } from 'tmcp';
 import * as v from 'valibot';
-import { DurableObjectStreamSessionManager, KVInfoSessionManager } from '../../src/index.ts';
+import {
+	DurableObjectStreamSessionManager,
+	DurableObjectSubscriptionManager,
+	KVInfoSessionManager,
+} from '../../src/index.ts';
 import { slowKV } from './slow-kv.ts';
 
 export const RESOURCE = 'memo://board';
@@ -75,13 +79,17 @@ function managers(kv: KVNamespace | undefined) {
 /** KV as a distant Worker sees it: 100 ms for each read. */
 export const distantKV = slowKV(env.TMCP_SESSION_INFO, 100);
 
+const subscriptionManager = new DurableObjectSubscriptionManager();
+
 export const http = new HttpTransport(makeServer(), {
 	path: '/mcp',
 	sessionManager: managers(undefined),
+	subscriptionManager,
 });
 export const slow = new HttpTransport(makeServer(), {
 	path: '/slow',
 	sessionManager: managers(distantKV),
+	subscriptionManager,
 });
 export const sse = new SseTransport(makeServer(), {
 	path: '/sse',
