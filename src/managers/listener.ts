@@ -17,11 +17,11 @@ const ENDS: Record<number, SubscriptionEnd> = {
 const SETTLED_MS = 10_000;
 
 /** What trying again cannot heal. */
-const HOPELESS: readonly (SessionManagerErrorCode | undefined)[] = [
+const HOPELESS = new Set<SessionManagerErrorCode | undefined>([
 	'INVALID_ARGUMENT',
 	'BINDING_MISSING',
 	'BINDING_WRONG_KIND',
-];
+]);
 
 /** What a listener is given by its manager. */
 export interface ListenerHooks {
@@ -109,7 +109,7 @@ export class Listener {
 				return;
 			} catch (error) {
 				if (failures === 0) this.#hooks.onError(error);
-				if (!HOPELESS.includes(SessionManagerError.from(error)?.code)) continue;
+				if (!HOPELESS.has(SessionManagerError.from(error)?.code)) continue;
 				this.#end('cancelled');
 				return;
 			}

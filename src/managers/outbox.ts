@@ -38,11 +38,13 @@ export class Outbox<Item> {
 		const items: Item[] = [];
 		const sent = this.#sendAfter(lane.last, lane, items);
 		lane.waiting = { items, bytes: 0, sent };
-		const last = sent.then(ignore, ignore);
-		lane.last = last;
-		void last.then(() => {
-			if (lane.last === last) this.#lanes.delete(lane);
-		});
+		lane.last = sent.then(ignore, ignore);
+		void this.#closeAfter(lane.last, lane);
+	}
+
+	async #closeAfter(last: Promise<void>, lane: Lane<Item>): Promise<void> {
+		await last;
+		if (lane.last === last) this.#lanes.delete(lane);
 	}
 
 	async #sendAfter(before: Promise<void>, lane: Lane<Item>, items: Item[]): Promise<void> {

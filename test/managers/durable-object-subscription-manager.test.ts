@@ -147,7 +147,8 @@ function namespaceWith(
 	});
 }
 
-function told() {
+/** A listen stream's callbacks, and what they were told. */
+function witness() {
 	const log: unknown[] = [];
 	const callbacks = {
 		acknowledge: () => void log.push('acknowledged'),
@@ -171,7 +172,7 @@ describe('a listen stream that is opening', () => {
 		const retrying = new DurableObjectSubscriptionManager(
 			namespaceWith((__, call) => (call === 1 ? { fetch } : {})),
 		);
-		const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+		const [origin, { log, callbacks }] = [crypto.randomUUID(), witness()];
 		const filters = { resourceSubscriptions: ['memo://a'] };
 		expect(await retrying.create({ id: 1, origin, filters }, callbacks)).toBe(true);
 		await retrying.send(updated('memo://a'));
@@ -190,7 +191,7 @@ describe('a listen stream that is opening', () => {
 					},
 				})),
 			);
-			const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+			const [origin, { log, callbacks }] = [crypto.randomUUID(), witness()];
 			const creating = slow.create(
 				{ id: 1, origin, filters: { toolsListChanged: true } },
 				callbacks,
@@ -213,7 +214,7 @@ describe('a listen stream that comes back', () => {
 				},
 			})),
 		);
-		const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+		const [origin, { log, callbacks }] = [crypto.randomUUID(), witness()];
 		await slow.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks);
 		await evictDurableObject(object(), { webSockets: 'close' });
 		await vi.waitFor(
@@ -229,7 +230,7 @@ describe('a listen stream that comes back', () => {
 		const stub = () => env.SMALL_SYNC_LAYER.getByName('TMCP_DURABLE_OBJECT');
 		const origin = crypto.randomUUID();
 		for (const id of [1, 2, 3]) {
-			await small.create({ id, origin, filters: { toolsListChanged: true } }, told().callbacks);
+			await small.create({ id, origin, filters: { toolsListChanged: true } }, witness().callbacks);
 		}
 		await evictDurableObject(stub(), { webSockets: 'close' });
 		await vi.waitFor(async () => expect((await stub().stats()).subscriptions).toBe(3), 5_000);
@@ -243,7 +244,7 @@ describe('a listen stream that comes back', () => {
 			namespaceWith((_, call) => (call === 1 ? {} : { subscribe: refused })),
 			{ onError: (error) => void errors.push(error) },
 		);
-		const { log, callbacks } = told();
+		const { log, callbacks } = witness();
 		const origin = crypto.randomUUID();
 		await hopeless.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks);
 		await evictDurableObject(object(), { webSockets: 'close' });
@@ -264,7 +265,7 @@ describe('what is sent', () => {
 				},
 			})),
 		);
-		const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+		const [origin, { log, callbacks }] = [crypto.randomUUID(), witness()];
 		await slow.create(
 			{ id: 1, origin, filters: { resourceSubscriptions: ['memo://a'] } },
 			callbacks,
@@ -286,7 +287,7 @@ describe('what is sent', () => {
 		const reporting = new DurableObjectSubscriptionManager(undefined, {
 			onError: (error) => void errors.push(error),
 		});
-		const [origin, { log, callbacks }] = [crypto.randomUUID(), told()];
+		const [origin, { log, callbacks }] = [crypto.randomUUID(), witness()];
 		await reporting.create(
 			{ id: 1, origin, filters: { resourceSubscriptions: ['memo://a'] } },
 			callbacks,
@@ -349,7 +350,7 @@ describe('a callback that fails', () => {
 			throw new Error('onError is broken');
 		};
 		const reporting = new DurableObjectSubscriptionManager(undefined, { onError });
-		const { log: heard, callbacks } = told();
+		const { log: heard, callbacks } = witness();
 		const origin = crypto.randomUUID();
 		const send = (notification: unknown) => {
 			callbacks.send(notification);
