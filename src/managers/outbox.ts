@@ -5,7 +5,12 @@ interface Lane<Item> {
 	waiting: { items: Item[]; bytes: number; sent: Promise<void> } | undefined;
 	/** Settles when all that left has arrived. */
 	last: Promise<void>;
+	/** When it was used last, in milliseconds since 1970. */
+	usedAt: number;
 }
+
+/** After this time a request that has not sent what it had never will: its `waitUntil` has run out. */
+const LANE_LIMIT_MS = 60_000;
 
 /**
  * Sends what one request gives it in order: calls on different stubs may overtake one another, so one leaves when the one
@@ -54,8 +59,17 @@ export class Outbox<Item> {
 	}
 
 	#laneOfThisRequest(): Lane<Item> {
-		for (const lane of this.#lanes) if (isOfThisRequest(lane.mark)) return lane;
-		const lane = { mark: new WebSocketPair()[0], waiting: undefined, last: Promise.resolve() };
+		const usedAt = Date.now();
+		for (const lane of this.#lanes) {
+			if (isOfThisRequest(lane.mark)) return Object.assign(lane, { usedAt });
+			if (usedAt - lane.usedAt > LANE_LIMIT_MS) this.#lanes.delete(lane);
+		}
+		const lane = {
+			mark: new WebSocketPair()[0],
+			waiting: undefined,
+			last: Promise.resolve(),
+			usedAt,
+		};
 		this.#lanes.add(lane);
 		return lane;
 	}
