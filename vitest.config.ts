@@ -1,4 +1,5 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
+import { randomInt } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -6,8 +7,18 @@ const alias = {
 	'@tmcp/session-manager-durable-objects': fileURLToPath(new URL('src/index.ts', import.meta.url)),
 };
 
+/** `TORTURE=long` makes it as hard as it gets, `TORTURE_SEED=…` repeats a run. */
+const torture = {
+	seed: Number(process.env['TORTURE_SEED'] ?? randomInt(2 ** 32)),
+	size:
+		process.env['TORTURE'] === 'long'
+			? { sessions: 20, messages: 2_000 }
+			: { sessions: 5, messages: 200 },
+};
+
 export default defineConfig({
 	test: {
+		provide: { torture },
 		projects: [
 			{
 				plugins: [cloudflareTest({ wrangler: { configPath: 'test/worker/wrangler.jsonc' } })],
@@ -15,7 +26,7 @@ export default defineConfig({
 				test: {
 					name: 'workerd',
 					include: [
-						'test/{contract,managers,routing,sync-layer,transports}/**/*.test.ts',
+						'test/{contract,gateway,managers,properties,routing,sync-layer,torture,transports}/**/*.test.ts',
 						'test/*.test.ts',
 					],
 				},

@@ -22,6 +22,8 @@ export const ERROR_CODES = [
 	'OBJECT_FULL',
 	/** The object holds as many subscriptions as it was told to (`static options`). */
 	'TOO_MANY_SUBSCRIPTIONS',
+	/** The object's class was made without SQLite (`new_classes`), and what was asked of it needs that. */
+	'SQLITE_MISSING',
 	/** The object could not be reached, or failed; `cause` says how. */
 	'OBJECT_FAILED',
 	/** Nothing of the kind is stored for the session. */

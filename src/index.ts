@@ -2,15 +2,17 @@
 export {
 	SyncLayer,
 	type Attached,
-	type BroadcastResult,
+	type LogPosition,
 	type Subscribed,
 	type SyncLayerOptions,
 	type SyncLayerStats,
 } from './sync-layer/sync-layer.ts';
+export type { BroadcastResult } from './sync-layer/streams.ts';
 export type {
 	AttachOptions,
 	DetachOptions,
 	Notification,
+	SendOptions,
 	SubscribeOptions,
 	SubscriptionEnd,
 	SubscriptionInput,
@@ -34,11 +36,26 @@ export {
 	type SubscriptionManagerOptions,
 } from './managers/durable-object-subscription-manager.ts';
 
+/** The gateway: what the transports leave undone for session-based clients. */
+export {
+	type GatewayTransport,
+	SessionGateway,
+	type SessionGatewayOptions,
+	type SessionPrefetcher,
+} from './gateway/session-gateway.ts';
+
 export { withKeepAlive } from './managers/keep-alive.ts';
 
 /** Opening a stream by hand, with a ticket of `SyncLayer.attach`. */
 export { openSocket } from './routing/open-socket.ts';
-export { CloseCode, MAX_BROADCAST_BYTES, MAX_SESSION_ID_CHARS, TICKET_TTL_MS } from './protocol.ts';
+export {
+	CloseCode,
+	decodeFrame,
+	type Frame,
+	MAX_BROADCAST_BYTES,
+	MAX_SESSION_ID_CHARS,
+	TICKET_TTL_MS,
+} from './protocol.ts';
 
 /** What a constructor takes as binding. */
 export type { KVBinding, SyncLayerBinding, SyncLayerNamespace } from './routing/binding.ts';

@@ -46,13 +46,36 @@ export const CloseCode = {
 	foreignAttachment: 4003,
 	/** The Worker's end spoke; the wire is one-way. */
 	unexpectedMessage: 4004,
-	/** The client that the Worker's end served is gone. */
+	/**
+	 * The client that the Worker's end served is gone, or does not read. The reason is the place of the last event that it
+	 * took, where it is known.
+	 */
 	clientGone: 4005,
 	/** The subscription was closed: it is complete. */
 	subscriptionClosed: 4006,
 	/** The subscription was cancelled. */
 	subscriptionCancelled: 4007,
 } as const;
+
+/** What travels on a socket: the event's place in the log, if it has one, and the payload. */
+export interface Frame {
+	seq: number | undefined;
+	data: string;
+}
+
+/** The place, a line feed, the payload. */
+export function encodeFrame({ seq, data }: Frame): string {
+	return `${seq ?? ''}\n${data}`;
+}
+
+/** @returns `undefined` for what is no frame */
+export function decodeFrame(text: unknown): Frame | undefined {
+	if (typeof text !== 'string') return undefined;
+	const end = text.indexOf('\n');
+	const place = text.slice(0, Math.max(end, 0));
+	if (end === -1 || !/^\d{0,15}$/.test(place)) return undefined;
+	return { seq: place === '' ? undefined : Number(place), data: text.slice(end + 1) };
+}
 
 /** The request that turns a ticket into a socket. The host is never looked up: a stub routes it. */
 export function upgradeRequest(holder: Holder, ticket: string): Request {

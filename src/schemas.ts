@@ -16,13 +16,22 @@ const SessionIdSchema = v.pipe(
 	v.regex(/^[\x21-\x7e]*$/, 'has a character outside visible ASCII (0x21–0x7E)'),
 );
 
+/** A SHA-256 in base64url. */
+const OwnerSchema = v.pipe(
+	v.string('is not a string'),
+	v.regex(/^[\w-]{43}$/, 'is not 43 characters of base64url'),
+);
+
 const AttachOptionsSchema = v.strictObject({
 	ticket: v.optional(v.pipe(v.string(), v.uuid('ticket is not a UUID'))),
 	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
+	lastEventId: v.optional(v.string('lastEventId is not a string')),
+	resume: v.optional(v.boolean('resume is not a boolean')),
 });
 
 const DetachOptionsSchema = v.strictObject({
 	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
+	forget: v.optional(v.boolean('forget is not a boolean')),
 });
 
 /** What JSON calls an object: no array, no instance of a class. */
@@ -63,6 +72,7 @@ export const SubscriptionSchema = v.object({
 const SubscribeOptionsSchema = v.strictObject({
 	ticket: v.optional(v.pipe(v.string(), v.uuid('ticket is not a UUID'))),
 	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
+	lastEventId: v.optional(v.string('lastEventId is not a string')),
 });
 
 const SubscriptionTargetSchema = v.union([
@@ -87,13 +97,20 @@ const NotificationsSchema = v.array(
 	'notifications is not an array of JSON-RPC notifications',
 );
 
+const SendOptionsSchema = v.strictObject({
+	id: v.optional(v.pipe(v.string(), v.uuid('id is not a UUID'))),
+});
+
 const BroadcastSchema = v.strictObject({
+	...SendOptionsSchema.entries,
 	sessions: v.optional(v.array(v.unknown(), 'sessions is not an array of session ids')),
 	data: v.string('data is not a string'),
 });
 
 /** `options` of `SyncLayer.attach`. */
 export type AttachOptions = v.InferInput<typeof AttachOptionsSchema>;
+/** `options` of `SyncLayer.broadcast` and `SyncLayer.publish`. */
+export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 /** `options` of `SyncLayer.subscribe`. */
 export type SubscribeOptions = v.InferInput<typeof SubscribeOptionsSchema>;
 /** Which subscriptions `SyncLayer.unsubscribe` ends: one, those of an origin, or all. */
@@ -134,13 +151,23 @@ export function isSessionId(input: unknown): input is string {
 }
 
 /** @throws `INVALID_ARGUMENT` */
+export function parseOwner(input: unknown): string {
+	return parse(
+		OwnerSchema,
+		input,
+		'INVALID_ARGUMENT',
+		(issue) => `the owner ${issue}. Give the SHA-256 of what names the owner.`,
+	);
+}
+
+/** @throws `INVALID_ARGUMENT` */
 export function parseAttachOptions(input: unknown): AttachOptions {
 	return parse(
 		AttachOptionsSchema,
 		input ?? {},
 		'INVALID_ARGUMENT',
 		(issue) =>
-			`attach(sessionId, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID }.`,
+			`attach(sessionId, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: boolean }.`,
 	);
 }
 
@@ -150,7 +177,8 @@ export function parseDetachOptions(input: unknown): DetachOptions {
 		DetachOptionsSchema,
 		input ?? {},
 		'INVALID_ARGUMENT',
-		(issue) => `detach(sessionId, options): ${issue}. Options are { connectionId?: UUID }.`,
+		(issue) =>
+			`detach(sessionId, options): ${issue}. Options are { connectionId?: UUID, forget?: boolean }.`,
 	);
 }
 
@@ -161,17 +189,28 @@ export function parseDetachOptions(input: unknown): DetachOptions {
 export function parseBroadcast(
 	sessions: unknown,
 	data: unknown,
-): { sessions: string[] | undefined; data: string } {
+	options: unknown,
+): { sessions: string[] | undefined; data: string; id: string | undefined } {
 	const input = parse(
 		BroadcastSchema,
-		{ sessions: sessions ?? undefined, data },
+		{ sessions: sessions ?? undefined, data, ...parseSendOptions(options, 'broadcast') },
 		'INVALID_ARGUMENT',
 		(issue) =>
 			`broadcast(sessions, data): ${issue}. Name the sessions as an array of ids, or undefined for all, and give the payload as a string.`,
 	);
 	const addressees = input.sessions && [...new Set(input.sessions.map(parseSessionId))];
 	assertFits(addressees, input.data);
-	return { sessions: addressees, data: input.data };
+	return { sessions: addressees, data: input.data, id: input.id };
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseSendOptions(input: unknown, method: string): SendOptions {
+	return parse(
+		SendOptionsSchema,
+		input ?? {},
+		'INVALID_ARGUMENT',
+		(issue) => `${method}(…, options): ${issue}. Options are { id?: UUID }.`,
+	);
 }
 
 function assertFits(addressees: string[] | undefined, data: string): void {
@@ -210,7 +249,7 @@ export function parseSubscribeOptions(input: unknown): SubscribeOptions {
 		input ?? {},
 		'INVALID_ARGUMENT',
 		(issue) =>
-			`subscribe(subscription, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID }.`,
+			`subscribe(subscription, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID, lastEventId?: string }.`,
 	);
 }
 

@@ -3,6 +3,9 @@ declare namespace Cloudflare {
 		TMCP_DURABLE_OBJECT: DurableObjectNamespace<import('../src/index.ts').SyncLayer>;
 		SMALL_SYNC_LAYER: DurableObjectNamespace<import('./worker/worker.ts').SmallSyncLayer>;
 		LEGACY_SYNC_LAYER: DurableObjectNamespace<import('./worker/worker.ts').LegacySyncLayer>;
+		SHORT_LOG: DurableObjectNamespace<import('./worker/worker.ts').ShortLogSyncLayer>;
+		SHORT_SESSIONS: DurableObjectNamespace<import('./worker/worker.ts').ShortSessionsSyncLayer>;
+		NO_LOG: DurableObjectNamespace<import('./worker/worker.ts').NoLogSyncLayer>;
 		TMCP_SESSION_INFO: KVNamespace;
 	}
 	interface GlobalProps {

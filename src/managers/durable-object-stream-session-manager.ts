@@ -7,11 +7,12 @@ import {
 	type SyncLayerNamespace,
 } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
-import { openStream } from '../routing/open-socket.ts';
-import { parseBroadcast, parseOptions, parseSessionId } from '../schemas.ts';
+import { type Opened, openStream } from '../routing/open-socket.ts';
+import { type DetachOptions, parseBroadcast, parseOptions, parseSessionId } from '../schemas.ts';
 import { ClientStream, type StreamController } from './client-stream.ts';
 import { hold } from './hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema, MAX_TIMER_MS } from './keep-alive.ts';
+import { currentScope } from './request-scope.ts';
 
 /** What a stream keeps from expiring while it is open, see {@link StreamSessionManagerOptions.info}. */
 export interface SessionKeeper {
@@ -20,6 +21,14 @@ export interface SessionKeeper {
 	/** Renew the expiry of all that is stored for a session, where it is due. */
 	touch(id: string): void | Promise<void>;
 }
+
+/** As much as an object's log keeps by default, so that a client can always be given all that it missed. */
+const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
+
+const SessionCallbackSchema = v.custom<(sessionId: string) => void>(
+	(value) => typeof value === 'function',
+	'not a function',
+);
 
 function isSessionKeeper(value: unknown): boolean {
 	if (typeof value !== 'object' || value === null) return false;
@@ -33,6 +42,12 @@ function isSessionKeeper(value: unknown): boolean {
 
 const OptionsSchema = v.strictObject({
 	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
+	maxQueuedBytes: v.optional(
+		v.pipe(v.number(), v.integer(), v.minValue(1)),
+		DEFAULT_MAX_QUEUED_BYTES,
+	),
+	onGap: v.optional(SessionCallbackSchema, () => () => {}),
+	onCutOff: v.optional(SessionCallbackSchema, () => () => {}),
 	info: v.optional(
 		v.custom<SessionKeeper>(
 			isSessionKeeper,
@@ -54,6 +69,15 @@ export interface StreamSessionManagerOptions {
 	 * the session's stream is open, even if the client sends nothing for longer than the `ttl`.
 	 */
 	info?: SessionKeeper;
+	/**
+	 * How much may wait in the Worker for a client that does not read, in bytes (default 16 MiB). What comes on top of it
+	 * cuts the client off; it can come back for the rest, as long as the log has it.
+	 */
+	maxQueuedBytes?: number;
+	/** Told of each session that came back for what the log no longer has (default: nothing). */
+	onGap?: (sessionId: string) => void;
+	/** Told of each session whose client was cut off because it does not read (default: nothing). */
+	onCutOff?: (sessionId: string) => void;
 }
 
 /**
@@ -108,7 +132,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	/**
-	 * Whether the session has an open stream anywhere.
+	 * Whether the session has an open stream anywhere. In a GET that may take over, behind a {@link SessionGateway}, it has
+	 * none.
 	 * @throws `INVALID_SESSION_ID`
 	 */
 	has(id: string): Promise<boolean> {
@@ -130,16 +155,22 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 
 	async #create(id: string, controller: StreamController): Promise<void> {
 		const session = parseSessionId(id);
-		const { keepAlive, info } = this.#options;
+		const { info, keepAlive, maxQueuedBytes, onCutOff, onGap } = this.#options;
 		let stopTouching = () => {};
-		const stream = new ClientStream(controller, () => {
-			stopTouching();
-			this.#forget(session, stream);
+		const stream: ClientStream = new ClientStream(controller, {
+			connect: (lastEventId, resume) => this.#connect(session, stream, lastEventId, resume),
+			keepAliveMs: keepAlive,
+			maxQueuedBytes,
+			onGap: () => onGap(session),
+			onCutOff: () => onCutOff(session),
+			onEnd: () => {
+				stopTouching();
+				this.#forget(session, stream);
+			},
 		});
 		this.#remember(session, stream);
 		try {
-			const socket = await this.#open(session, stream);
-			stream.open(socket, keepAlive);
+			await stream.open(currentScope()?.lastEventId);
 			if (info && !stream.isCancelled) stopTouching = keepTouching(info, session);
 		} catch (error) {
 			const { code } = SessionManagerError.from(error) ?? {};
@@ -151,12 +182,19 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		}
 	}
 
-	#open(session: string, stream: ClientStream): Promise<WebSocket> {
+	#connect(
+		session: string,
+		stream: ClientStream,
+		lastEventId: string | undefined,
+		resume: boolean,
+	): Promise<Opened> {
+		const { connectionId } = stream;
+		const from = lastEventId === undefined ? {} : { lastEventId };
 		return callObject(this.#namespace(), true, (stub) => {
-			if (!stream.isCancelled) return openStream(stub, session, stream.connectionId);
+			if (!stream.isCancelled) return openStream(stub, session, { connectionId, resume, ...from });
 			throw new SessionManagerError(
 				'STREAM_DETACHED',
-				'the client went away while its stream was opening.',
+				'the client went away before its stream was open.',
 			);
 		});
 	}
@@ -165,7 +203,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? [];
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
-		if (cancelled.length === 0) await this.#detach(session);
+		if (cancelled.length === 0) await this.#detach(session, { forget: true });
 		for (const stream of cancelled) {
 			const { isOpening, connectionId } = stream;
 			stream.finish();
@@ -173,20 +211,23 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		}
 	}
 
-	async #detach(session: string, options?: { connectionId: string }): Promise<void> {
+	async #detach(session: string, options: DetachOptions): Promise<void> {
 		await callObject(this.#namespace(), true, (stub) => stub.detach(session, options));
 	}
 
 	async #has(id: string): Promise<boolean> {
 		const session = parseSessionId(id);
+		// `create` supersedes; it is the transport that would refuse.
+		if (currentScope()?.takesOver) return false;
 		return callObject(this.#namespace(), true, (stub) => stub.has(session));
 	}
 
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
-		const broadcast = parseBroadcast(sessions, data);
+		const options = { id: crypto.randomUUID() };
+		const broadcast = parseBroadcast(sessions, data, options);
 		if (broadcast.sessions?.length === 0) return;
-		await callObject(this.#namespace(), false, (stub) =>
-			stub.broadcast(broadcast.sessions, broadcast.data),
+		await callObject(this.#namespace(), true, (stub) =>
+			stub.broadcast(broadcast.sessions, broadcast.data, options),
 		);
 	}
 

@@ -56,7 +56,7 @@ export interface SubscriptionManagerOptions {
  *
  * Safe to construct at module scope: each listen stream opens its own socket, in its own request. A listen stream
  * survives the object (a deploy, an eviction): it comes back by itself, within half a second, and where that fails after pauses of
- * up to 30 s. What was sent while it was away is not kept.
+ * up to 30 s. It gets what was sent meanwhile.
  *
  * All its work is held with `waitUntil`. Every method rejects with a `SessionManagerError`: its own codes, and
  * `BINDING_MISSING`, `BINDING_WRONG_KIND`, `OBJECT_FAILED`.
@@ -123,10 +123,12 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		const subscription = parseSubscription(input);
 		const connectionId = crypto.randomUUID();
 		const listener = new Listener(callbacks, {
-			connect: () =>
-				callObject(this.#namespace(), true, (stub) =>
-					openSubscription(stub, subscription, connectionId),
-				),
+			connect: (lastEventId) => {
+				const from = lastEventId === undefined ? {} : { lastEventId };
+				return callObject(this.#namespace(), true, (stub) =>
+					openSubscription(stub, subscription, { connectionId, ...from }),
+				);
+			},
 			onError: (error) => this.#tell(error),
 		});
 		return listener.start();
@@ -144,7 +146,8 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	}
 
 	async #publish(notifications: readonly Notification[]): Promise<void> {
-		await callObject(this.#namespace(), false, (stub) => stub.publish(notifications));
+		const options = { id: crypto.randomUUID() };
+		await callObject(this.#namespace(), true, (stub) => stub.publish(notifications, options));
 	}
 
 	/** Notifications that left together fail together, with one error. */

@@ -1,11 +1,13 @@
 import type { InfoSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
+import { hash } from '../hash.ts';
 import { type KVBinding, lookUpKV } from '../routing/binding.ts';
 import { isSessionId, parseOptions, parseSessionId, parseUri } from '../schemas.ts';
 import { hold } from './hold.ts';
-import { hash, infoKeys, subscribedPrefix, subscribersPrefix } from './kv-keys.ts';
+import { infoKeys, subscribedPrefix, subscribersPrefix } from './kv-keys.ts';
 import { type Entry, KVStore } from './kv-store.ts';
+import { currentScope, type RequestScope } from './request-scope.ts';
 import {
 	type ClientCapabilities,
 	ClientCapabilitiesSchema,
@@ -65,6 +67,14 @@ interface Snapshot {
 	logLevel: Entry | undefined;
 }
 
+/** A read that was begun before it was asked for. */
+interface Prefetched {
+	session: string;
+	/** What of it was not asked for yet. */
+	fields: Set<keyof Snapshot>;
+	info: Promise<Snapshot>;
+}
+
 /**
  * Keeps what a client said when it initialised, its log level and its subscriptions in Workers KV. Give it to tmcp's
  * transports beside {@link DurableObjectStreamSessionManager}.
@@ -88,6 +98,8 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	/** When this instance renewed a session, in the order of time. */
 	#renewedAt = new Map<string, number>();
 	#snapshot: { session: string; takenAt: number; info: Snapshot } | undefined;
+	/** What {@link prefetch} has begun to read; a promise belongs to one request, so it is found by that only. */
+	#prefetched = new WeakMap<RequestScope, Prefetched>();
 
 	/**
 	 * @param binding name of the KV binding (default `TMCP_SESSION_INFO`), or the namespace itself
@@ -100,6 +112,19 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		this.#renewalPauseMs = Math.min(MAX_RENEWAL_PAUSE_MS, this.touchIntervalMs);
 		this.#store = new KVStore(lookUpKV(binding ?? 'TMCP_SESSION_INFO'), ttl);
 		this.#onError = onError;
+	}
+
+	/**
+	 * Begin to read what the getters will be asked for in this request. {@link SessionGateway} calls it while it waits for
+	 * the object; outside of a gateway it does nothing.
+	 * @throws `INVALID_SESSION_ID`
+	 */
+	prefetch(id: string): void {
+		const session = parseSessionId(id);
+		const scope = currentScope();
+		if (!scope) return;
+		const fields = new Set(['clientInfo', 'clientCapabilities', 'logLevel'] as const);
+		this.#prefetched.set(scope, { session, fields, info: hold(this.#read(session)) });
 	}
 
 	/** @throws `SESSION_INFO_NOT_FOUND`, `SESSION_INFO_DAMAGED`, `SESSION_INFO_READ_FAILED`, `INVALID_SESSION_ID` */
@@ -261,17 +286,26 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	async #takeSnapshot(session: string, field: keyof Snapshot): Promise<Snapshot> {
-		const info = await this.#read(session);
+		const prefetched = this.#takePrefetched(session, field);
+		const info = await (prefetched ?? this.#read(session));
 		if (this.#isRenewalDue(session, Object.values(info))) {
 			void this.#reported(() => this.#renew(session));
 		}
-		if (field !== 'clientCapabilities') return info;
+		if (prefetched || field !== 'clientCapabilities') return info;
 		const snapshot = { session, takenAt: Date.now(), info };
 		this.#snapshot = snapshot;
 		setTimeout(() => {
 			if (this.#snapshot === snapshot) this.#snapshot = undefined;
 		}, 0);
 		return info;
+	}
+
+	/** Each field once: who asks again, later in a long request, is to see what was set meanwhile. */
+	#takePrefetched(session: string, field: keyof Snapshot): Promise<Snapshot> | undefined {
+		const scope = currentScope();
+		const prefetched = scope && this.#prefetched.get(scope);
+		if (prefetched?.session !== session || !prefetched.fields.delete(field)) return undefined;
+		return prefetched.info;
 	}
 
 	async #read(session: string): Promise<Snapshot> {

@@ -1,3 +1,5 @@
+import { hash } from '../hash.ts';
+
 /**
  * The names under which KV holds what is known of a session. The first three are those of the existing package, so
  * that its sessions stay readable.
@@ -19,13 +21,4 @@ export function subscribersPrefix(uriHash: string): string {
 /** Before the hashes of the URIs that a session subscribed to. */
 export async function subscribedPrefix(id: string): Promise<string> {
 	return `tmcp:subscribed:${await hash(id)}:`;
-}
-
-/** SHA-256 in base64url: 43 characters, none of them a colon. */
-export async function hash(text: string): Promise<string> {
-	const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-	return btoa(String.fromCharCode(...new Uint8Array(digest)))
-		.replaceAll('+', '-')
-		.replaceAll('/', '_')
-		.replaceAll('=', '');
 }

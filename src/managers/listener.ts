@@ -1,8 +1,8 @@
 import type { SubscriptionCallbacks } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import { SessionManagerError, type SessionManagerErrorCode } from '../errors.ts';
-import { CloseCode } from '../protocol.ts';
-import type { OpenedSubscription } from '../routing/open-socket.ts';
+import { CloseCode, decodeFrame } from '../protocol.ts';
+import type { Opened, OpenedSubscription } from '../routing/open-socket.ts';
 import { reattachPauseMs } from '../routing/retry.ts';
 import { NotificationSchema, type SubscriptionEnd } from '../schemas.ts';
 
@@ -25,8 +25,8 @@ const HOPELESS = new Set<SessionManagerErrorCode | undefined>([
 
 /** What a listener is given by its manager. */
 export interface ListenerHooks {
-	/** Open a socket, the first or another one in the place of one that was lost. */
-	connect(): Promise<OpenedSubscription>;
+	/** Open a socket, the first or another one in the place of one that was lost, for what comes after an event. */
+	connect(lastEventId: string | undefined): Promise<OpenedSubscription>;
 	/** Told of a callback that failed, and of the first try to come back that did; must not throw. */
 	onError(error: unknown): void;
 }
@@ -45,6 +45,8 @@ export class Listener {
 	#queue = Promise.resolve();
 	/** Tries to come back since the object was well. */
 	#tries = 0;
+	#eventIdPrefix: string | undefined;
+	#lastSeq = 0;
 
 	constructor(callbacks: SubscriptionCallbacks, hooks: ListenerHooks) {
 		this.#callbacks = callbacks;
@@ -57,7 +59,7 @@ export class Listener {
 	 * @returns `false` where the origin has a subscription of that id already
 	 */
 	async start(): Promise<boolean> {
-		const opened = await this.#hooks.connect();
+		const opened = await this.#hooks.connect(undefined);
 		if (opened.kind === 'duplicate') return false;
 		try {
 			await this.#callbacks.acknowledge();
@@ -70,14 +72,18 @@ export class Listener {
 	}
 
 	#carry(opened: OpenedSubscription): void {
-		if (opened.kind === 'open') this.#listen(opened.socket);
+		if (opened.kind === 'open') this.#listen(opened);
 		else this.#end(opened.kind === 'ended' ? opened.reason : 'cancelled');
 	}
 
-	#listen(socket: WebSocket): void {
+	#listen({ socket, log }: Opened): void {
+		if (log) {
+			if (log.eventIdPrefix !== this.#eventIdPrefix) this.#lastSeq = log.after;
+			this.#eventIdPrefix = log.eventIdPrefix;
+		}
 		const since = Date.now();
 		socket.addEventListener('message', ({ data }) => {
-			const notification = parseNotification(data);
+			const notification = this.#take(data);
 			if (notification) this.#enqueue(() => this.#callbacks.send(notification));
 		});
 		// A broken connection may tell of its end twice.
@@ -105,7 +111,7 @@ export class Listener {
 			this.#tries++;
 			await scheduler.wait(reattachPauseMs(this.#tries));
 			try {
-				this.#carry(await this.#hooks.connect());
+				this.#carry(await this.#hooks.connect(this.#lastEventId));
 				return;
 			} catch (error) {
 				if (failures === 0) this.#hooks.onError(error);
@@ -116,6 +122,19 @@ export class Listener {
 		}
 	}
 
+	get #lastEventId(): string | undefined {
+		return this.#eventIdPrefix === undefined ? undefined : this.#eventIdPrefix + this.#lastSeq;
+	}
+
+	/** What arrives a second time after a reattachment is told once. */
+	#take(message: unknown) {
+		const { seq, data } = decodeFrame(message) ?? {};
+		if (data === undefined || (seq !== undefined && seq <= this.#lastSeq)) return undefined;
+		this.#lastSeq = seq ?? this.#lastSeq;
+		const result = v.safeParse(NotificationSchema, JSON.parse(data));
+		return result.success ? result.output : undefined;
+	}
+
 	#enqueue(call: () => void | Promise<void>): void {
 		this.#queue = this.#queue.then(call).catch((error: unknown) => this.#hooks.onError(error));
 	}
@@ -124,10 +143,4 @@ export class Listener {
 function discard(socket: WebSocket): void {
 	socket.accept();
 	socket.close(CloseCode.clientGone, 'the subscription was not acknowledged');
-}
-
-function parseNotification(data: unknown) {
-	if (typeof data !== 'string') return undefined;
-	const result = v.safeParse(NotificationSchema, JSON.parse(data));
-	return result.success ? result.output : undefined;
 }

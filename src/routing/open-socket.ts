@@ -1,15 +1,15 @@
 import * as v from 'valibot';
 import { SessionManagerError } from '../errors.ts';
 import { type Holder, upgradeRequest } from '../protocol.ts';
-import type { SubscribeOptions, SubscriptionInput } from '../schemas.ts';
-import type { Attached, Subscribed, SyncLayer } from '../sync-layer/sync-layer.ts';
+import type { AttachOptions, SubscribeOptions, SubscriptionInput } from '../schemas.ts';
+import type { Attached, LogPosition, Subscribed, SyncLayer } from '../sync-layer/sync-layer.ts';
 import type { SyncLayerStub } from './object.ts';
 
 const RefusalSchema = v.object({ code: v.string(), message: v.string() });
 
 /**
  * Open the WebSocket that a ticket of `SyncLayer.attach` stands for. Each text message on it is one payload of
- * `broadcast`.
+ * `broadcast`, with its place in the log: {@link decodeFrame} reads it.
  *
  * The socket belongs to the request that opened it, and messages wait until it is accepted: add the listeners
  * first, then call `accept()`.
@@ -17,7 +17,7 @@ const RefusalSchema = v.object({ code: v.string(), message: v.string() });
  * ```ts
  * const object = env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
  * const socket = await openSocket(object, await object.attach(sessionId));
- * socket.addEventListener('message', ({ data }) => console.log(data));
+ * socket.addEventListener('message', ({ data }) => console.log(decodeFrame(data)?.data));
  * socket.accept();
  * ```
  *
@@ -49,49 +49,58 @@ async function upgrade(
 	);
 }
 
+/** A socket that is not accepted yet, and where it starts in the object's log. */
+export interface Opened {
+	socket: WebSocket;
+	log: LogPosition | undefined;
+}
+
 /** Claim a session's stream and open its socket. */
 export async function openStream(
 	stub: SyncLayerStub,
 	sessionId: string,
-	connectionId: string,
-): Promise<WebSocket> {
-	const { socket } = await together(stub, { kind: 'session', id: sessionId }, (ticket) =>
-		stub.attach(sessionId, { ticket, connectionId }),
+	options: Omit<AttachOptions, 'ticket'>,
+): Promise<Opened> {
+	const { claimed, socket } = await together(
+		stub,
+		{ kind: 'session', id: sessionId },
+		async (ticket): Promise<Attached> => stub.attach(sessionId, { ...options, ticket }),
 	);
-	return socket;
+	return { socket: await socket, log: claimed.log };
 }
 
 /** What came of opening a subscription. */
 export type OpenedSubscription =
-	| { kind: 'open'; socket: WebSocket }
+	| ({ kind: 'open' } & Opened)
 	| Exclude<Subscribed, { kind: 'subscribed' }>;
 
 /**
  * Register a subscription and open its socket.
- * @param connectionId the same for each socket that the subscription has, one after another
+ * @param options `connectionId`: the same for each socket that the subscription has, one after another; `lastEventId`:
+ * the last event that it has
  */
 export async function openSubscription(
 	stub: SyncLayerStub,
 	subscription: SubscriptionInput,
-	connectionId: string,
+	options: Omit<SubscribeOptions, 'ticket'>,
 ): Promise<OpenedSubscription> {
-	const subscribe = async (options: SubscribeOptions): Promise<Subscribed> =>
-		stub.subscribe(subscription, options);
+	const subscribe = async (more: SubscribeOptions): Promise<Subscribed> =>
+		stub.subscribe(subscription, { ...options, ...more });
 	const { claimed, socket } = await together(
 		stub,
 		{ kind: 'origin', id: subscription.origin },
-		(ticket) => subscribe({ ticket, connectionId }),
+		(ticket) => subscribe({ ticket }),
 	);
 	if (claimed.kind !== 'subscribed') {
 		forsake(socket);
 		return claimed;
 	}
 	try {
-		return { kind: 'open', socket: await socket };
+		return { kind: 'open', socket: await socket, log: claimed.log };
 	} catch (error) {
 		if (SessionManagerError.from(error)?.code !== 'STREAM_DETACHED') throw error;
 		// It was ended while it opened. Asked again, the object says why.
-		const again = await subscribe({ connectionId });
+		const again = await subscribe({});
 		if (again.kind === 'subscribed') throw error;
 		return again;
 	}

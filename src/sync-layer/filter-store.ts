@@ -1,34 +1,28 @@
 import { SessionManagerError } from '../errors.ts';
-import { sqlOf } from './sql.ts';
+import { existingDatabase, openDatabase } from './schema.ts';
 
 /**
  * The resources of subscriptions that name more than a socket can carry, in the object's SQLite: a row for each, found by
- * URI, for as long as the socket lives. The table is made when the first such row is, so an object that never needs it
- * never has it.
+ * URI, for as long as the socket lives.
  */
 export class FilterStore {
-	#sql: SqlStorage | undefined;
+	#storage: DurableObjectStorage;
 
 	constructor(storage: DurableObjectStorage) {
-		this.#sql = sqlOf(storage);
+		this.#storage = storage;
 	}
 
 	/** @throws `INVALID_ARGUMENT` where the object has no SQLite */
 	put(filterId: string, uris: Iterable<string>): void {
-		if (!this.#sql) {
+		const sql = openDatabase(this.#storage);
+		if (!sql) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				'a subscription to more than 5 resources, or one whose URIs have more than 5,000 characters, needs a SyncLayer class that was made with "new_sqlite_classes". Name fewer resources, or migrate.',
 			);
 		}
-		this.#sql.exec(
-			`CREATE TABLE IF NOT EXISTS tmcp_filters (
-				uri TEXT NOT NULL, filter_id TEXT NOT NULL, PRIMARY KEY (uri, filter_id)
-			) WITHOUT ROWID;
-			CREATE INDEX IF NOT EXISTS tmcp_filters_by_id ON tmcp_filters (filter_id)`,
-		);
 		for (const uri of uris) {
-			this.#sql.exec('INSERT OR IGNORE INTO tmcp_filters VALUES (?, ?)', uri, filterId);
+			sql.exec('INSERT OR IGNORE INTO tmcp_filters VALUES (?, ?)', uri, filterId);
 		}
 	}
 
@@ -55,9 +49,7 @@ export class FilterStore {
 		}
 	}
 
-	/** The database, once it has the table. */
 	get #table(): SqlStorage | undefined {
-		const tables = this.#sql?.exec("SELECT 1 FROM sqlite_master WHERE name = 'tmcp_filters'");
-		return tables && tables.toArray().length > 0 ? this.#sql : undefined;
+		return existingDatabase(this.#storage);
 	}
 }

@@ -1,13 +1,16 @@
 import { matchesSubscription } from '@tmcp/session-manager';
-import { CloseCode } from '../protocol.ts';
-import type {
-	Notification,
-	SubscriptionEnd,
-	SubscriptionInput,
-	SubscriptionTarget,
+import * as v from 'valibot';
+import { CloseCode, encodeFrame } from '../protocol.ts';
+import {
+	type Notification,
+	NotificationSchema,
+	type SubscriptionEnd,
+	type SubscriptionInput,
+	type SubscriptionTarget,
 } from '../schemas.ts';
 import { type Attachment, writeAttachment } from './attachment.ts';
 import { FilterStore } from './filter-store.ts';
+import type { History } from './history.ts';
 import { deliver, type OpenSocket, openSockets } from './sockets.ts';
 import {
 	audienceTag,
@@ -26,14 +29,18 @@ const CLOSE_CODES = {
 
 type SubscriptionAttachment = Extract<Attachment, { kind: 'subscription' }>;
 
+const USED_KEY = 'tmcp:subscriptions';
+
 /** The `subscriptions/listen` streams of one object: hibernating sockets, each of which knows its filter. */
 export class Subscriptions {
 	#ctx: DurableObjectState;
+	#history: History | undefined;
 	#filters: FilterStore;
 	#swept = false;
 
-	constructor(ctx: DurableObjectState) {
+	constructor(ctx: DurableObjectState, history: History | undefined) {
 		this.#ctx = ctx;
+		this.#history = history;
 		this.#filters = new FilterStore(ctx.storage);
 	}
 
@@ -50,12 +57,19 @@ export class Subscriptions {
 	}
 
 	/**
-	 * Take over the object's end of a subscription's socket, and end the socket that the subscription had before.
+	 * Take over the object's end of a subscription's socket, hand it what the subscription missed, if it comes back, and
+	 * end the socket that it had before.
 	 * @throws where the object has as many sockets as it may, and `INVALID_ARGUMENT` where it lacks the SQLite that a
 	 * large filter needs
 	 */
-	open(socket: WebSocket, connectionId: string, subscription: SubscriptionInput): void {
+	open(
+		socket: WebSocket,
+		connectionId: string,
+		subscription: SubscriptionInput,
+		lastEventId: string | undefined,
+	): void {
 		this.#forgetTheGone();
+		if (this.#history && !this.#isUsed) this.#ctx.storage.kv.put(USED_KEY, true);
 		const older = this.find(subscription);
 		const filterId = needsFilterStore(subscription) ? crypto.randomUUID() : undefined;
 		if (filterId !== undefined) {
@@ -68,6 +82,7 @@ export class Subscriptions {
 			throw error;
 		}
 		writeAttachment(socket, attachmentOf(connectionId, subscription, filterId));
+		if (lastEventId !== undefined) this.#replay(socket, subscription, lastEventId);
 		for (const before of older) {
 			before.socket.close(CloseCode.superseded, 'superseded by a newer socket');
 			this.forget(before.attachment);
@@ -75,11 +90,16 @@ export class Subscriptions {
 	}
 
 	/** Hand each notification to each subscription that asked for it. @returns how many times one was handed over */
-	publish(notifications: readonly Notification[]): number {
+	publish(notifications: readonly Notification[], id: string | undefined): number {
+		if (this.#history?.has(id)) return 0;
 		let delivered = 0;
 		for (const notification of notifications) {
 			const data = JSON.stringify(notification);
-			for (const socket of this.#audience(notification)) if (deliver(socket, data)) delivered++;
+			const seq = this.#isUsed
+				? this.#history?.append({ kind: 'subscription' }, data, id)
+				: undefined;
+			const frame = encodeFrame({ seq, data });
+			for (const socket of this.#audience(notification)) if (deliver(socket, frame)) delivered++;
 		}
 		return delivered;
 	}
@@ -96,6 +116,18 @@ export class Subscriptions {
 	/** Leave nothing of a socket that is gone. */
 	forget({ filterId }: SubscriptionAttachment): void {
 		if (filterId !== undefined) this.#filters.delete(filterId);
+	}
+
+	/** Whether there ever was a subscription. As long as there was none, what is published need not be kept for one. */
+	get #isUsed(): boolean {
+		return this.#history !== undefined && this.#ctx.storage.kv.get(USED_KEY) === true;
+	}
+
+	#replay(socket: WebSocket, { filters }: SubscriptionInput, lastEventId: string): void {
+		for (const event of this.#history?.missedBySubscriptions(lastEventId) ?? []) {
+			const notification = v.parse(NotificationSchema, JSON.parse(event.data));
+			if (matchesSubscription(filters, notification)) deliver(socket, encodeFrame(event));
+		}
 	}
 
 	#audience(notification: Notification): WebSocket[] {

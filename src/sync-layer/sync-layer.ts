@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as v from 'valibot';
-import { SessionManagerError } from '../errors.ts';
+import { quote, SessionManagerError } from '../errors.ts';
 import { CloseCode, STREAM_TAG, TICKET_TTL_MS } from '../protocol.ts';
 import {
 	type AttachOptions,
@@ -11,18 +11,25 @@ import {
 	parseDetachOptions,
 	parseNotifications,
 	parseOptions,
+	parseOwner,
+	parseSendOptions,
 	parseSessionId,
 	parseSubscribeOptions,
 	parseSubscriptionEnd,
 	parseSubscription,
 	parseUnsubscribe,
+	type SendOptions,
 	type SubscribeOptions,
 	type SubscriptionEnd,
 	type SubscriptionInput,
 	type SubscriptionTarget,
 } from '../schemas.ts';
-import { readAttachment, writeAttachment } from './attachment.ts';
-import { deliver, type OpenSocket, openSockets } from './sockets.ts';
+import { readAttachment } from './attachment.ts';
+import { History } from './history.ts';
+import { Registry } from './registry.ts';
+import type { ReplayStart } from './replay.ts';
+import type { RetentionBounds } from './retention.ts';
+import { type BroadcastResult, Streams } from './streams.ts';
 import { isTarget, Subscriptions } from './subscriptions.ts';
 import { type Claim, TicketOffice } from './ticket-office.ts';
 import { errorResponse, readUpgrade, refusal } from './upgrade.ts';
@@ -31,14 +38,61 @@ import { errorResponse, readUpgrade, refusal } from './upgrade.ts';
 export interface SyncLayerOptions {
 	/** How many `subscriptions/listen` streams the object takes (default 16,384: half of its sockets). */
 	maxSubscriptions?: number;
+	/**
+	 * How much of what was sent is kept for those who come back for it; `false` keeps nothing, and costs nothing. What is
+	 * over any of the bounds goes, oldest first; the newest event never goes.
+	 */
+	log?:
+		| false
+		| {
+				/** Events (default 10,000). */
+				maxCount?: number;
+				/** UTF-8 bytes of payloads and addressees (default 16 MiB). */
+				maxBytes?: number;
+				/** Seconds since an event was sent, and since a session was last served (default 3,600). */
+				maxAge?: number;
+		  };
+	/**
+	 * How long a session that a `SessionGateway` registered lives without a request and without a stream, in seconds, or up
+	 * to a tenth longer (default 604,800: seven days, as long as `KVInfoSessionManager` remembers it).
+	 */
+	sessionTtl?: number;
 }
+
+const Bound = v.pipe(v.number(), v.integer(), v.minValue(1));
 
 const OptionsSchema = v.strictObject({
 	maxSubscriptions: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 16_384),
+	log: v.optional(
+		v.union([
+			v.literal(false),
+			v.strictObject({
+				maxCount: v.optional(Bound, 10_000),
+				maxBytes: v.optional(Bound, 16 * 1024 * 1024),
+				maxAge: v.optional(Bound, 3_600),
+			}),
+		]),
+		{},
+	),
+	sessionTtl: v.optional(Bound, 7 * 24 * 60 * 60),
 });
 
-type StreamClaim = Claim & { kind: 'stream'; sessionId: string };
-type SubscriptionClaim = Claim & { kind: 'subscription'; subscription: SubscriptionInput };
+interface ComingBack {
+	lastEventId: string | undefined;
+}
+type StreamClaim = Claim & ComingBack & { kind: 'stream'; sessionId: string };
+type SubscriptionClaim = Claim &
+	ComingBack & { kind: 'subscription'; subscription: SubscriptionInput };
+
+/** Where a stream stands in the log that it opens on. */
+export interface LogPosition {
+	/** Event ids of this log begin with it: `<shard>.<epoch>.`. */
+	eventIdPrefix: string;
+	/** The stream gets what comes after this place. */
+	after: number;
+	/** `false` where that may not be all that the one who comes back has missed. */
+	recovered: boolean;
+}
 
 /** The answer of {@link SyncLayer.attach}. */
 export interface Attached {
@@ -52,6 +106,8 @@ export interface Attached {
 	ticketTtlMs: number;
 	/** Whether the session has an open stream, which ends when the ticket is redeemed. */
 	supersedes: boolean;
+	/** Where the stream starts; `undefined` where nothing is kept. */
+	log: LogPosition | undefined;
 }
 
 /** The answer of {@link SyncLayer.subscribe}. */
@@ -62,19 +118,13 @@ export type Subscribed =
 			ticket: string;
 			/** How long the ticket is good for, in milliseconds. */
 			ticketTtlMs: number;
+			/** Where the stream starts; `undefined` where nothing is kept. */
+			log: LogPosition | undefined;
 	  }
 	/** The origin has a subscription of this id already; nothing was changed. */
 	| { kind: 'duplicate' }
 	/** This connection was ended before, while it was opening or coming back; nothing was changed. */
 	| { kind: 'ended'; reason: SubscriptionEnd };
-
-/** The answer of {@link SyncLayer.broadcast}. */
-export interface BroadcastResult {
-	/** To how many open streams the payload was handed. */
-	delivered: number;
-	/** How many of the named sessions had no open stream. Always 0 where all were addressed. */
-	missed: number;
-}
 
 /** The answer of {@link SyncLayer.stats}. */
 export interface SyncLayerStats {
@@ -84,6 +134,18 @@ export interface SyncLayerStats {
 	sessions: number;
 	/** Open `subscriptions/listen` streams. */
 	subscriptions: number;
+	/** What is kept for those who come back; `undefined` where nothing is. */
+	log:
+		| {
+				/** Events, and their bytes. */
+				events: number;
+				bytes: number;
+				/** Sessions that have no stream, and are waited for. */
+				waiting: number;
+				/** How often somebody came back for what was no longer there, since the object woke. */
+				gaps: number;
+		  }
+		| undefined;
 }
 
 /**
@@ -105,7 +167,36 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	#options = parseOptions(OptionsSchema, Reflect.get(this.constructor, 'options'), 'SyncLayer');
 	#tickets = new TicketOffice<StreamClaim | SubscriptionClaim>();
-	#subscriptions = new Subscriptions(this.ctx);
+	#history = History.open(
+		this.ctx,
+		boundsOf(this.#options.log),
+		this.ctx.getWebSockets(STREAM_TAG).length > 0,
+	);
+	#streams = new Streams(this.ctx, this.#history);
+	#subscriptions = new Subscriptions(this.ctx, this.#history);
+	#registry = new Registry(this.ctx.storage, this.#options.sessionTtl * 1000, (session) =>
+		this.has(session),
+	);
+
+	/**
+	 * Note a session that was issued, so that {@link admits} knows it. Doing it again renews it.
+	 *
+	 * @param owner whose it is: a SHA-256 in base64url
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT` (also where the id was issued to another owner), `SQLITE_MISSING`
+	 */
+	register(sessionId: string, owner: string): void {
+		this.#registry.register(parseSessionId(sessionId), parseOwner(owner), Date.now());
+	}
+
+	/**
+	 * Whether a session was registered for this owner, and has neither ended ({@link detach} with `forget`) nor expired. To
+	 * ask is a sign of life.
+	 *
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `SQLITE_MISSING`
+	 */
+	admits(sessionId: string, owner: string): boolean {
+		return this.#registry.admits(parseSessionId(sessionId), parseOwner(owner), Date.now());
+	}
 
 	/**
 	 * Claim the one stream that a session has. The newest claim wins: redeeming its ticket closes an older
@@ -113,13 +204,19 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 *
 	 * @param sessionId 1 to 256 visible ASCII characters (0x21–0x7E); a UUID is made where none is given
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made, so that the upgrade can leave together with
-	 * this call, and the stream can be detached before the answer is here
-	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `STREAM_DETACHED` (of a `connectionId` that was detached before)
+	 * this call, and the stream can be detached before the answer is here; `lastEventId`: the last event that the client
+	 * has, as it stands on its `id` line; `resume`: only if `connectionId` served the session last
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `STREAM_SUPERSEDED` (with `resume`),
+	 * `STREAM_DETACHED` (of a `connectionId` that was detached before)
 	 */
 	attach(sessionId?: string, options?: AttachOptions): Attached {
 		const session = sessionId === undefined ? crypto.randomUUID() : parseSessionId(sessionId);
-		const { ticket = crypto.randomUUID(), connectionId = crypto.randomUUID() } =
-			parseAttachOptions(options);
+		const {
+			ticket = crypto.randomUUID(),
+			connectionId = crypto.randomUUID(),
+			lastEventId,
+			resume = false,
+		} = parseAttachOptions(options);
 		this.#assertUnused(ticket);
 		if (this.#tickets.endOf(connectionId) !== undefined) {
 			throw new SessionManagerError(
@@ -127,10 +224,12 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 				`the connection ${connectionId} was detached before it was attached.`,
 			);
 		}
+		if (resume) this.#assertNotOvertaken(session, connectionId);
 		this.#tickets.issue(ticket, {
 			kind: 'stream',
 			sessionId: session,
 			connectionId,
+			lastEventId,
 			...placeOfSession(session),
 		});
 		return {
@@ -139,25 +238,32 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			ticket,
 			ticketTtlMs: TICKET_TTL_MS,
 			supersedes: this.has(session),
+			log: this.#positionOf(this.#history?.startOf(session, lastEventId)),
 		};
 	}
 
 	/**
 	 * End a session's stream, open or just being opened.
 	 *
-	 * @param options `connectionId`: end that stream only, and leave a newer one alone
+	 * @param options `connectionId`: end that stream only, and leave a newer one alone; `forget`: the session has ended,
+	 * leave nothing of it, not even what waits for it
 	 * @returns whether there was one
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`
 	 */
 	detach(sessionId: string, options?: DetachOptions): boolean {
 		const session = parseSessionId(sessionId);
-		const { connectionId } = parseDetachOptions(options);
+		const { connectionId, forget = false } = parseDetachOptions(options);
 		if (connectionId !== undefined) this.#tickets.noteEnd(connectionId, 'detached');
 		let detached = this.#tickets.revoke(placeOfSession(session).place, connectionId);
-		for (const { socket, attachment } of this.#streams(session)) {
+		for (const { socket, attachment } of this.#streams.find(session)) {
 			if (connectionId !== undefined && attachment.connectionId !== connectionId) continue;
 			socket.close(CloseCode.detached, 'detached');
+			this.#streams.closed(attachment, undefined);
 			detached = true;
+		}
+		if (forget) {
+			this.#history?.forget(session);
+			this.#registry.delete(session);
 		}
 		return detached;
 	}
@@ -167,25 +273,27 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @throws `INVALID_SESSION_ID`
 	 */
 	has(sessionId: string): boolean {
-		return this.#streams(parseSessionId(sessionId)).length > 0;
+		return this.#streams.find(parseSessionId(sessionId)).length > 0;
 	}
 
 	/**
-	 * Send a payload to the named sessions, or to every session with an open stream. A dead socket costs no
-	 * other session its message; nothing is sent where an argument is refused.
+	 * Send a payload to the named sessions, or to every session. It waits for those that have no stream, as long as the
+	 * log keeps it. A dead socket costs no other session its message; nothing is sent where an argument is refused.
 	 *
 	 * @param sessions session ids, each of which gets the payload once; `undefined` for all
 	 * @param data the text to put on the streams; tmcp's transports give whole SSE events. At most 32 MiB less
-	 * 4 KiB, with the ids (the platform's limit of one RPC call and of one WebSocket message)
+	 * 4 KiB, with the ids (the platform's limit of one RPC call and of one WebSocket message); what is over 2 MB is sent
+	 * but not kept
+	 * @param options `id`: a UUID; a broadcast that is repeated with the same id is sent once
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
-	broadcast(sessions: readonly string[] | undefined, data: string): BroadcastResult {
-		const { sessions: named, data: text } = parseBroadcast(sessions, data);
-		const handOver = (tag: string) =>
-			this.#streams(tag).filter(({ socket }) => deliver(socket, text)).length;
-		if (!named) return { delivered: handOver(STREAM_TAG), missed: 0 };
-		const delivered = named.filter((session) => handOver(session) > 0).length;
-		return { delivered, missed: named.length - delivered };
+	broadcast(
+		sessions: readonly string[] | undefined,
+		data: string,
+		options?: SendOptions,
+	): BroadcastResult {
+		const broadcast = parseBroadcast(sessions, data, options);
+		return this.#streams.broadcast(broadcast.sessions, broadcast.data, broadcast.id);
 	}
 
 	/**
@@ -195,13 +303,16 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @param subscription request id, origin (which may have one subscription of each id; a string and a number are
 	 * different ids) and what it wants to hear of; at most 1 MiB
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made. With the same `connectionId` as before, a
-	 * subscription comes back after its object was restarted, and takes its own old place
+	 * subscription comes back after its object was restarted, and takes its own old place; `lastEventId`: the last event that it has
 	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`
 	 */
 	subscribe(subscription: SubscriptionInput, options?: SubscribeOptions): Subscribed {
 		const parsed = parseSubscription(subscription);
-		const { ticket = crypto.randomUUID(), connectionId = crypto.randomUUID() } =
-			parseSubscribeOptions(options);
+		const {
+			ticket = crypto.randomUUID(),
+			connectionId = crypto.randomUUID(),
+			lastEventId,
+		} = parseSubscribeOptions(options);
 		this.#assertUnused(ticket);
 		const reason = this.#tickets.endOf(connectionId);
 		if (reason !== undefined) return { kind: 'ended', reason: parseSubscriptionEnd(reason) };
@@ -216,21 +327,25 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			kind: 'subscription',
 			subscription: parsed,
 			connectionId,
+			lastEventId,
 			place,
 			holder,
 		});
-		return { kind: 'subscribed', ticket, ticketTtlMs: TICKET_TTL_MS };
+		const log = this.#positionOf(this.#history?.startOfSubscription(lastEventId));
+		return { kind: 'subscribed', ticket, ticketTtlMs: TICKET_TTL_MS, log };
 	}
 
 	/**
 	 * Send notifications to the subscriptions that asked for them, each once and in order.
 	 *
 	 * @param notifications JSON-RPC notifications, together at most 32 MiB less 4 KiB
+	 * @param options `id`: a UUID; what is repeated with the same id is sent once
 	 * @returns how many times a notification was handed to a stream
 	 * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
 	 */
-	publish(notifications: readonly Notification[]): number {
-		return this.#subscriptions.publish(parseNotifications(notifications));
+	publish(notifications: readonly Notification[], options?: SendOptions): number {
+		const { id } = parseSendOptions(options, 'publish');
+		return this.#subscriptions.publish(parseNotifications(notifications), id);
 	}
 
 	/**
@@ -256,12 +371,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/** How much the object holds at this moment. Reads every socket: for operators, not for every request. */
 	stats(): SyncLayerStats {
-		const streams = this.#streams(STREAM_TAG);
+		const streams = this.#streams.find(STREAM_TAG);
 		const sessions = new Set(streams.map(({ attachment }) => attachment.sessionId));
 		return {
 			streams: streams.length,
 			sessions: sessions.size,
 			subscriptions: this.#subscriptions.count,
+			log: this.#history?.stats,
 		};
 	}
 
@@ -288,21 +404,33 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * Of a stream there is nothing to forget: a closed socket is no longer found by its tags. Answering the close is
-	 * needed before the compatibility date 2026-04-07 only (`web_socket_auto_reply_to_close`) and does no harm after it.
+	 * Answering the close is needed before the compatibility date 2026-04-07 only (`web_socket_auto_reply_to_close`), and
+	 * does no harm after it.
 	 */
-	override webSocketClose(socket: WebSocket): void {
+	override webSocketClose(socket: WebSocket, code: number, reason: string): void {
 		socket.close();
 		const attachment = readAttachment(socket);
 		if (attachment?.kind === 'subscription') this.#subscriptions.forget(attachment);
+		if (attachment?.kind === 'stream') {
+			this.#registry.renew(attachment.sessionId, Date.now());
+			this.#streams.closed(
+				attachment,
+				code === CloseCode.clientGone ? readPlace(reason) : undefined,
+			);
+		}
 	}
 
 	/** A connection that broke ends like one that was closed; the Worker's end sees it too. */
 	override webSocketError(socket: WebSocket): void {
-		this.webSocketClose(socket);
+		this.webSocketClose(socket, 1006, '');
 	}
 
-	/** One synchronous step: at no time are there two streams of a session, or none where there was one. */
+	/** Purges what is too old to be kept. */
+	override async alarm(): Promise<void> {
+		this.#registry.purge(Date.now());
+		await this.#history?.purge();
+	}
+
 	#open(claim: StreamClaim | SubscriptionClaim): Response {
 		const { 0: workerEnd, 1: objectEnd } = new WebSocketPair();
 		try {
@@ -320,22 +448,32 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	#accept(socket: WebSocket, claim: StreamClaim | SubscriptionClaim): void {
+		const { connectionId, lastEventId } = claim;
 		if (claim.kind === 'subscription') {
-			this.#subscriptions.open(socket, claim.connectionId, claim.subscription);
-			return;
-		}
-		const { kind, sessionId, connectionId } = claim;
-		const older = this.#streams(sessionId);
-		this.ctx.acceptWebSocket(socket, [sessionId, STREAM_TAG]);
-		writeAttachment(socket, { kind, sessionId, connectionId });
-		for (const stream of older) {
-			stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
+			this.#subscriptions.open(socket, connectionId, claim.subscription, lastEventId);
+		} else {
+			const { kind, sessionId } = claim;
+			this.#streams.open(socket, { kind, sessionId, connectionId }, lastEventId);
 		}
 	}
 
-	/** The open streams with a tag: those of a session id, or all. */
-	#streams(tag: string): OpenSocket<'stream'>[] {
-		return openSockets(this.ctx, 'stream', tag);
+	#positionOf(start: ReplayStart | undefined): LogPosition | undefined {
+		if (!this.#history || !start) return undefined;
+		const { shard, epoch } = this.#history.extent;
+		return { eventIdPrefix: `${shard}.${epoch}.`, ...start };
+	}
+
+	/** A stream that comes back by itself must not take the place of a newer one. */
+	#assertNotOvertaken(session: string, connectionId: string): void {
+		const isOvertaken = this.#history
+			? !this.#history.isServedBy(session, connectionId)
+			: this.has(session);
+		const claim = this.#tickets.claimOf(placeOfSession(session).place);
+		if (!isOvertaken && (!claim || claim.connectionId === connectionId)) return;
+		throw new SessionManagerError(
+			'STREAM_SUPERSEDED',
+			`another stream of the session ${quote(session)} took the place of this one, or the session has ended.`,
+		);
 	}
 
 	#assertUnused(ticket: string): void {
@@ -355,6 +493,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			`the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`,
 		);
 	}
+}
+
+function boundsOf(log: v.InferOutput<typeof OptionsSchema>['log']): RetentionBounds | undefined {
+	return log === false
+		? undefined
+		: { maxCount: log.maxCount, maxBytes: log.maxBytes, maxAgeMs: log.maxAge * 1000 };
+}
+
+/** The place that the other end named when it closed its socket, if it did. */
+function readPlace(reason: string): number | undefined {
+	return /^\d{1,15}$/.test(reason) ? Number(reason) : undefined;
 }
 
 /** A session has one stream. */

@@ -33,7 +33,10 @@ describe('two streams of one session', () => {
 		await untilOpen(id);
 		const newer = await takeOver(id);
 		await expect(older.ended).resolves.toBeUndefined();
-		expect(await object().broadcast([id], event('hello'))).toEqual({ delivered: 1, missed: 0 });
+		expect(await object().broadcast([id], event('hello'))).toMatchObject({
+			delivered: 1,
+			missed: 0,
+		});
 		expect(await newer.messages(1)).toEqual(['hello']);
 		expect(older.events).toEqual([]);
 		await object().detach(id);
@@ -46,7 +49,10 @@ describe('two streams of one session', () => {
 			await untilOpen(id);
 			await Promise.any(streams.map(({ ended }) => ended));
 			await vi.waitFor(async () => {
-				expect(await object().broadcast([id], event('hello'))).toEqual({ delivered: 1, missed: 0 });
+				expect(await object().broadcast([id], event('hello'))).toMatchObject({
+					delivered: 1,
+					missed: 0,
+				});
 			});
 			const open = await Promise.any(
 				streams.map((stream) => stream.messages(1).then(() => stream)),
@@ -69,7 +75,7 @@ describe('two streams of one session', () => {
 		const newer = await takeOver(id);
 		await vi.waitFor(async () => expect((await object().stats()).streams).toBeGreaterThan(0));
 		await older.body.cancel();
-		expect(await object().broadcast([id], event('still here'))).toEqual({
+		expect(await object().broadcast([id], event('still here'))).toMatchObject({
 			delivered: 1,
 			missed: 0,
 		});
@@ -138,7 +144,11 @@ describe('a stream that is cancelled while it is opening', () => {
 		await body.cancel();
 		await started;
 		await vi.waitFor(async () => expect(await object().has(id)).toBe(false), 1_000);
-		expect(await object().broadcast([id], event('x'))).toEqual({ delivered: 0, missed: 1 });
+		expect(await object().broadcast([id], event('x'))).toEqual({
+			delivered: 0,
+			waiting: 1,
+			missed: 0,
+		});
 	});
 
 	it.each([
@@ -151,7 +161,7 @@ describe('a stream that is cancelled while it is opening', () => {
 		await untilOpen(id);
 		await body.cancel();
 		await started;
-		expect(await object().broadcast([id], event('still here'))).toEqual({
+		expect(await object().broadcast([id], event('still here'))).toMatchObject({
 			delivered: 1,
 			missed: 0,
 		});
@@ -217,6 +227,48 @@ describe('a client that does not read', () => {
 		const stream = new EventStream(body);
 		expect(await stream.messages(3)).toEqual(['one', 'two', 'three']);
 		await expect(stream.ended).resolves.toBeUndefined();
+	});
+});
+
+describe('a client that reads nothing at all', () => {
+	it('is cut off at the bound, which is reported, and can come back for the rest', async () => {
+		const id = crypto.randomUUID();
+		const cutOff: string[] = [];
+		const streams = new DurableObjectStreamSessionManager(undefined, {
+			maxQueuedBytes: 10_000,
+			onCutOff: (session) => void cutOff.push(session),
+		});
+		const { body, started } = unread(streams, id);
+		await started;
+		const texts = Array.from({ length: 20 }, (_, i) => `${i} ${'x'.repeat(1_000)}`);
+		for (const text of texts) await streams.send([id], event(text));
+		await vi.waitFor(() => expect(cutOff).toEqual([id]));
+		await expect(body.getReader().read()).rejects.toThrow('does not read');
+		await vi.waitFor(async () => expect(await object().has(id)).toBe(false));
+		const back = await takeOver(id);
+		expect(await back.messages(texts.length)).toEqual(texts);
+		await object().detach(id, { forget: true });
+	});
+});
+
+describe('a session that comes back for what the log no longer has', () => {
+	it('gets what is left, and that is reported', async () => {
+		const id = crypto.randomUUID();
+		const gaps: string[] = [];
+		const streams = new DurableObjectStreamSessionManager('SHORT_LOG', {
+			onGap: (session) => void gaps.push(session),
+		});
+		const first = unread(streams, id);
+		await first.started;
+		await first.body.cancel();
+		await vi.waitFor(async () => expect(await streams.has(id)).toBe(false));
+		for (const text of ['a', 'b', 'c', 'd', 'e']) await streams.send([id], event(text));
+		expect(gaps).toEqual([]);
+		const second = unread(streams, id);
+		await second.started;
+		expect(await new EventStream(second.body).messages(3)).toEqual(['c', 'd', 'e']);
+		expect(gaps).toEqual([id]);
+		await streams.delete(id);
 	});
 });
 
@@ -328,9 +380,9 @@ describe('an object that fails', () => {
 		},
 	);
 
-	it('is told to whoever sends, and not sent to twice', async () => {
+	it('is told to whoever sends, after four tries', async () => {
 		const { streams, calls } = failing(9, { retryable: true });
 		expect(await codeOf(() => streams.send(undefined, event('x')))).toBe('OBJECT_FAILED');
-		expect(calls()).toBe(1);
+		expect(calls()).toBe(4);
 	});
 });

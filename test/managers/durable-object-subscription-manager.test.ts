@@ -95,6 +95,32 @@ describe('a listen stream', () => {
 		20_000,
 	);
 
+	it.each([
+		[
+			'evicted with its sockets closed',
+			() => evictDurableObject(object(), { webSockets: 'close' }),
+		],
+		['aborted', () => abortAllDurableObjects()],
+	])(
+		'gets what was sent while the object was %s, in order and once',
+		async (_, interrupt) => {
+			const uri = `memo://${crypto.randomUUID()}`;
+			const { origin, told } = await listen(uri);
+			const sent: unknown[] = [];
+			for (const round of [1, 2, 3]) {
+				await interrupt();
+				for (const n of [1, 2, 3]) {
+					sent.push(updated(uri, round * 10 + n));
+					await object().publish([updated(uri, round * 10 + n), updated(`${uri}/other`, n)]);
+				}
+				await attached(1);
+			}
+			await vi.waitFor(() => expect(told).toEqual(['acknowledged', ...sent]));
+			await manager.close(1, origin, 'closed');
+		},
+		20_000,
+	);
+
 	it('leaves nothing behind: no socket and no row after 200 that came and went', async () => {
 		for (let batch = 0; batch < 10; batch++) {
 			const streams = await Promise.all(

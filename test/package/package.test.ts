@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** Size budget: what a user's Worker grows by, without valibot, minified names aside. Raise it on purpose only. */
-const MAX_GZIPPED_BYTES = 30_000;
+const MAX_GZIPPED_BYTES = 45_000;
 
 describe('the package that npm would publish', () => {
 	const root = resolve(import.meta.dirname, '../..');
@@ -51,8 +51,15 @@ describe('the package that npm would publish', () => {
 		const imports = [...read('dist/index.js').matchAll(/^import .* from "([^"]+)"/gm)].map(
 			([, from]) => from,
 		);
-		const manifest: { dependencies: Record<string, string> } = JSON.parse(read('package.json'));
-		const allowed = ['cloudflare:workers', ...Object.keys(manifest.dependencies)];
+		const manifest: Record<
+			'dependencies' | 'peerDependencies',
+			Record<string, string>
+		> = JSON.parse(read('package.json'));
+		const { dependencies, peerDependencies } = manifest;
+		const allowed = [
+			'cloudflare:workers',
+			...Object.keys({ ...dependencies, ...peerDependencies }),
+		];
 		expect(imports).not.toEqual([]);
 		for (const from of imports) expect(allowed).toContain(from);
 	});

@@ -1,6 +1,7 @@
 /** What a client reads from a `text/event-stream` response. */
 export class EventStream {
 	readonly events: string[] = [];
+	readonly ids: string[] = [];
 	readonly comments: string[] = [];
 	/** Settles when the response ends; rejects when it breaks. */
 	readonly ended: Promise<void>;
@@ -65,6 +66,7 @@ export class EventStream {
 	#take(block: string): void {
 		for (const line of block.split('\n')) {
 			if (line.startsWith('data: ')) this.events.push(line.slice('data: '.length));
+			else if (line.startsWith('id: ')) this.ids.push(line.slice('id: '.length));
 			else if (line.startsWith(':')) this.comments.push(line);
 		}
 	}

@@ -1,4 +1,4 @@
-import { openSocket, type SyncLayer } from '../../src/index.ts';
+import { decodeFrame, openSocket, type SyncLayer } from '../../src/index.ts';
 
 /** A Worker's end of a stream, as `openSocket` gives it, and what came on it. */
 export class Wire {
@@ -9,7 +9,8 @@ export class Wire {
 	private constructor(socket: WebSocket) {
 		this.socket = socket;
 		socket.addEventListener('message', ({ data }) => {
-			this.received.push(String(data));
+			const frame = decodeFrame(data);
+			if (frame) this.received.push(frame.data);
 		});
 		this.closed = new Promise((resolve) => {
 			socket.addEventListener('close', ({ code, reason }) => resolve({ code, reason }));
@@ -17,7 +18,12 @@ export class Wire {
 		socket.accept();
 	}
 
-	static async open(object: DurableObjectStub<SyncLayer>, sessionId: string): Promise<Wire> {
-		return new Wire(await openSocket(object, await object.attach(sessionId)));
+	static async open(
+		object: DurableObjectStub<SyncLayer>,
+		sessionId: string,
+		lastEventId?: string,
+	): Promise<Wire> {
+		const options = lastEventId === undefined ? {} : { lastEventId };
+		return new Wire(await openSocket(object, await object.attach(sessionId, options)));
 	}
 }

@@ -22,6 +22,11 @@ describe('attach', () => {
 			ticket: expect.stringMatching(/^[0-9a-f-]{36}$/),
 			ticketTtlMs: 5_000,
 			supersedes: false,
+			log: {
+				eventIdPrefix: expect.stringMatching(/^0\.[0-9a-z]{8}\.$/),
+				after: 0,
+				recovered: true,
+			},
 		});
 	});
 
@@ -132,7 +137,11 @@ describe('the upgrade', () => {
 		expect(await codeOf(() => openSocket(object, again))).toBe('OBJECT_FULL');
 		const other = await object.attach('two');
 		expect(await codeOf(() => openSocket(object, other))).toBe('OBJECT_FULL');
-		expect(await object.broadcast(undefined, 'still here')).toEqual({ delivered: 1, missed: 0 });
+		expect(await object.broadcast(undefined, 'still here')).toEqual({
+			delivered: 1,
+			waiting: 0,
+			missed: 0,
+		});
 		await vi.waitFor(() => expect(wire.received).toEqual(['still here']));
 		expect(await object.stats()).toMatchObject({ streams: 1, sessions: 1 });
 		expect(await object.has('two')).toBe(false);
@@ -152,7 +161,11 @@ describe('detach', () => {
 		expect(await object.detach('one')).toBe(true);
 		expect(await one.closed).toMatchObject({ code: CloseCode.detached });
 		expect(await object.has('one')).toBe(false);
-		expect(await object.broadcast(undefined, 'still here')).toEqual({ delivered: 1, missed: 0 });
+		expect(await object.broadcast(undefined, 'still here')).toEqual({
+			delivered: 1,
+			waiting: 1,
+			missed: 0,
+		});
 		await vi.waitFor(() => expect(two.received).toEqual(['still here']));
 		expect(await object.detach('one')).toBe(false);
 	});
@@ -196,7 +209,8 @@ describe('broadcast', () => {
 		const [one, two] = [await Wire.open(object, 'one'), await Wire.open(object, 'two')];
 		expect(await object.broadcast(['one', 'one', 'nobody'], 'hello')).toEqual({
 			delivered: 1,
-			missed: 1,
+			waiting: 1,
+			missed: 0,
 		});
 		await vi.waitFor(() => expect(one.received).toEqual(['hello']));
 		expect(two.received).toEqual([]);
@@ -215,10 +229,12 @@ describe('broadcast', () => {
 			await evictDurableObject(object, { webSockets: 'hibernate' });
 			expect(await object.broadcast(['one'], `to one ${round}`)).toEqual({
 				delivered: 1,
+				waiting: 0,
 				missed: 0,
 			});
 			expect(await object.broadcast(undefined, `to all ${round}`)).toEqual({
 				delivered: 2,
+				waiting: 0,
 				missed: 0,
 			});
 		}
@@ -235,7 +251,11 @@ describe('broadcast', () => {
 			for (const socket of state.getWebSockets('c')) socket.close(1011, 'broken');
 		});
 		expect((await object.broadcast(undefined, 'x')).delivered).toBeGreaterThanOrEqual(2);
-		expect(await object.broadcast(['c', 'b', 'a', 'd'], 'y')).toEqual({ delivered: 2, missed: 2 });
+		expect(await object.broadcast(['c', 'b', 'a', 'd'], 'y')).toEqual({
+			delivered: 2,
+			waiting: 2,
+			missed: 0,
+		});
 		await vi.waitFor(() =>
 			expect([wires[0]?.received, wires[3]?.received]).toEqual([
 				['x', 'y'],
@@ -261,7 +281,7 @@ describe('broadcast', () => {
 	it('takes a payload of the largest size', async () => {
 		const wire = await Wire.open(object, 'one');
 		const data = 'x'.repeat(MAX_BROADCAST_BYTES - 100);
-		expect(await object.broadcast(['one'], data)).toEqual({ delivered: 1, missed: 0 });
+		expect(await object.broadcast(['one'], data)).toEqual({ delivered: 1, waiting: 0, missed: 0 });
 		await vi.waitFor(() => expect(wire.received[0]?.length).toBe(data.length), 5_000);
 	});
 });
@@ -283,7 +303,11 @@ describe('session ids', () => {
 		const id = `a${character}b`;
 		const [wire, plain] = [await Wire.open(object, id), await Wire.open(object, 'ab')];
 		expect(await object.has(id)).toBe(true);
-		expect(await object.broadcast([id], 'for you')).toEqual({ delivered: 1, missed: 0 });
+		expect(await object.broadcast([id], 'for you')).toEqual({
+			delivered: 1,
+			waiting: 0,
+			missed: 0,
+		});
 		await vi.waitFor(() => expect(wire.received).toEqual(['for you']));
 		expect(plain.received).toEqual([]);
 		expect(await object.detach(id)).toBe(true);
@@ -337,7 +361,11 @@ describe('sockets that are not ours', () => {
 			for (const socket of state.getWebSockets('two'))
 				socket.serializeAttachment({ tmcp: 'damaged' });
 		});
-		expect(await object.broadcast(undefined, 'hello')).toEqual({ delivered: 1, missed: 0 });
+		expect(await object.broadcast(undefined, 'hello')).toEqual({
+			delivered: 1,
+			waiting: 0,
+			missed: 0,
+		});
 		expect(await foreign.closed).toMatchObject({ code: CloseCode.foreignAttachment });
 		await vi.waitFor(() => expect(wire.received).toEqual(['hello']));
 		expect(await object.has('two')).toBe(false);

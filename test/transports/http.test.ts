@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import { evictDurableObject } from 'cloudflare:test';
+import { abortAllDurableObjects, evictDurableObject } from 'cloudflare:test';
 import { describe, expect, it, vi } from 'vitest';
 import { McpClient } from '../support/mcp-client.ts';
 import { EventStream } from '../support/event-stream.ts';
@@ -261,16 +261,35 @@ describe('the life of a stream', () => {
 		await Promise.all([a.fetch('DELETE'), b.fetch('DELETE')]);
 	});
 
-	it('ends cleanly when the object’s sockets are closed, and the next GET is 200', async () => {
-		const client = await new McpClient('/mcp').initialize();
-		for (const round of [1, 2, 3]) {
+	it.each([
+		[
+			'evicted with its sockets closed',
+			() => evictDurableObject(object(), { webSockets: 'close' }),
+		],
+		['aborted', () => abortAllDurableObjects()],
+	])(
+		'goes on when the object is %s, three times in a row, and loses nothing',
+		async (_, interrupt) => {
+			const client = await new McpClient('/mcp').initialize();
 			const stream = await client.openStream();
-			await client.call('announce');
-			expect(await stream.messages(1), `round ${round}`).toHaveLength(1);
-			await evictDurableObject(object(), { webSockets: 'close' });
+			await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(true));
+			for (const round of [1, 2, 3]) {
+				await interrupt();
+				// Before the stream has come back: it waits in the log.
+				await object().broadcast([client.sessionId], `data: "waits ${round}"\n\n`);
+				await client.call('announce');
+				expect(await stream.messages(2 * round)).toHaveLength(2 * round);
+			}
+			expect(stream.events.filter((data) => data.startsWith('"waits'))).toEqual([
+				'"waits 1"',
+				'"waits 2"',
+				'"waits 3"',
+			]);
+			await client.fetch('DELETE');
 			await expect(stream.ended).resolves.toBeUndefined();
-		}
-	});
+		},
+		15_000,
+	);
 
 	it('is over for `has` once its client has gone, so that a reconnect is 200', async () => {
 		const client = await new McpClient('/mcp').initialize();

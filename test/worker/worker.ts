@@ -1,5 +1,7 @@
 /** The Worker under test. */
 import { SessionManagerError, SyncLayer } from '../../src/index.ts';
+import { tortureStream } from '../torture/stream-route.ts';
+import { respondBehindGateway } from './gateway.ts';
 import { http, slow, sse, takeoverStream } from './servers.ts';
 
 export { SyncLayer };
@@ -9,13 +11,32 @@ export class SmallSyncLayer extends SyncLayer {
 	static override readonly options = { maxSubscriptions: 3 };
 }
 
+/** An object that keeps little, and not for long. */
+export class ShortLogSyncLayer extends SyncLayer {
+	static override readonly options = { log: { maxCount: 3, maxAge: 1 } };
+}
+
+/** An object that keeps nothing. */
+export class NoLogSyncLayer extends SyncLayer {
+	static override readonly options = { log: false as const };
+}
+
+/** An object that soon forgets a session which sends no request. */
+export class ShortSessionsSyncLayer extends SyncLayer {
+	static override readonly options = { sessionTtl: 1 };
+}
+
 /** Of a class that was made with `new_classes`, as the existing package's README has it. */
 export class LegacySyncLayer extends SyncLayer {}
 
 export default {
 	async fetch(request) {
-		if (new URL(request.url).pathname === '/takeover') return takeoverStream(request);
+		const { pathname } = new URL(request.url);
+		if (pathname === '/takeover') return takeoverStream(request);
+		if (pathname === '/torture') return tortureStream(request);
 		try {
+			const guarded = await respondBehindGateway(request);
+			if (guarded) return guarded;
 			for (const transport of [http, slow, sse]) {
 				const response = await transport.respond(request);
 				if (response) return response;

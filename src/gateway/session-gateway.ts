@@ -1,0 +1,194 @@
+import * as v from 'valibot';
+import { hash } from '../hash.ts';
+import { runInScope } from '../managers/request-scope.ts';
+import {
+	lookUpSyncLayer,
+	type SyncLayerBinding,
+	type SyncLayerNamespace,
+} from '../routing/binding.ts';
+import { callObject } from '../routing/object.ts';
+import { isSessionId, parseOptions } from '../schemas.ts';
+import { kindOfRequest } from './request-kind.ts';
+
+const SESSION_HEADER = 'mcp-session-id';
+
+/** What a gateway stands in front of: tmcp's `HttpTransport`, or what answers as it does. */
+export interface GatewayTransport<Custom> {
+	respond(request: Request, ctx?: Custom): Promise<Response | null>;
+}
+
+/** What can begin to read what is known of a session before it is asked for. */
+export interface SessionPrefetcher {
+	/** Begin to read what the running request will ask for. */
+	prefetch(sessionId: string): void;
+}
+
+const OptionsSchema = v.strictObject({
+	path: v.optional(v.nullable(v.string()), '/mcp'),
+	info: v.optional(
+		v.custom<SessionPrefetcher>(
+			isPrefetcher,
+			'info is not a KVInfoSessionManager, nor anything else with prefetch()',
+		),
+	),
+	owner: v.optional(
+		v.custom<OwnerOf>((value) => typeof value === 'function', 'not a function'),
+		() => () => undefined,
+	),
+	takeover: v.optional(v.boolean(), true),
+});
+
+type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;
+
+/** Options of {@link SessionGateway}. */
+export interface SessionGatewayOptions {
+	/** Where the transport serves MCP, as it was told itself (default `/mcp`; `null`: everywhere). What is elsewhere passes. */
+	path?: string | null;
+	/** The {@link KVInfoSessionManager} of the transport: it is read while the object is asked, not after. */
+	info?: SessionPrefetcher;
+	/**
+	 * Who makes a request, for example the subject of its token: a session is its owner's alone. Reads the headers only.
+	 * What it says is stored as a hash. Default: nobody, so that whoever has a session's id has the session.
+	 */
+	owner?: OwnerOf;
+	/**
+	 * Whether a GET takes the place of a stream that its session has (default), or is refused with 409. A client that lost
+	 * its connection comes back before anyone can know that it was lost, and would be refused until then.
+	 */
+	takeover?: boolean;
+}
+
+/** Why a request goes no further. The bodies are those of the official SDK's server. */
+const REFUSALS = {
+	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
+	unknown: { status: 404, code: -32001, message: 'Session not found' },
+} as const;
+
+/**
+ * Stands in front of an `HttpTransport` and does for the session-based revisions of MCP what it cannot:
+ *
+ * - 404 for a session that was never issued, has ended, has expired or is another owner's, without a difference between
+ *   them, and 400 for none. It is the transport that makes the ids: one that an `initialize` brings is ignored.
+ * - A GET takes the place of a stream whose client is gone, and goes on after its `Last-Event-ID`.
+ * - What is known of the session is read while the object is asked: one round trip for both.
+ *
+ * Requests of 2026-07-28, which have no session, pass untouched.
+ *
+ * ```ts
+ * const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { info, owner: userOf });
+ * export default { fetch: async (request) => (await gateway.respond(request)) ?? notFound() };
+ * ```
+ *
+ * Sessions are registered in the object and survive it; after which time without a request they expire is `sessionTtl`
+ * in the object's `static options`. The transport's `streams` must be a {@link DurableObjectStreamSessionManager} of the
+ * same object: it is what ends a session. Safe to construct at module scope.
+ */
+export class SessionGateway<Custom = undefined> {
+	#transport: GatewayTransport<Custom>;
+	#options: v.InferOutput<typeof OptionsSchema>;
+	#namespace: () => SyncLayerNamespace;
+
+	/**
+	 * @param transport which the gateway alone calls from now on: sessions that it does not see begin are unknown to it
+	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
+	 * @throws `INVALID_ARGUMENT` for options that are none
+	 */
+	constructor(
+		transport: GatewayTransport<Custom>,
+		binding?: SyncLayerBinding | SyncLayerNamespace,
+		options?: SessionGatewayOptions,
+	) {
+		this.#transport = transport;
+		this.#options = parseOptions(OptionsSchema, options, 'SessionGateway');
+		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+	}
+
+	/**
+	 * Answer a request as the transport would, or refuse it.
+	 * @returns `null` where the transport does not serve the path
+	 * @throws what the transport and `owner` throw, and where the object cannot be asked: `BINDING_MISSING`,
+	 * `BINDING_WRONG_KIND`, `OBJECT_FAILED`, and `SQLITE_MISSING` for a class that was made with `new_classes`
+	 */
+	async respond(request: Request, ctx?: Custom): Promise<Response | null> {
+		const { path } = this.#options;
+		const isServed = path === null || new URL(request.url).pathname === path;
+		const kind = isServed ? await kindOfRequest(request) : 'sessionless';
+		if (kind === 'sessionless') return this.#transport.respond(request, ctx);
+		return kind === 'initialize' ? this.#begin(request, ctx) : this.#goOn(request, ctx);
+	}
+
+	async #begin(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const owner = await this.#options.owner(request);
+		const response = await this.#transport.respond(withoutSession(request), ctx);
+		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
+		if (session !== null) {
+			const ownerHash = await hashOfOwner(session, owner);
+			await callObject(this.#namespace(), true, (stub) => stub.register(session, ownerHash));
+		}
+		return response;
+	}
+
+	#goOn(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const { headers, method } = request;
+		const isGet = method === 'GET';
+		const scope = {
+			lastEventId: (isGet && headers.get('last-event-id')) || undefined,
+			takesOver: isGet && this.#options.takeover,
+		};
+		return runInScope(scope, async () => {
+			const session = headers.get(SESSION_HEADER);
+			if (!session) return this.#refuse('missing', request, ctx);
+			if (!(await this.#admits(session, request))) return this.#refuse('unknown', request, ctx);
+			return this.#transport.respond(request, ctx);
+		});
+	}
+
+	async #admits(session: string, request: Request): Promise<boolean> {
+		if (!isSessionId(session)) return false;
+		const { info, owner } = this.#options;
+		// The transport asks for it on a POST only.
+		if (request.method === 'POST') info?.prefetch(session);
+		const ownerHash = await hashOfOwner(session, await owner(request));
+		return callObject(this.#namespace(), true, (stub) => stub.admits(session, ownerHash));
+	}
+
+	/**
+	 * The transport has the first word, because it may not even serve the one who asks (path, origin, token), and because
+	 * a page of another origin can read only what has its CORS headers: it is asked with a POST that it can do nothing with.
+	 */
+	async #refuse(
+		why: keyof typeof REFUSALS,
+		{ url, headers }: Request,
+		ctx: Custom | undefined,
+	): Promise<Response | null> {
+		const probe = new Request(url, { method: 'POST', headers });
+		probe.headers.delete('content-type');
+		const answer = await this.#transport.respond(probe, ctx);
+		if (!answer || answer.status === 401 || answer.status === 403) return answer;
+		const cors = [...answer.headers].filter(([name]) => name.startsWith('access-control-'));
+		const { status, ...error } = REFUSALS[why];
+		return Response.json({ jsonrpc: '2.0', id: null, error }, { status, headers: cors });
+	}
+}
+
+/** The hash is of both, so that no two sessions show that they have one owner. */
+function hashOfOwner(session: string, owner: string | undefined): Promise<string> {
+	return hash(JSON.stringify([session, owner ?? null]));
+}
+
+/** The transport takes any id that it is given, so nobody may give it one: another's, or one that can be guessed. */
+function withoutSession(request: Request): Request {
+	if (!request.headers.has(SESSION_HEADER)) return request;
+	const headers = new Headers(request.headers);
+	headers.delete(SESSION_HEADER);
+	return new Request(request, { headers });
+}
+
+function isPrefetcher(value: unknown): boolean {
+	return (
+		typeof value === 'object' &&
+		value !== null &&
+		'prefetch' in value &&
+		typeof value.prefetch === 'function'
+	);
+}

@@ -1,0 +1,35 @@
+/** What was put on a response and its client has not read yet. */
+export class ClientQueue {
+	#chunks: { bytes: number; seq: number | undefined }[] = [];
+	#bytes = 0;
+	#takenSeq: number | undefined;
+
+	/** Bytes that wait for the client. */
+	get bytes(): number {
+		return this.#bytes;
+	}
+
+	/** The place of the last event that the client took, or of the one after which its stream began. */
+	get takenSeq(): number | undefined {
+		return this.#takenSeq;
+	}
+
+	/** The stream begins after a place. */
+	begin(after: number): void {
+		this.#takenSeq ??= after;
+	}
+
+	add(bytes: number, seq: number | undefined): void {
+		this.#chunks.push({ bytes, seq });
+		this.#bytes += bytes;
+	}
+
+	/** Say how many chunks still wait; all before them were taken. */
+	keep(waiting: number): void {
+		const taken = this.#chunks.splice(0, Math.max(0, this.#chunks.length - waiting));
+		for (const { bytes, seq } of taken) {
+			this.#bytes -= bytes;
+			this.#takenSeq = seq ?? this.#takenSeq;
+		}
+	}
+}

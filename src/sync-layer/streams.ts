@@ -1,0 +1,100 @@
+import { CloseCode, encodeFrame, STREAM_TAG } from '../protocol.ts';
+import { type Attachment, readAttachment, writeAttachment } from './attachment.ts';
+import type { History } from './history.ts';
+import { deliver, type OpenSocket, openSockets } from './sockets.ts';
+
+type StreamAttachment = Extract<Attachment, { kind: 'stream' }>;
+
+/** The answer of `SyncLayer.broadcast`. */
+export interface BroadcastResult {
+	/** To how many open streams the payload was handed. */
+	delivered: number;
+	/** For how many known sessions without an open stream it waits in the log. */
+	waiting: number;
+	/**
+	 * How many of the named sessions will not get it: without an open stream, where the log is switched off or the payload
+	 * is over the 2 MB that it keeps.
+	 */
+	missed: number;
+}
+
+/** The session streams of one object: hibernating sockets that are found by session id. */
+export class Streams {
+	#ctx: DurableObjectState;
+	#history: History | undefined;
+
+	constructor(ctx: DurableObjectState, history: History | undefined) {
+		this.#ctx = ctx;
+		this.#history = history;
+	}
+
+	/** The open streams with a tag: those of a session id, or all. */
+	find(tag: string): OpenSocket<'stream'>[] {
+		return openSockets(this.#ctx, 'stream', tag);
+	}
+
+	/**
+	 * Take over the object's end of a session's socket, hand it what the session missed, and end an older stream of the
+	 * session. One synchronous step: at no time are there two streams, or none where there was one.
+	 * @throws where the object has as many sockets as it may
+	 */
+	open(socket: WebSocket, attachment: StreamAttachment, lastEventId: string | undefined): void {
+		const { sessionId, connectionId } = attachment;
+		const older = this.find(sessionId);
+		this.#ctx.acceptWebSocket(socket, [sessionId, STREAM_TAG]);
+		writeAttachment(socket, attachment);
+		for (const event of this.#history?.serve(sessionId, connectionId, lastEventId) ?? []) {
+			deliver(socket, encodeFrame(event));
+		}
+		for (const stream of older) {
+			stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
+		}
+	}
+
+	/** Send to the named sessions, or to all. */
+	broadcast(
+		sessions: readonly string[] | undefined,
+		data: string,
+		id: string | undefined,
+	): BroadcastResult {
+		if (this.#history?.has(id)) return { delivered: 0, waiting: 0, missed: 0 };
+		if (sessions?.length === 0) return { delivered: 0, waiting: 0, missed: 0 };
+		for (const tag of sessions ?? [STREAM_TAG]) this.#noteClosing(tag);
+		const seq = this.#history?.append({ kind: 'stream', sessions }, data, id);
+		const frame = encodeFrame({ seq, data });
+		if (!sessions) {
+			const delivered = this.#send(STREAM_TAG, frame, seq);
+			const waiting = seq === undefined ? 0 : (this.#history?.stats.waiting ?? 0);
+			return { delivered, waiting, missed: 0 };
+		}
+		const delivered = sessions.filter((session) => this.#send(session, frame, seq) > 0).length;
+		const rest = sessions.length - delivered;
+		return seq === undefined
+			? { delivered, waiting: 0, missed: rest }
+			: { delivered, waiting: rest, missed: 0 };
+	}
+
+	/** A socket is gone. @param position up to which event the other end took what it was handed, if it said so */
+	closed({ sessionId, connectionId }: StreamAttachment, position: number | undefined): void {
+		this.#history?.served(sessionId, connectionId, position);
+	}
+
+	/** @returns how many streams the frame was handed to */
+	#send(tag: string, frame: string, seq: number | undefined): number {
+		return this.find(tag).filter(({ socket, attachment }) => {
+			if (deliver(socket, frame)) return true;
+			if (seq !== undefined) this.closed(attachment, seq - 1);
+			return false;
+		}).length;
+	}
+
+	/** A socket that is closing gets nothing more: what is sent from now on waits. */
+	#noteClosing(tag: string): void {
+		if (!this.#history) return;
+		for (const socket of this.#ctx.getWebSockets(tag)) {
+			if (socket.readyState === WebSocket.OPEN) continue;
+			const attachment = readAttachment(socket);
+			if (attachment?.kind === 'stream') this.closed(attachment, undefined);
+		}
+	}
+}

@@ -1,0 +1,215 @@
+import {
+	abortAllDurableObjects,
+	evictDurableObject,
+	runDurableObjectAlarm,
+	runInDurableObject,
+} from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { CloseCode, type SyncLayer } from '../../src/index.ts';
+import { Wire } from '../support/socket.ts';
+
+/** An object of its own for each test. */
+let object: DurableObjectStub<SyncLayer>;
+let name: string;
+
+beforeEach(() => {
+	name = crypto.randomUUID();
+	object = env.TMCP_DURABLE_OBJECT.getByName(name);
+});
+
+const again = () => env.TMCP_DURABLE_OBJECT.getByName(name);
+
+/** What a session gets that comes back now, as one that says nothing or that has an event. */
+async function comesBack(session: string, lastEventId?: string): Promise<string[]> {
+	const wire = await Wire.open(again(), session, lastEventId);
+	await again().broadcast([session], 'the end');
+	await vi.waitFor(() => expect(wire.received.at(-1)).toBe('the end'));
+	wire.socket.close(CloseCode.clientGone, '');
+	await vi.waitFor(async () => expect(await again().has(session)).toBe(false));
+	return wire.received.slice(0, -1);
+}
+
+const rows = (table: string) =>
+	runInDurableObject(again(), (_, state) =>
+		state.storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
+	);
+
+async function leave(wire: Wire, session: string): Promise<void> {
+	wire.socket.close();
+	await vi.waitFor(async () => expect(await again().has(session)).toBe(false));
+}
+
+describe('a session without a stream', () => {
+	it('gets what was addressed to it since, by name or to all, in order and once', async () => {
+		await leave(await Wire.open(object, 'one'), 'one');
+		await Wire.open(object, 'two');
+		expect(await object.broadcast(['one'], 'a')).toEqual({ delivered: 0, waiting: 1, missed: 0 });
+		expect(await object.broadcast(['two'], 'not for one')).toMatchObject({ delivered: 1 });
+		expect(await object.broadcast(undefined, 'b')).toEqual({ delivered: 1, waiting: 1, missed: 0 });
+		await object.broadcast(['two', 'one', 'three'], 'c');
+		expect(await comesBack('one')).toEqual(['a', 'b', 'c']);
+		expect(await comesBack('one')).toEqual([]);
+	});
+
+	it('gets what was addressed to it by name before its first stream', async () => {
+		await object.broadcast(['one', 'oneone'], 'early');
+		await object.broadcast(undefined, 'to those who were there');
+		await object.broadcast(['oneon'], 'for another');
+		expect(await comesBack('one')).toEqual(['early']);
+	});
+
+	it.each([
+		['hibernation', () => evictDurableObject(again(), { webSockets: 'hibernate' })],
+		[
+			'an eviction that closes its sockets',
+			() => evictDurableObject(again(), { webSockets: 'close' }),
+		],
+		['an abort', () => abortAllDurableObjects()],
+	])('keeps its place through %s of the object', async (_, interrupt) => {
+		const wire = await Wire.open(object, 'one');
+		await object.broadcast(['one'], 'seen');
+		await vi.waitFor(() => expect(wire.received).toEqual(['seen']));
+		await interrupt();
+		if (await again().has('one')) await leave(wire, 'one');
+		await again().broadcast(['one'], 'waits');
+		await interrupt();
+		expect(await comesBack('one')).toEqual(['waits']);
+	});
+
+	it('leaves nothing after it was forgotten', async () => {
+		const wire = await Wire.open(object, 'one');
+		await object.broadcast(['one'], 'secret');
+		await object.broadcast(['one', 'two'], 'shared');
+		expect(await object.detach('one', { forget: true })).toBe(true);
+		expect(await wire.closed).toMatchObject({ code: CloseCode.detached });
+		expect(JSON.stringify(await rows('tmcp_events'))).not.toMatch(/secret|one/);
+		expect(await rows('tmcp_sessions')).toEqual([]);
+		expect(await comesBack('one')).toEqual([]);
+		expect(await comesBack('two')).toEqual(['shared']);
+	});
+});
+
+describe('an event id', () => {
+	async function idOf(seq: number): Promise<string> {
+		const { log } = await object.attach('somebody');
+		return `${log?.eventIdPrefix}${seq}`;
+	}
+
+	it('resumes exactly there, whatever the session was served since', async () => {
+		await leave(await Wire.open(object, 'one'), 'one');
+		for (const data of ['a', 'b', 'c']) await object.broadcast(['one'], data);
+		expect(await comesBack('one', await idOf(1))).toEqual(['b', 'c']);
+		expect(await comesBack('one', await idOf(2))).toEqual(['c', 'the end']);
+		expect(await comesBack('one')).toEqual([]);
+	});
+
+	it.each([
+		['another epoch', (id: string) => id.replace(/\.\w+\./, '.00000000.')],
+		['another shard', (id: string) => `1${id.slice(1)}`],
+		['a place that was never given out', (id: string) => `${id}000`],
+		['nonsense', () => 'nonsense'],
+		['nothing', () => ''],
+	])('of %s is unknown: nothing wrong is replayed, and the caller is told', async (_, spoil) => {
+		await leave(await Wire.open(object, 'one'), 'one');
+		await object.broadcast(['two'], 'for another');
+		await object.broadcast(['one'], 'waits');
+		const lastEventId = spoil(await idOf(1));
+		expect((await object.attach('one', { lastEventId })).log).toMatchObject({ recovered: false });
+		expect(await comesBack('one', lastEventId)).toEqual(['waits']);
+		expect((await object.stats()).log?.gaps).toBe(1);
+	});
+
+	it('that is known is recovered', async () => {
+		await object.broadcast(['one'], 'a');
+		expect((await object.attach('one', { lastEventId: await idOf(1) })).log).toMatchObject({
+			after: 1,
+			recovered: true,
+		});
+	});
+});
+
+describe('a broadcast that is repeated with its id', () => {
+	it.each([
+		['at once', () => Promise.resolve()],
+		['after the object was replaced', () => evictDurableObject(again(), { webSockets: 'close' })],
+	])('%s is appended once', async (_, interrupt) => {
+		const id = crypto.randomUUID();
+		await object.broadcast(['one'], 'a', { id });
+		await interrupt();
+		expect(await again().broadcast(['one'], 'a', { id })).toEqual({
+			delivered: 0,
+			waiting: 0,
+			missed: 0,
+		});
+		expect(await comesBack('one')).toEqual(['a']);
+	});
+});
+
+describe('the log', () => {
+	it('has one row for a broadcast, however many get it', async () => {
+		for (const session of ['a', 'b', 'c']) await Wire.open(object, session);
+		await object.broadcast(undefined, 'x');
+		await object.broadcast(['a', 'b', 'c', 'd'], 'y');
+		expect(await rows('tmcp_events')).toHaveLength(2);
+		expect((await object.stats()).log).toMatchObject({ events: 2 });
+	});
+
+	it('does not keep a payload over 2 MB, and says that it was missed', async () => {
+		const wire = await Wire.open(object, 'one');
+		const data = 'x'.repeat(2_000_000);
+		expect(await object.broadcast(['one', 'two'], data)).toEqual({
+			delivered: 1,
+			waiting: 0,
+			missed: 1,
+		});
+		await vi.waitFor(() => expect(wire.received).toEqual([data]));
+		expect(await rows('tmcp_events')).toEqual([]);
+	});
+
+	it('that no longer reaches back says so', async () => {
+		const small = env.SHORT_LOG.getByName(name);
+		const wire = await Wire.open(small, 'one');
+		wire.socket.close();
+		await vi.waitFor(async () => expect(await small.has('one')).toBe(false));
+		for (const data of ['a', 'b', 'c', 'd', 'e']) await small.broadcast(['one'], data);
+		expect((await small.stats()).log).toMatchObject({ events: 3, gaps: 0 });
+		expect((await small.attach('one')).log).toMatchObject({ recovered: false });
+		const back = await Wire.open(small, 'one');
+		await vi.waitFor(() => expect(back.received).toEqual(['c', 'd', 'e']));
+		expect((await small.stats()).log).toMatchObject({ gaps: 1 });
+	});
+
+	it('is purged by an alarm, which is gone when there is nothing left to purge', async () => {
+		const small = env.SHORT_LOG.getByName(name);
+		const alarm = () => runInDurableObject(small, (_, state) => state.storage.getAlarm());
+		await small.broadcast(['one'], 'a');
+		expect(await alarm()).toBeNull();
+		await small.broadcast(['one'], 'b');
+		await vi.waitFor(async () => expect(await alarm()).not.toBeNull());
+		await scheduler.wait(1_100);
+		await runDurableObjectAlarm(small);
+		expect((await small.stats()).log).toMatchObject({ events: 1 });
+		expect(await alarm()).toBeNull();
+	});
+
+	it('that is switched off costs nothing, and keeps nothing', async () => {
+		const off = env.NO_LOG.getByName(name);
+		expect((await off.attach('one')).log).toBeUndefined();
+		const wire = await Wire.open(off, 'one');
+		expect(await off.broadcast(['one', 'two'], 'x')).toEqual({
+			delivered: 1,
+			waiting: 0,
+			missed: 1,
+		});
+		await vi.waitFor(() => expect(wire.received).toEqual(['x']));
+		expect((await off.stats()).log).toBeUndefined();
+		await runInDurableObject(off, (_, state) => {
+			expect(
+				state.storage.sql
+					.exec("SELECT name FROM sqlite_master WHERE name LIKE 'tmcp_e%' OR name LIKE 'tmcp_s%'")
+					.toArray(),
+			).toEqual([]);
+		});
+	});
+});
