@@ -1,0 +1,86 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type LogExtent, replayStart } from '../../src/sync-layer/replay.ts';
+import { epoch, eventId, shard } from './arbitraries.ts';
+
+/** A log, and a place in it, which may be cut off already. */
+const logAndPlace = fc
+	.record({ shard, epoch, head: fc.nat({ max: 50 }), floor: fc.nat(), place: fc.nat() })
+	.map(({ floor, place, ...rest }) => {
+		const log: LogExtent = { ...rest, floor: floor % (rest.head + 1) };
+		return { log, place: place % (rest.head + 1) };
+	});
+
+/** An event id that names no place of the log. */
+function foreignTo({ shard: own, epoch: ownEpoch, head }: LogExtent) {
+	return fc.oneof(
+		fc.constant('unknown' as const),
+		eventId.filter((id) => id.shard !== own || id.epoch !== ownEpoch),
+		fc.nat({ max: head }).map((seq) => ({ shard: own, epoch: other(ownEpoch), seq })),
+		fc.nat({ max: head }).map((seq) => ({ shard: own + 1, epoch: ownEpoch, seq })),
+		fc.nat({ max: 1_000 }).map((more) => ({ shard: own, epoch: ownEpoch, seq: head + 1 + more })),
+	);
+}
+
+function other(ownEpoch: string): string {
+	return ownEpoch.startsWith('0') ? `1${ownEpoch.slice(1)}` : `0${ownEpoch.slice(1)}`;
+}
+
+describe('one who names a place of the log', () => {
+	const known = logAndPlace.chain(({ log, place }) =>
+		fc.record({
+			log: fc.constant(log),
+			place: fc.constant(place),
+			stored: fc.option(fc.nat({ max: log.head }), { nil: undefined }),
+		}),
+	);
+
+	it('starts exactly there, whatever is stored, and has all exactly where nothing after it was cut', () => {
+		fc.assert(
+			fc.property(known, ({ log, place, stored }) => {
+				expect(replayStart(log, { ...log, seq: place }, stored)).toEqual({
+					after: place,
+					recovered: place >= log.floor,
+				});
+			}),
+		);
+	});
+});
+
+describe('one who names what is no place of the log', () => {
+	it('starts where it was served to, or at the beginning, and is told that something may be missing', () => {
+		const stranger = logAndPlace.chain(({ log, place }) =>
+			fc.record({
+				log: fc.constant(log),
+				asked: foreignTo(log),
+				stored: fc.constantFrom(place, undefined),
+			}),
+		);
+		fc.assert(
+			fc.property(stranger, ({ log, asked, stored }) => {
+				expect(replayStart(log, asked, stored)).toEqual({ after: stored ?? 0, recovered: false });
+			}),
+		);
+	});
+});
+
+describe('one who names nothing', () => {
+	it('starts where it was served to, and has all exactly where nothing after it was cut', () => {
+		fc.assert(
+			fc.property(logAndPlace, ({ log, place }) => {
+				expect(replayStart(log, undefined, place)).toEqual({
+					after: place,
+					recovered: place >= log.floor,
+				});
+			}),
+		);
+	});
+
+	it('starts at the beginning where it is new', () => {
+		fc.assert(
+			fc.property(logAndPlace, ({ log }) => {
+				expect(replayStart(log, undefined, undefined)).toMatchObject({ after: 0 });
+			}),
+		);
+	});
+});
