@@ -29,9 +29,14 @@ describe('a second Worker, bound to the SyncLayer of the first by script_name', 
 		const session = `session=${client.sessionId}`;
 
 		expect(await ask('GET', `/has?${session}`)).toEqual({ has: true });
-		expect(await ask('POST', '/broadcast', 'to all')).toEqual({ delivered: 1, missed: 0 });
+		expect(await ask('POST', '/broadcast', 'to all')).toEqual({
+			delivered: 1,
+			waiting: 0,
+			missed: 0,
+		});
 		expect(await ask('POST', `/broadcast?${session}`, 'to you')).toEqual({
 			delivered: 1,
+			waiting: 0,
 			missed: 0,
 		});
 		await client.receives('notifications/message', 2);
@@ -42,7 +47,8 @@ describe('a second Worker, bound to the SyncLayer of the first by script_name', 
 		expect(await ask('GET', `/has?${session}`)).toEqual({ has: false });
 		expect(await ask('POST', `/broadcast?${session}`, 'too late')).toEqual({
 			delivered: 0,
-			missed: 1,
+			waiting: 1,
+			missed: 0,
 		});
 	});
 

@@ -64,21 +64,20 @@ async function run(url: URL): Promise<boolean> {
 	await Promise.all(listeners.map((client) => client.receives(LIST_CHANGED, 1)));
 
 	console.log('\nBen loses his network. The others go on.');
-	// A server notices that a client is gone when it writes to it: here by the announcements, else by its keep-alive.
 	await ben.drop();
+	await write('Lunch at one');
 	for (const count of [2, 3, 4]) {
 		await announce();
 		await Promise.all([ada, cleo].map((client) => client.receives(LIST_CHANGED, count)));
 	}
 
-	console.log('\nBen comes back to his session.');
+	console.log(
+		'\nBen comes back to his session, names the last event he has, and gets what he missed.',
+	);
 	await ben.reconnect();
 	say('Ben', `GET answered ${ben.streams.at(-1)?.status}`);
-	await write('Lunch at one');
-	await announce();
-	await ada.receives(LIST_CHANGED, 5);
-	await ben.receives(LIST_CHANGED, 2);
-	await cleo.receives(LIST_CHANGED, 5);
+	await ben.receives(UPDATED, 2);
+	await ben.receives(LIST_CHANGED, 4);
 
 	console.log(`\nEve speaks MCP 2026-07-28: she has no session, and listens to ${MEMO} only.`);
 	const eve = await new ListeningClient('Eve', url, print('Eve')).connect();
@@ -91,20 +90,32 @@ async function run(url: URL): Promise<boolean> {
 	await eve.call('write_memo', { text: 'No lunch' });
 	await eve.receives(UPDATED, 2);
 	await Promise.all([ada, ben].map((client) => client.receives(UPDATED, 4)));
-	await ada.receives(LIST_CHANGED, 6);
-	await ben.receives(LIST_CHANGED, 3);
-	await cleo.receives(LIST_CHANGED, 6);
+	await Promise.all(listeners.map((client) => client.receives(LIST_CHANGED, 5)));
 
-	const complete = printSummary([
-		{ client: ada, method: UPDATED, times: 4 },
+	console.log(
+		'\nThe object that holds all streams goes away, as by a deploy. Dora goes on at once.',
+	);
+	const evicted = await fetch(new URL('/evict', url), { method: 'POST' });
+	say('object', await evicted.text());
+	await write('Lunch after all');
+	await announce();
+	await Promise.all([ada, ben].map((client) => client.receives(UPDATED, 5)));
+	await eve.receives(UPDATED, 3);
+	await Promise.all(listeners.map((client) => client.receives(LIST_CHANGED, 6)));
+	const open = listeners.filter(({ streams }) => streams.at(-1)?.state === 'open').length;
+	say('all', `${open} of ${listeners.length} streams stayed open`);
+
+	const arrived = printSummary([
+		{ client: ada, method: UPDATED, times: 5 },
 		{ client: ada, method: LIST_CHANGED, times: 6 },
-		{ client: ben, method: UPDATED, times: 4 },
-		{ client: ben, method: LIST_CHANGED, times: 3 },
+		{ client: ben, method: UPDATED, times: 5 },
+		{ client: ben, method: LIST_CHANGED, times: 6 },
 		{ client: cleo, method: UPDATED, times: 0 },
 		{ client: cleo, method: LIST_CHANGED, times: 6 },
-		{ client: eve, method: UPDATED, times: 2 },
+		{ client: eve, method: UPDATED, times: 3 },
 		{ client: eve, method: LIST_CHANGED, times: 0 },
 	]);
+	const complete = arrived && open === listeners.length;
 	await Promise.all([...listeners, dora].map((client) => client.terminate()));
 	await eve.close();
 	return complete;
@@ -116,7 +127,9 @@ setTimeout(() => {
 }, DEMO_LIMIT_MS).unref();
 
 console.log('Starting wrangler dev on a free port ...');
-const server = await startDevServer();
+const server = await startDevServer({
+	configs: ['examples/quickstart/demo/worker/wrangler.jsonc'],
+});
 const url = new URL('/mcp', server.url);
 console.log(`The quickstart listens on ${url}`);
 try {

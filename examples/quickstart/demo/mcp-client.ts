@@ -13,6 +13,8 @@ export interface Stream {
 /** The official MCP client with a session over Streamable HTTP, which also records how its streams fare. */
 export class McpClient extends RecordingClient {
 	readonly streams: Stream[] = [];
+	/** The id of the last event on its streams. */
+	#lastEventId = '';
 	#url: URL;
 	#client: Client;
 	#transport: StreamableHTTPClientTransport;
@@ -43,11 +45,11 @@ export class McpClient extends RecordingClient {
 		return this.#client.close();
 	}
 
-	/** Come back to the session after {@link drop}. Fails where the server refuses the stream. */
+	/** Come back to the session after {@link drop}, for all since the last event. Fails where the server refuses the stream. */
 	async reconnect(): Promise<void> {
 		[this.#client, this.#transport] = this.#make(this.sessionId);
 		await this.#client.connect(this.#transport);
-		await this.#transport.resumeStream('');
+		await this.#transport.resumeStream(this.#lastEventId);
 		await this.#streamOpened();
 	}
 
@@ -104,10 +106,21 @@ export class McpClient extends RecordingClient {
 		if (init?.method !== 'GET') return response;
 		const stream: Stream = { status: response.status, state: 'opening' };
 		this.streams.push(stream);
+		const decoder = new TextDecoder();
+		let text = '';
+		const readIds = (chunk: Uint8Array) => {
+			text += decoder.decode(chunk, { stream: true });
+			const events = text.split('\n\n');
+			text = events.pop() ?? '';
+			for (const event of events) {
+				this.#lastEventId = /^id: (.*)$/m.exec(event)?.[1] ?? this.#lastEventId;
+			}
+		};
 		const body = response.body?.pipeThrough(
 			new TransformStream<Uint8Array, Uint8Array>({
 				transform(chunk, controller) {
 					stream.state = 'open';
+					readIds(chunk);
 					controller.enqueue(chunk);
 				},
 				flush() {

@@ -3,7 +3,7 @@ import {
 	DurableObjectStreamSessionManager,
 	DurableObjectSubscriptionManager,
 	KVInfoSessionManager,
-	SessionManagerError,
+	SessionGateway,
 	withKeepAlive,
 } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
@@ -76,20 +76,15 @@ const transport = new HttpTransport(server, {
 	subscriptionManager: new DurableObjectSubscriptionManager('TMCP_DURABLE_OBJECT'),
 });
 
+// In front of the transport: 404 for a session that is unknown, and streams that go on where they broke off.
+const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { info });
+
 // The runtime finds the class of the Durable Object among the exports of the Worker.
 export { SyncLayer } from '@tmcp/session-manager-durable-objects';
 
 export default {
 	async fetch(request) {
-		try {
-			const response = await transport.respond(request);
-			return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
-		} catch (error) {
-			// Clients choose what their `mcp-session-id` header says.
-			const { code, message } = SessionManagerError.from(error) ?? {};
-			if (code !== 'INVALID_SESSION_ID') throw error;
-			const body = { jsonrpc: '2.0', id: null, error: { code: -32600, message } };
-			return Response.json(body, { status: 400 });
-		}
+		const response = await gateway.respond(request);
+		return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
 	},
 } satisfies ExportedHandler;

@@ -1,0 +1,98 @@
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { type DevServer, startDevServer } from '../../examples/quickstart/demo/dev-server.ts';
+import { LIMIT_MS } from '../../examples/quickstart/demo/recording-client.ts';
+import { waitFor } from '../../examples/quickstart/demo/wait-for.ts';
+import { Network } from './network.ts';
+
+let server: DevServer;
+
+beforeAll(async () => {
+	server = await startDevServer({
+		configs: [
+			'test/e2e/workers/front/second-worker.jsonc',
+			'wrangler.jsonc',
+			'examples/second-worker/wrangler.jsonc',
+		],
+	});
+});
+afterAll(() => server?.stop());
+
+/** The official client as it is, but for pauses that are shorter and more tries. */
+async function connect(network: Network) {
+	const received: unknown[] = [];
+	const lastEventIds: (string | null)[] = [];
+	const client = new Client({ name: 'client', version: '1.0.0' });
+	client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => {
+		received.push(params.data);
+	});
+	const transport = new StreamableHTTPClientTransport(new URL('/quickstart/mcp', network.url), {
+		reconnectionOptions: {
+			initialReconnectionDelay: 50,
+			maxReconnectionDelay: 200,
+			reconnectionDelayGrowFactor: 1.5,
+			maxRetries: 100,
+		},
+		fetch: async (url, init) => {
+			const response = await fetch(url, init);
+			if (init?.method === 'GET' && response.ok)
+				lastEventIds.push(new Headers(init.headers).get('last-event-id'));
+			return response;
+		},
+	});
+	await client.connect(transport);
+	onTestFinished(() => client.close());
+	const { sessionId = '' } = transport;
+	return { received, lastEventIds, sessionId };
+}
+
+/** Asks the second Worker, past the network of the client. */
+async function ask(method: 'GET' | 'POST', path: string, body?: string): Promise<unknown> {
+	const url = new URL(`/second${path}`, server.url);
+	const response = await fetch(url, { method, ...(body === undefined ? {} : { body }) });
+	return response.json();
+}
+
+test.each(['noticed', 'unnoticed'] as const)(
+	'the official client, cut off three times (%s by the server), comes back by itself and gets each message once, in order',
+	async (how) => {
+		const network = await Network.to(server.url);
+		onTestFinished(() => network.close());
+		const { received, lastEventIds, sessionId } = await connect(network);
+		const session = `session=${sessionId}`;
+		const sent: string[] = [];
+		const send = async (times: number) => {
+			for (let time = 0; time < times; time++) {
+				// Every other one is for all clients.
+				const query = sent.length % 2 === 0 ? '' : `?${session}`;
+				sent.push(`number ${sent.length + 1}`);
+				await ask('POST', `/broadcast${query}`, sent.at(-1));
+			}
+		};
+		const all = () =>
+			waitFor(`${sent.length} messages`, LIMIT_MS, () => received.length >= sent.length);
+		await waitFor('the stream', LIMIT_MS, async () => {
+			return Reflect.get(Object(await ask('GET', `/has?${session}`)), 'has') === true;
+		});
+
+		for (let round = 1; round <= 3; round++) {
+			await send(3);
+			await all();
+			const refused = network.refused;
+			network.cut(how);
+			await send(5);
+			await waitFor('a try to come back', LIMIT_MS, () => network.refused > refused);
+			await send(5);
+			expect(received).toHaveLength(sent.length - 10);
+			network.restore();
+			await send(3);
+			await all();
+		}
+
+		expect(received).toEqual(sent);
+		expect(lastEventIds).toEqual([null, ...Array(3).fill(expect.stringMatching(/^.+\..+\.\d+$/))]);
+		expect(server.logs()).not.toMatch(/uncaught/i);
+	},
+);
