@@ -60,6 +60,7 @@ export class ClientStream {
 	#queue = new ClientQueue();
 	/** `undefined` until the stream is open. */
 	#socket: WebSocket | undefined;
+	#isConnecting = true;
 	#stopTimer = () => {};
 	#state: 'live' | 'draining' | 'ended' = 'live';
 	/** What the controller wants while nothing is queued. */
@@ -86,8 +87,9 @@ export class ClientStream {
 		this.#every(this.#hooks.keepAliveMs, () => this.#write(KEEP_ALIVE, undefined));
 	}
 
-	get isOpening(): boolean {
-		return this.#socket === undefined;
+	/** Whether a socket is being opened for it, the first or another one. */
+	get isConnecting(): boolean {
+		return this.#isConnecting;
 	}
 
 	/**
@@ -104,6 +106,7 @@ export class ClientStream {
 		if (this.#controller.desiredSize !== 0) return this.#controller.desiredSize === null;
 		try {
 			this.#controller.enqueue(new Uint8Array(0));
+			this.#queue.add(0, undefined);
 			return false;
 		} catch {
 			return true;
@@ -145,6 +148,7 @@ export class ClientStream {
 
 	#carry({ socket, log }: Opened): void {
 		this.#socket = socket;
+		this.#isConnecting = false;
 		if (log) {
 			if (log.eventIdPrefix !== this.#eventIdPrefix) this.#lastSeq = log.after;
 			this.#eventIdPrefix = log.eventIdPrefix;
@@ -157,6 +161,7 @@ export class ClientStream {
 		const onGone = (code: number) => {
 			if (isGone) return;
 			isGone = true;
+			this.#isConnecting = true;
 			if (Date.now() - since >= SETTLED_MS) this.#tries = 0;
 			if (ENDS.has(code)) this.end();
 			else void this.#reconnect();
@@ -166,7 +171,7 @@ export class ClientStream {
 		socket.addEventListener('error', () => onGone(1006));
 		socket.accept();
 		if (!this.isCancelled) return;
-		socket.close(CloseCode.clientGone, '');
+		socket.close(CloseCode.clientGone, String(this.#queue.takenSeq ?? ''));
 		this.finish();
 	}
 

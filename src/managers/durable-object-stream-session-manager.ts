@@ -205,9 +205,9 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
 		if (cancelled.length === 0) await this.#detach(session, { forget: true });
 		for (const stream of cancelled) {
-			const { isOpening, connectionId } = stream;
+			const { isConnecting, connectionId } = stream;
 			stream.finish();
-			if (isOpening) await this.#detach(session, { connectionId });
+			if (isConnecting) await this.#detach(session, { connectionId });
 		}
 	}
 

@@ -75,15 +75,23 @@ export class Streams {
 	}
 
 	/** A socket is gone. @param position up to which event the other end took what it was handed, if it said so */
-	closed({ sessionId, connectionId }: StreamAttachment, position: number | undefined): void {
-		this.#history?.served(sessionId, connectionId, position);
+	closed(
+		socket: WebSocket,
+		{ sessionId, connectionId }: StreamAttachment,
+		position: number | undefined,
+	): void {
+		// The connection may have come back on another socket before the end of this one was known.
+		const isBack = this.find(sessionId).some(
+			(open) => open.socket !== socket && open.attachment.connectionId === connectionId,
+		);
+		if (!isBack) this.#history?.served(sessionId, connectionId, position);
 	}
 
 	/** @returns how many streams the frame was handed to */
 	#send(tag: string, frame: string, seq: number | undefined): number {
 		return this.find(tag).filter(({ socket, attachment }) => {
 			if (deliver(socket, frame)) return true;
-			if (seq !== undefined) this.closed(attachment, seq - 1);
+			if (seq !== undefined) this.closed(socket, attachment, seq - 1);
 			return false;
 		}).length;
 	}
@@ -94,7 +102,7 @@ export class Streams {
 		for (const socket of this.#ctx.getWebSockets(tag)) {
 			if (socket.readyState === WebSocket.OPEN) continue;
 			const attachment = readAttachment(socket);
-			if (attachment?.kind === 'stream') this.closed(attachment, undefined);
+			if (attachment?.kind === 'stream') this.closed(socket, attachment, undefined);
 		}
 	}
 }

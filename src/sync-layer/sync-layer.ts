@@ -258,7 +258,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		for (const { socket, attachment } of this.#streams.find(session)) {
 			if (connectionId !== undefined && attachment.connectionId !== connectionId) continue;
 			socket.close(CloseCode.detached, 'detached');
-			this.#streams.closed(attachment, undefined);
+			this.#streams.closed(socket, attachment, undefined);
 			detached = true;
 		}
 		if (forget) {
@@ -414,6 +414,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (attachment?.kind === 'stream') {
 			this.#registry.renew(attachment.sessionId, Date.now());
 			this.#streams.closed(
+				socket,
 				attachment,
 				code === CloseCode.clientGone ? readPlace(reason) : undefined,
 			);

@@ -6,7 +6,7 @@ import {
 } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { CloseCode, type SyncLayer } from '../../src/index.ts';
+import { CloseCode, openSocket, type SyncLayer } from '../../src/index.ts';
 import { Wire } from '../support/socket.ts';
 
 /** An object of its own for each test. */
@@ -211,5 +211,22 @@ describe('the log', () => {
 					.toArray(),
 			).toEqual([]);
 		});
+	});
+});
+
+describe('a connection that comes back while its old socket still looks open', () => {
+	it('is served on the new one, and the late end of the old one changes nothing', async () => {
+		const connectionId = crypto.randomUUID();
+		const attach = async (resume: boolean) =>
+			openSocket(object, await object.attach('one', { connectionId, resume }));
+		const old = await attach(false);
+		old.accept();
+		(await attach(true)).accept();
+		await vi.waitFor(async () =>
+			expect(await object.stats()).toMatchObject({ streams: 1, log: { waiting: 0 } }),
+		);
+		old.close();
+		await scheduler.wait(50);
+		expect(await object.stats()).toMatchObject({ streams: 1, log: { waiting: 0 } });
 	});
 });
