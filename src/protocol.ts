@@ -103,7 +103,6 @@ export function broadcastBytes(sessions: readonly string[] | undefined, data: st
 	for (const id of sessions ?? []) ids += id.length + ID_OVERHEAD_BYTES;
 	// Three bytes a character is the most that either way takes: no need to look at a small payload.
 	if (ids + data.length * 3 <= MAX_BROADCAST_BYTES) return ids + data.length * 3;
-	// eslint-disable-next-line no-control-regex
-	const serialised = /[^\u0000-\u00ff]/.test(data) ? data.length * 2 : data.length;
+	const serialised = /[\u0100-\uffff]/.test(data) ? data.length * 2 : data.length;
 	return Math.max(ids + serialised, new TextEncoder().encode(data).byteLength);
 }

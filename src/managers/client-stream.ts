@@ -4,6 +4,7 @@ import type { Opened } from '../routing/open-socket.ts';
 import { reattachPauseMs } from '../routing/retry.ts';
 import { ClientQueue } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
+import { isOfThisRequest } from './this-request.ts';
 
 /** How often an ended stream looks whether its client has read the rest, in milliseconds. */
 const DRAIN_CHECK_MS = 250;
@@ -97,7 +98,7 @@ export class ClientStream {
 	 * make the same call on the manager; this tells them apart.
 	 */
 	get isBeingCancelled(): boolean {
-		return this.#isOfThisRequest() && this.isCancelled;
+		return (!this.#socket || isOfThisRequest(this.#socket)) && this.isCancelled;
 	}
 
 	/** A cancelled response wants nothing more. So does one with a full queue, and only a write tells them apart. */
@@ -234,15 +235,5 @@ export class ClientStream {
 		this.#stopTimer();
 		const timer = setInterval(work, intervalMs);
 		this.#stopTimer = () => clearInterval(timer);
-	}
-
-	/** The runtime refuses one request access to another's socket, even to its state. */
-	#isOfThisRequest(): boolean {
-		try {
-			void this.#socket?.readyState;
-			return true;
-		} catch {
-			return false;
-		}
 	}
 }

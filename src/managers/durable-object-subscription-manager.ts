@@ -25,6 +25,7 @@ import {
 import { hold } from './hold.ts';
 import { Listener } from './listener.ts';
 import { Outbox } from './outbox.ts';
+import { report } from './report.ts';
 
 const OptionsSchema = v.strictObject({
 	onError: v.optional(
@@ -156,11 +157,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 			if (this.#told.has(error)) return;
 			this.#told.add(error);
 		}
-		try {
-			this.#onError(error);
-		} catch (thrown) {
-			console.error(error, 'was to be reported, but onError threw', thrown);
-		}
+		void report(this.#onError, error);
 	}
 
 	async #endAll(origin: string | undefined, reason: SubscriptionEnd): Promise<void> {

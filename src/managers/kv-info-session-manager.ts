@@ -8,6 +8,7 @@ import { hold } from './hold.ts';
 import { infoKeys, subscribedPrefix, subscribersPrefix } from './kv-keys.ts';
 import { type Entry, KVStore } from './kv-store.ts';
 import { currentScope, type RequestScope } from './request-scope.ts';
+import { report } from './report.ts';
 import {
 	type ClientCapabilities,
 	ClientCapabilitiesSchema,
@@ -365,15 +366,11 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		}
 	}
 
-	async #tell(failure: unknown): Promise<void> {
+	#tell(failure: unknown): Promise<void> {
 		const error =
 			SessionManagerError.from(failure) ??
 			new SessionManagerError('SESSION_INFO_WRITE_FAILED', String(failure), { cause: failure });
-		try {
-			await this.#onError(error);
-		} catch (thrown) {
-			console.error(error, 'was to be reported, but onError threw', thrown);
-		}
+		return report(this.#onError, error);
 	}
 }
 

@@ -1,3 +1,5 @@
+import { isOfThisRequest } from './this-request.ts';
+
 /** What waits to be sent together, in order. */
 interface Lane<Item> {
 	/** An object of the request that the lane belongs to: the runtime refuses any other request access to its state. */
@@ -72,15 +74,6 @@ export class Outbox<Item> {
 		};
 		this.#lanes.add(lane);
 		return lane;
-	}
-}
-
-function isOfThisRequest(mark: WebSocket): boolean {
-	try {
-		void mark.readyState;
-		return true;
-	} catch {
-		return false;
 	}
 }
 

@@ -80,11 +80,12 @@ export class Streams {
 		{ sessionId, connectionId }: StreamAttachment,
 		position: number | undefined,
 	): void {
+		if (!this.#history) return;
 		// The connection may have come back on another socket before the end of this one was known.
 		const isBack = this.find(sessionId).some(
 			(open) => open.socket !== socket && open.attachment.connectionId === connectionId,
 		);
-		if (!isBack) this.#history?.served(sessionId, connectionId, position);
+		if (!isBack) this.#history.served(sessionId, connectionId, position);
 	}
 
 	/** @returns how many streams the frame was handed to */
