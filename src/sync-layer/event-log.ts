@@ -1,6 +1,6 @@
 import { newEpoch } from '../event-id.ts';
 import type { LogExtent } from './replay.ts';
-import { cut, type Kept, type RetentionBounds } from './retention.ts';
+import { cut, type RetentionBounds } from './retention.ts';
 
 /** One thing that was sent. */
 export interface LoggedEvent {
@@ -8,10 +8,12 @@ export interface LoggedEvent {
 	data: string;
 }
 
-/** Who gets an event: streams of sessions, named or all; or subscriptions, which match it. */
+/** Who gets an event: sessions by name; all sessions; or subscriptions, which match it. */
 export type Audience =
-	| { kind: 'stream'; sessions: readonly string[] | undefined }
-	| { kind: 'subscription' };
+	/** `waits`: whether one of them has no stream at this moment. */
+	| { kind: 'sessions'; sessions: readonly string[]; waits: boolean }
+	| { kind: 'all' }
+	| { kind: 'subscriptions' };
 
 /** What is in the log at a moment. */
 export interface LogStats {
@@ -27,78 +29,89 @@ export const MAX_LOGGED_BYTES = 2_000_000 - 1_000;
 
 const EPOCH_KEY = 'tmcp:epoch';
 
-/** How many of the newest broadcast ids are remembered: a retry comes within seconds. */
-const REMEMBERED_BROADCASTS = 1_000;
+/** How long a broadcast id is remembered, in milliseconds, and how many: a retry comes within seconds. */
+const BROADCAST_MEMORY_MS = 60_000;
+const BROADCAST_MEMORY = 1_000;
+
+/** What is too old goes when another tenth of the age has passed, with all that is too old by then: few wakes, not many. */
+const PURGES = 10;
 
 /** Around and between the ids of an audience. No session id has it. */
 const SEPARATOR = '\n';
 
 /**
  * What was sent, kept for those who come back for it: one row an event, however many get it. Places are counted without
- * holes and the newest event is never cut, so the extent of the log can be read off its rows.
+ * holes, the newest event is never cut, and each row has the bytes of all before it, so that the extent of the log can be
+ * read off two rows.
  */
 export class EventLog {
 	#sql: SqlStorage;
 	#bounds: RetentionBounds;
+	#onLost: (session: string, seq: number) => void;
 	#epoch: string;
 	#head: number;
-	#count: number;
-	#bytes: number;
-	/** In the order of their coming. */
-	#broadcasts: Set<string>;
+	#floor: number;
+	/** Bytes of all events that ever were, and of those that were cut. */
+	#total: number;
+	#cutBytes: number;
+	/** In the order of their coming; `undefined` until somebody asks. */
+	#broadcasts: Set<string> | undefined;
 
-	constructor(storage: DurableObjectStorage, sql: SqlStorage, bounds: RetentionBounds) {
+	/** @param onLost told of each session whose event was cut while it waited for the session */
+	constructor(
+		storage: DurableObjectStorage,
+		sql: SqlStorage,
+		bounds: RetentionBounds,
+		onLost: (session: string, seq: number) => void,
+	) {
 		this.#sql = sql;
 		this.#bounds = bounds;
+		this.#onLost = onLost;
 		this.#epoch = storage.kv.get<string>(EPOCH_KEY) ?? newEpoch();
 		if (storage.kv.get(EPOCH_KEY) === undefined) storage.kv.put(EPOCH_KEY, this.#epoch);
-		const { head, count, bytes } = sql
-			.exec<{ head: number; count: number; bytes: number }>(
-				'SELECT IFNULL(MAX(seq), 0) AS head, COUNT(*) AS count, IFNULL(SUM(bytes), 0) AS bytes FROM tmcp_events',
-			)
-			.one();
-		[this.#head, this.#count, this.#bytes] = [head, count, bytes];
-		const known = sql
-			.exec<{ id: string }>(
-				'SELECT broadcast_id AS id FROM tmcp_events WHERE seq > ? AND broadcast_id IS NOT NULL ORDER BY seq',
-				head - REMEMBERED_BROADCASTS,
-			)
-			.toArray();
-		this.#broadcasts = new Set(known.map(({ id }) => id));
+		const { oldest, newest } = this.#ends();
+		this.#head = newest?.seq ?? 0;
+		this.#floor = oldest ? oldest.seq - 1 : 0;
+		this.#total = newest?.total ?? 0;
+		this.#cutBytes = oldest ? oldest.total - oldest.bytes : 0;
 	}
 
 	get extent(): LogExtent {
-		return { shard: 0, epoch: this.#epoch, head: this.#head, floor: this.#head - this.#count };
+		return { shard: 0, epoch: this.#epoch, head: this.#head, floor: this.#floor };
 	}
 
 	get stats(): LogStats {
-		return { events: this.#count, bytes: this.#bytes };
+		return { events: this.#head - this.#floor, bytes: this.#total - this.#cutBytes };
 	}
 
 	/** Whether this broadcast was appended before: a retry of it must not be sent twice. */
 	has(broadcastId: string): boolean {
+		this.#broadcasts ??= this.#recentBroadcasts();
 		return this.#broadcasts.has(broadcastId);
 	}
 
 	/** @returns the event's place, or `undefined` for one that is too large to be kept */
 	append(audience: Audience, data: string, now: number, broadcastId?: string): number | undefined {
-		const addressees = audience.kind === 'stream' ? encodeSessions(audience.sessions) : null;
+		const isNamed = audience.kind === 'sessions';
+		const addressees = isNamed ? encodeSessions(audience.sessions) : null;
 		const bytes = byteLength(data) + byteLength(addressees ?? '');
 		if (bytes > MAX_LOGGED_BYTES) return undefined;
 		const seq = this.#head + 1;
+		const total = this.#total + bytes;
 		this.#sql.exec(
-			'INSERT INTO tmcp_events VALUES (?, ?, ?, ?, ?, ?, ?)',
+			`INSERT INTO tmcp_events (seq, at, bytes, total, kind, waits, broadcast_id, audience, data)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			seq,
+			now,
+			bytes,
+			total,
 			audience.kind,
+			isNamed && audience.waits ? 1 : 0,
+			broadcastId ?? null,
 			addressees,
 			data,
-			bytes,
-			now,
-			broadcastId ?? null,
 		);
-		this.#head = seq;
-		this.#count++;
-		this.#bytes += bytes;
+		[this.#head, this.#total] = [seq, total];
 		if (broadcastId !== undefined) this.#remember(broadcastId);
 		this.purge(now);
 		return seq;
@@ -107,10 +120,25 @@ export class EventLog {
 	/** What a session missed after a place: what was sent to it by name and, since it is known, to all. */
 	missedBySession(session: string, after: number, since: number): Iterable<LoggedEvent> {
 		return this.#sql.exec<{ seq: number; data: string }>(
-			`SELECT seq, data FROM tmcp_events WHERE seq > ? AND kind = 'stream'
-			AND (instr(audience, ?) > 0 OR (audience IS NULL AND seq > ?)) ORDER BY seq`,
+			`SELECT seq, data FROM tmcp_events WHERE seq > ?
+			AND (instr(audience, ?) > 0 OR (kind = 'all' AND seq > ?)) ORDER BY seq`,
 			after,
-			SEPARATOR + session + SEPARATOR,
+			nameOf(session),
+			since,
+		);
+	}
+
+	/**
+	 * What a session missed that has had no stream yet. What was sent to it by name had to wait, so that of all that is
+	 * older than the session only the events are looked at that wait for somebody.
+	 */
+	missedBeforeFirstStream(session: string, since: number): Iterable<LoggedEvent> {
+		return this.#sql.exec<{ seq: number; data: string }>(
+			`SELECT seq, data FROM tmcp_events WHERE waits = 1 AND instr(audience, ?) > 0
+			UNION ALL
+			SELECT seq, data FROM tmcp_events WHERE kind = 'all' AND seq > ?
+			ORDER BY seq`,
+			nameOf(session),
 			since,
 		);
 	}
@@ -118,21 +146,27 @@ export class EventLog {
 	/** What all subscriptions missed; each takes what it matches. */
 	missedBySubscriptions(after: number): Iterable<LoggedEvent> {
 		return this.#sql.exec<{ seq: number; data: string }>(
-			"SELECT seq, data FROM tmcp_events WHERE seq > ? AND kind = 'subscription' ORDER BY seq",
+			"SELECT seq, data FROM tmcp_events WHERE seq > ? AND kind = 'subscriptions' ORDER BY seq",
 			after,
 		);
 	}
 
-	/** Leave nothing that was meant for a session. The places stay, so that they are counted without holes. */
-	forget(session: string): void {
-		const name = SEPARATOR + session + SEPARATOR;
+	/**
+	 * Leave nothing that was meant for a session. The places stay, so that they are counted without holes.
+	 * @param since the place after which the session has had streams
+	 */
+	forget(session: string, since: number): void {
+		const name = nameOf(session);
 		this.#sql.exec(
-			'UPDATE tmcp_events SET audience = replace(audience, ?, ?) WHERE instr(audience, ?) > 0',
+			`UPDATE tmcp_events
+			SET audience = replace(audience, ?1, ?2), data = CASE audience WHEN ?1 THEN '' ELSE data END
+			WHERE instr(audience, ?1) > 0 AND seq IN (
+				SELECT seq FROM tmcp_events WHERE waits = 1 UNION SELECT seq FROM tmcp_events WHERE seq > ?3
+			)`,
 			name,
 			SEPARATOR,
-			name,
+			since,
 		);
-		this.#sql.exec("UPDATE tmcp_events SET data = '' WHERE audience = ?", SEPARATOR);
 	}
 
 	/** Cut what is over the bounds. */
@@ -140,36 +174,74 @@ export class EventLog {
 		const oldestFirst = this.#sql.exec<{ seq: number; bytes: number; at: number }>(
 			'SELECT seq, bytes, at FROM tmcp_events ORDER BY seq',
 		);
-		const going = cut(this.#bounds, { count: this.#count, bytes: this.#bytes }, oldestFirst, now);
+		const { events: count, bytes } = this.stats;
+		const going = cut(this.#bounds, { count, bytes }, oldestFirst, now);
 		if (!going) return;
+		const lost = this.#sql.exec<{ seq: number; audience: string }>(
+			'SELECT seq, audience FROM tmcp_events WHERE waits = 1 AND seq <= ? ORDER BY seq',
+			going.upTo,
+		);
+		for (const { seq, audience } of lost) {
+			for (const session of decodeSessions(audience)) this.#onLost(session, seq);
+		}
 		this.#sql.exec('DELETE FROM tmcp_events WHERE seq <= ?', going.upTo);
-		this.#count -= going.count;
-		this.#bytes -= going.bytes;
+		this.#floor = going.upTo;
+		this.#cutBytes += going.bytes;
 	}
 
-	/** When the oldest event gets too old, in milliseconds since 1970; `undefined` where there is none that may go. */
-	get nextExpiry(): number | undefined {
-		if (this.#count <= 1) return undefined;
-		const { at } = this.#sql
-			.exec<{ at: number }>('SELECT at FROM tmcp_events ORDER BY seq LIMIT 1')
-			.one();
-		return at + this.#bounds.maxAgeMs;
+	/** When to purge what gets too old, in milliseconds since 1970; `undefined` where there is nothing that may go. */
+	get nextPurge(): number | undefined {
+		if (this.stats.events <= 1) return undefined;
+		const { maxAgeMs } = this.#bounds;
+		const { oldest } = this.#ends();
+		return oldest && oldest.at + maxAgeMs + maxAgeMs / PURGES;
+	}
+
+	#ends() {
+		const end = (order: 'ASC' | 'DESC') =>
+			this.#sql
+				.exec<{ seq: number; at: number; bytes: number; total: number }>(
+					`SELECT seq, at, bytes, total FROM tmcp_events ORDER BY seq ${order} LIMIT 1`,
+				)
+				.toArray()[0];
+		return { oldest: end('ASC'), newest: end('DESC') };
+	}
+
+	#recentBroadcasts(): Set<string> {
+		const newestFirst = this.#sql.exec<{ id: string | null; at: number }>(
+			'SELECT broadcast_id AS id, at FROM tmcp_events WHERE seq > ? ORDER BY seq DESC',
+			this.#head - BROADCAST_MEMORY,
+		);
+		const ids: string[] = [];
+		for (const { id, at } of newestFirst) {
+			if (at <= Date.now() - BROADCAST_MEMORY_MS) break;
+			if (id !== null) ids.push(id);
+		}
+		return new Set(ids.toReversed());
 	}
 
 	#remember(broadcastId: string): void {
+		// Not read yet: it will be read with the others.
+		if (!this.#broadcasts) return;
 		this.#broadcasts.add(broadcastId);
-		if (this.#broadcasts.size <= REMEMBERED_BROADCASTS) return;
+		if (this.#broadcasts.size <= BROADCAST_MEMORY) return;
 		const [oldest] = this.#broadcasts;
 		if (oldest !== undefined) this.#broadcasts.delete(oldest);
 	}
 }
 
-function encodeSessions(sessions: readonly string[] | undefined): string | null {
-	return sessions ? SEPARATOR + sessions.join(SEPARATOR) + SEPARATOR : null;
+function nameOf(session: string): string {
+	return SEPARATOR + session + SEPARATOR;
+}
+
+function encodeSessions(sessions: readonly string[]): string {
+	return SEPARATOR + sessions.join(SEPARATOR) + SEPARATOR;
+}
+
+function decodeSessions(audience: string): string[] {
+	return audience.split(SEPARATOR).filter((session) => session !== '');
 }
 
 function byteLength(text: string): number {
 	return new TextEncoder().encode(text).byteLength;
 }
-
-export type { Kept };

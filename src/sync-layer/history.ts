@@ -1,9 +1,14 @@
 import { parseEventId } from '../event-id.ts';
 import { type Audience, EventLog, type LoggedEvent, type LogStats } from './event-log.ts';
-import { type LogExtent, type ReplayStart, replayStart } from './replay.ts';
+import { type LogExtent, type ReplayStart, replayStart, type StoredPlace } from './replay.ts';
 import type { RetentionBounds } from './retention.ts';
 import { openDatabase } from './schema.ts';
-import { SessionStore } from './session-store.ts';
+import { type KnownSession, SessionStore } from './session-store.ts';
+
+/** How much of the past is kept, and how long a session without a stream is known, in milliseconds. */
+export interface HistoryBounds extends RetentionBounds {
+	sessionTtlMs: number;
+}
 
 /**
  * What an object remembers for those who come back: the events that it sent, and how far each session was served. An
@@ -13,20 +18,20 @@ export class History {
 	#ctx: DurableObjectState;
 	#log: EventLog;
 	#sessions: SessionStore;
-	#maxAgeMs: number;
 	#gaps = 0;
 
-	private constructor(ctx: DurableObjectState, sql: SqlStorage, bounds: RetentionBounds) {
+	private constructor(ctx: DurableObjectState, sql: SqlStorage, bounds: HistoryBounds) {
 		this.#ctx = ctx;
-		this.#log = new EventLog(ctx.storage, sql, bounds);
-		this.#sessions = new SessionStore(sql);
-		this.#maxAgeMs = bounds.maxAgeMs;
+		this.#sessions = new SessionStore(sql, Math.max(bounds.sessionTtlMs, bounds.maxAgeMs));
+		this.#log = new EventLog(ctx.storage, sql, bounds, (session, seq) =>
+			this.#sessions.note(session, undefined, seq - 1, Date.now()),
+		);
 	}
 
 	/** @param hasStreams whether the instance woke with open streams; if not, nobody told it that they are gone */
 	static open(
 		ctx: DurableObjectState,
-		bounds: RetentionBounds | undefined,
+		bounds: HistoryBounds | undefined,
 		hasStreams: boolean,
 	): History | undefined {
 		const sql = bounds && openDatabase(ctx.storage);
@@ -45,27 +50,45 @@ export class History {
 		return { ...this.#log.stats, waiting: this.#sessions.waiting, gaps: this.#gaps };
 	}
 
+	/** How many known sessions have no stream. */
+	get waiting(): number {
+		return this.#sessions.waiting;
+	}
+
 	/** Whether this connection is the one that served the session last. */
 	isServedBy(session: string, connectionId: string): boolean {
 		return this.#sessions.get(session)?.connectionId === connectionId;
 	}
 
-	/** Where a stream of the session that opens now starts. */
-	startOf(session: string, lastEventId: string | undefined): ReplayStart {
-		const known = this.#sessions.get(session);
-		// One that is being served until now, by a stream that is about to be superseded, was handed everything.
-		const stored = known && (known.position ?? this.extent.head);
-		return replayStart(this.extent, asked(lastEventId), stored);
+	/** A session begins: from now on what is sent to all is for it, too, even before its first stream. */
+	begin(session: string): void {
+		const { head } = this.extent;
+		this.#sessions.note(session, head, head, Date.now());
+		this.#scheduleAlarm();
+	}
+
+	/** A session without a stream shows that it lives. */
+	touch(session: string): void {
+		this.#sessions.touch(session, Date.now());
+	}
+
+	/** Where a stream of the session that this connection opens now starts. */
+	startOf(session: string, connectionId: string, lastEventId: string | undefined): ReplayStart {
+		return this.#start(this.#sessions.get(session), connectionId, lastEventId);
 	}
 
 	/** Begin to serve a session. @returns what it missed */
 	serve(session: string, connectionId: string, lastEventId: string | undefined): LoggedEvent[] {
-		const { after, recovered } = this.startOf(session, lastEventId);
+		const known = this.#sessions.get(session);
+		const { after, recovered } = this.#start(known, connectionId, lastEventId);
 		if (!recovered) this.#gaps++;
-		// One that is not known, but has an event of this log, was here before and was forgotten since.
-		const { since = after > 0 ? after : this.extent.head } = this.#sessions.get(session) ?? {};
-		this.#sessions.open(session, connectionId, since, Date.now());
-		return [...this.#log.missedBySession(session, after, since)];
+		// One that has an event of this log, but of which no beginning is known, was here before and was forgotten since.
+		const since = known?.since ?? (after > 0 ? after : this.extent.head);
+		this.#sessions.open(session, connectionId, after, since, Date.now());
+		const isFirst = known?.connectionId === undefined && after === 0;
+		return isFirst
+			? [...this.#log.missedBeforeFirstStream(session, since)]
+			: [...this.#log.missedBySession(session, after, since)];
 	}
 
 	/** The connection is gone. @param position up to which event it served the session (default: all) */
@@ -76,7 +99,8 @@ export class History {
 
 	/** Where a subscription starts that opens now: it is not known from before. */
 	startOfSubscription(lastEventId: string | undefined): ReplayStart {
-		return replayStart(this.extent, asked(lastEventId), this.extent.head);
+		const { head } = this.extent;
+		return replayStart(this.extent, asked(lastEventId), { after: head, needs: head });
 	}
 
 	/** What a subscription missed that comes back, for it to match. */
@@ -99,17 +123,34 @@ export class History {
 
 	/** Leave nothing of a session that has ended. */
 	forget(session: string): void {
+		this.#log.forget(session, this.#sessions.get(session)?.since ?? this.extent.head);
 		this.#sessions.delete(session);
-		this.#log.forget(session);
 	}
 
-	/** Purge what is too old, and come back when the next is. */
-	async purge(): Promise<void> {
+	/** Purge what is too old, and come back when more is. */
+	purge(): Promise<void> {
 		const now = Date.now();
 		this.#log.purge(now);
-		this.#sessions.purge(now - this.#maxAgeMs);
-		const next = this.#nextPurge;
-		if (next !== undefined) await this.#ctx.storage.setAlarm(next);
+		this.#sessions.purge(now);
+		return this.#setAlarmUnlessSet();
+	}
+
+	#start(
+		known: KnownSession | undefined,
+		connectionId: string,
+		lastEventId: string | undefined,
+	): ReplayStart {
+		return replayStart(this.extent, asked(lastEventId), this.#placeOf(known, connectionId));
+	}
+
+	#placeOf(known: KnownSession | undefined, connectionId: string): StoredPlace {
+		const { head } = this.extent;
+		if (known?.connectionId === undefined) return { after: 0, needs: known?.position ?? head };
+		// A connection that says of itself that it has nothing was never told that it was open: the object went away.
+		const isFirstSocket = known.connectionId === connectionId;
+		// A session that is being served until now, by a stream that is about to be superseded, was handed everything.
+		const after = (isFirstSocket ? known.started : known.position) ?? head;
+		return { after, needs: after };
 	}
 
 	/** One alarm at a time, and none where nothing gets old, so that an idle object stays asleep. */
@@ -118,16 +159,10 @@ export class History {
 	}
 
 	async #setAlarmUnlessSet(): Promise<void> {
-		const next = this.#nextPurge;
-		if (next === undefined || (await this.#ctx.storage.getAlarm()) !== null) return;
-		await this.#ctx.storage.setAlarm(next);
-	}
-
-	get #nextPurge(): number | undefined {
-		const oldest = this.#sessions.oldest;
-		const times = [this.#log.nextExpiry, oldest && oldest + this.#maxAgeMs];
+		if ((await this.#ctx.storage.getAlarm()) !== null) return;
+		const times = [this.#log.nextPurge, this.#sessions.nextPurge];
 		const due = times.filter((time) => time !== undefined);
-		return due.length === 0 ? undefined : Math.min(...due);
+		if (due.length > 0) await this.#ctx.storage.setAlarm(Math.min(...due));
 	}
 }
 

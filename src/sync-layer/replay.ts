@@ -18,22 +18,27 @@ export interface LogExtent {
 	floor: number;
 }
 
+/** What is stored of the one who comes back. */
+export interface StoredPlace {
+	/** It gets what comes after this place. */
+	after: number;
+	/** It has missed something where an event after this place was cut. */
+	needs: number;
+}
+
 /**
  * Decide where a replay starts.
  *
  * @param asked what the one who comes back says that it has, if anything: `unknown` for an event id that is none of ours
- * @param stored the place up to which the session was served, if it is known
  */
 export function replayStart(
 	log: LogExtent,
 	asked: EventId | 'unknown' | undefined,
-	stored: number | undefined,
+	stored: StoredPlace,
 ): ReplayStart {
 	const place = asked === undefined || asked === 'unknown' ? undefined : placeIn(log, asked);
 	if (place !== undefined) return { after: place, recovered: place >= log.floor };
-	if (stored !== undefined)
-		return { after: stored, recovered: asked === undefined && stored >= log.floor };
-	return { after: 0, recovered: asked === undefined };
+	return { after: stored.after, recovered: asked === undefined && stored.needs >= log.floor };
 }
 
 function placeIn({ shard, epoch, head }: LogExtent, id: EventId): number | undefined {

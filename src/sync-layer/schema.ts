@@ -8,20 +8,25 @@ const MIGRATIONS: readonly string[] = [
 	CREATE INDEX tmcp_filters_by_id ON tmcp_filters (filter_id);
 	CREATE TABLE tmcp_events (
 		seq INTEGER PRIMARY KEY,
-		kind TEXT NOT NULL,
-		audience TEXT,
-		data TEXT NOT NULL,
-		bytes INTEGER NOT NULL,
 		at INTEGER NOT NULL,
-		broadcast_id TEXT
+		bytes INTEGER NOT NULL,
+		total INTEGER NOT NULL,
+		kind TEXT NOT NULL,
+		waits INTEGER NOT NULL,
+		broadcast_id TEXT,
+		audience TEXT,
+		data TEXT NOT NULL
 	);
+	CREATE INDEX tmcp_events_that_wait ON tmcp_events (seq) WHERE waits = 1;
 	CREATE TABLE tmcp_sessions (
 		session_id TEXT PRIMARY KEY,
-		connection_id TEXT NOT NULL,
-		since INTEGER NOT NULL,
+		connection_id TEXT,
+		since INTEGER,
+		started INTEGER,
 		position INTEGER,
 		at INTEGER NOT NULL
 	) WITHOUT ROWID;
+	CREATE INDEX tmcp_sessions_by_state ON tmcp_sessions (position IS NULL, at);
 	CREATE TABLE tmcp_registrations (
 		session_id TEXT PRIMARY KEY,
 		owner TEXT NOT NULL,

@@ -1,47 +1,81 @@
 /** What an object knows of a session beside its socket. */
 export interface KnownSession {
-	/** The connection that claimed the session's stream last. */
-	connectionId: string;
-	/** The newest event when it was seen first: what was sent to all before is not for it. */
-	since: number;
+	/** The connection that claimed the session's stream last; `undefined` until its first one. */
+	connectionId: string | undefined;
+	/** The newest event when the session began, if that is known: what was sent to all before is not for it. */
+	since: number | undefined;
+	/** The place after which that connection was served. */
+	started: number | undefined;
 	/** Up to which event it was served; `undefined` while it is being served. */
 	position: number | undefined;
 }
 
+/** What is to be forgotten goes when another tenth of the time has passed, with all that is due by then: few wakes, not many. */
+const PURGES = 10;
+
 /**
- * The sessions that have had a stream, and how far each was served: a row each. While a stream is open its row is not
- * touched, whatever is sent.
+ * The sessions that are known, and how far each was served: a row each. While a stream is open its row is not touched,
+ * whatever is sent.
  */
 export class SessionStore {
 	#sql: SqlStorage;
+	#ttlMs: number;
 
-	constructor(sql: SqlStorage) {
+	/** @param ttlMs how long a session without a stream is known, in milliseconds */
+	constructor(sql: SqlStorage, ttlMs: number) {
 		this.#sql = sql;
+		this.#ttlMs = ttlMs;
 	}
 
 	get(session: string): KnownSession | undefined {
 		const [row] = this.#sql
-			.exec<{ connection_id: string; since: number; position: number | null }>(
-				'SELECT connection_id, since, position FROM tmcp_sessions WHERE session_id = ?',
+			.exec<{
+				connection_id: string | null;
+				since: number | null;
+				started: number | null;
+				position: number | null;
+			}>(
+				'SELECT connection_id, since, started, position FROM tmcp_sessions WHERE session_id = ?',
 				session,
 			)
 			.toArray();
 		return (
 			row && {
-				connectionId: row.connection_id,
-				since: row.since,
+				connectionId: row.connection_id ?? undefined,
+				since: row.since ?? undefined,
+				started: row.started ?? undefined,
 				position: row.position ?? undefined,
 			}
 		);
 	}
 
-	/** A connection serves the session from now on. @param since for a session that is new */
-	open(session: string, connectionId: string, since: number, now: number): void {
+	/**
+	 * A session is heard of that has had no stream yet; one that is known is left alone.
+	 * @param since the newest event when it began, if that is known
+	 * @param position the newest event that it can do without
+	 */
+	note(session: string, since: number | undefined, position: number, now: number): void {
 		this.#sql.exec(
-			`INSERT INTO tmcp_sessions (session_id, connection_id, since, at) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET connection_id = excluded.connection_id, position = NULL, at = excluded.at`,
+			'INSERT OR IGNORE INTO tmcp_sessions (session_id, since, position, at) VALUES (?, ?, ?, ?)',
+			session,
+			since ?? null,
+			position,
+			now,
+		);
+	}
+
+	/**
+	 * A connection serves the session from now on, after the place `started`.
+	 * @param since for a session of which it is not known
+	 */
+	open(session: string, connectionId: string, started: number, since: number, now: number): void {
+		this.#sql.exec(
+			`INSERT INTO tmcp_sessions (session_id, connection_id, started, since, at) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET connection_id = excluded.connection_id, started = excluded.started,
+			since = IFNULL(since, excluded.since), position = NULL, at = excluded.at`,
 			session,
 			connectionId,
+			started,
 			since,
 			now,
 		);
@@ -50,7 +84,8 @@ export class SessionStore {
 	/** The connection is gone, having served the session up to a place. Another one that took over is left alone. */
 	close(session: string, connectionId: string, position: number, now: number): void {
 		this.#sql.exec(
-			'UPDATE tmcp_sessions SET position = MIN(?, IFNULL(position, ?1)), at = ? WHERE session_id = ? AND connection_id = ?',
+			`UPDATE tmcp_sessions SET position = ?1, at = ?2
+			WHERE session_id = ?3 AND connection_id = ?4 AND (position IS NULL OR position > ?1)`,
 			position,
 			now,
 			session,
@@ -58,10 +93,20 @@ export class SessionStore {
 		);
 	}
 
+	/** A sign of life of a session that has no stream. It is written only where the last one that was is old enough. */
+	touch(session: string, now: number): void {
+		this.#sql.exec(
+			'UPDATE tmcp_sessions SET at = ? WHERE session_id = ? AND position IS NOT NULL AND at <= ?',
+			now,
+			session,
+			now - this.#ttlMs / PURGES,
+		);
+	}
+
 	/** All connections are gone with an instance of the object that was not told of their end. */
 	closeAll(position: number, now: number): void {
 		this.#sql.exec(
-			'UPDATE tmcp_sessions SET position = ?, at = ? WHERE position IS NULL',
+			'UPDATE tmcp_sessions SET position = ?, at = ? WHERE (position IS NULL) = 1',
 			position,
 			now,
 		);
@@ -74,22 +119,25 @@ export class SessionStore {
 	/** How many have no connection. */
 	get waiting(): number {
 		return this.#sql
-			.exec<{ n: number }>('SELECT COUNT(*) AS n FROM tmcp_sessions WHERE position IS NOT NULL')
+			.exec<{ n: number }>('SELECT COUNT(*) AS n FROM tmcp_sessions WHERE (position IS NULL) = 0')
 			.one().n;
 	}
 
-	/** Forget those that have had no connection for as long as an event is kept. */
-	purge(before: number): void {
-		this.#sql.exec('DELETE FROM tmcp_sessions WHERE position IS NOT NULL AND at <= ?', before);
+	/** Forget those that have had no connection for too long. */
+	purge(now: number): void {
+		this.#sql.exec(
+			'DELETE FROM tmcp_sessions WHERE (position IS NULL) = 0 AND at <= ?',
+			now - this.#ttlMs,
+		);
 	}
 
-	/** Since when the one that waits longest does, in milliseconds since 1970. */
-	get oldest(): number | undefined {
+	/** When the next one is to be forgotten, in milliseconds since 1970; `undefined` where there is none. */
+	get nextPurge(): number | undefined {
 		const { at } = this.#sql
 			.exec<{ at: number | null }>(
-				'SELECT MIN(at) AS at FROM tmcp_sessions WHERE position IS NOT NULL',
+				'SELECT MIN(at) AS at FROM tmcp_sessions WHERE (position IS NULL) = 0',
 			)
 			.one();
-		return at ?? undefined;
+		return at === null ? undefined : at + this.#ttlMs + this.#ttlMs / PURGES;
 	}
 }

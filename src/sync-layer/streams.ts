@@ -59,15 +59,23 @@ export class Streams {
 	): BroadcastResult {
 		if (this.#history?.has(id)) return { delivered: 0, waiting: 0, missed: 0 };
 		if (sessions?.length === 0) return { delivered: 0, waiting: 0, missed: 0 };
-		for (const tag of sessions ?? [STREAM_TAG]) this.#noteClosing(tag);
-		const seq = this.#history?.append({ kind: 'stream', sessions }, data, id);
+		const audience = (sessions ?? [STREAM_TAG]).map((tag) => {
+			this.#noteClosing(tag);
+			return this.find(tag);
+		});
+		const waits = audience.some((streams) => streams.length === 0);
+		const seq = this.#history?.append(
+			sessions ? { kind: 'sessions', sessions, waits } : { kind: 'all' },
+			data,
+			id,
+		);
 		const frame = encodeFrame({ seq, data });
+		const handed = audience.map((streams) => this.#send(streams, frame, seq));
 		if (!sessions) {
-			const delivered = this.#send(STREAM_TAG, frame, seq);
-			const waiting = seq === undefined ? 0 : (this.#history?.stats.waiting ?? 0);
-			return { delivered, waiting, missed: 0 };
+			const waiting = seq === undefined ? 0 : (this.#history?.waiting ?? 0);
+			return { delivered: sum(handed), waiting, missed: 0 };
 		}
-		const delivered = sessions.filter((session) => this.#send(session, frame, seq) > 0).length;
+		const delivered = handed.filter((streams) => streams > 0).length;
 		const rest = sessions.length - delivered;
 		return seq === undefined
 			? { delivered, waiting: 0, missed: rest }
@@ -89,8 +97,8 @@ export class Streams {
 	}
 
 	/** @returns how many streams the frame was handed to */
-	#send(tag: string, frame: string, seq: number | undefined): number {
-		return this.find(tag).filter(({ socket, attachment }) => {
+	#send(streams: OpenSocket<'stream'>[], frame: string, seq: number | undefined): number {
+		return streams.filter(({ socket, attachment }) => {
 			if (deliver(socket, frame)) return true;
 			if (seq !== undefined) this.closed(socket, attachment, seq - 1);
 			return false;
@@ -106,4 +114,8 @@ export class Streams {
 			if (attachment?.kind === 'stream') this.closed(socket, attachment, undefined);
 		}
 	}
+}
+
+function sum(numbers: readonly number[]): number {
+	return numbers.reduce((total, number) => total + number, 0);
 }

@@ -96,7 +96,7 @@ export class Subscriptions {
 		for (const notification of notifications) {
 			const data = JSON.stringify(notification);
 			const seq = this.#isUsed
-				? this.#history?.append({ kind: 'subscription' }, data, id)
+				? this.#history?.append({ kind: 'subscriptions' }, data, id)
 				: undefined;
 			const frame = encodeFrame({ seq, data });
 			for (const socket of this.#audience(notification)) if (deliver(socket, frame)) delivered++;

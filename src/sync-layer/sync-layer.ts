@@ -25,10 +25,9 @@ import {
 	type SubscriptionTarget,
 } from '../schemas.ts';
 import { readAttachment } from './attachment.ts';
-import { History } from './history.ts';
+import { History, type HistoryBounds } from './history.ts';
 import { Registry } from './registry.ts';
 import type { ReplayStart } from './replay.ts';
-import type { RetentionBounds } from './retention.ts';
 import { type BroadcastResult, Streams } from './streams.ts';
 import { isTarget, Subscriptions } from './subscriptions.ts';
 import { type Claim, TicketOffice } from './ticket-office.ts';
@@ -49,12 +48,13 @@ export interface SyncLayerOptions {
 				maxCount?: number;
 				/** UTF-8 bytes of payloads and addressees (default 16 MiB). */
 				maxBytes?: number;
-				/** Seconds since an event was sent, and since a session was last served (default 3,600). */
+				/** Seconds since an event was sent (default 3,600), or up to a tenth more. */
 				maxAge?: number;
 		  };
 	/**
-	 * How long a session that a `SessionGateway` registered lives without a request and without a stream, in seconds, or up
-	 * to a tenth longer (default 604,800: seven days, as long as `KVInfoSessionManager` remembers it).
+	 * How long a session without a stream is known, in seconds, or up to a tenth longer (default 604,800: seven days, as long
+	 * as `KVInfoSessionManager` remembers it): its place in the log, and for a `SessionGateway`, to which each request of it
+	 * is a sign of life, whose it is.
 	 */
 	sessionTtl?: number;
 }
@@ -169,7 +169,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#tickets = new TicketOffice<StreamClaim | SubscriptionClaim>();
 	#history = History.open(
 		this.ctx,
-		boundsOf(this.#options.log),
+		boundsOf(this.#options),
 		this.ctx.getWebSockets(STREAM_TAG).length > 0,
 	);
 	#streams = new Streams(this.ctx, this.#history);
@@ -185,7 +185,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT` (also where the id was issued to another owner), `SQLITE_MISSING`
 	 */
 	register(sessionId: string, owner: string): void {
-		this.#registry.register(parseSessionId(sessionId), parseOwner(owner), Date.now());
+		const session = parseSessionId(sessionId);
+		this.#registry.register(session, parseOwner(owner), Date.now());
+		this.#history?.begin(session);
 	}
 
 	/**
@@ -195,7 +197,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
 	admits(sessionId: string, owner: string): boolean {
-		return this.#registry.admits(parseSessionId(sessionId), parseOwner(owner), Date.now());
+		const session = parseSessionId(sessionId);
+		const isAdmitted = this.#registry.admits(session, parseOwner(owner), Date.now());
+		if (isAdmitted) this.#history?.touch(session);
+		return isAdmitted;
 	}
 
 	/**
@@ -238,7 +243,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			ticket,
 			ticketTtlMs: TICKET_TTL_MS,
 			supersedes: this.has(session),
-			log: this.#positionOf(this.#history?.startOf(session, lastEventId)),
+			log: this.#positionOf(this.#history?.startOf(session, connectionId, lastEventId)),
 		};
 	}
 
@@ -496,10 +501,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 }
 
-function boundsOf(log: v.InferOutput<typeof OptionsSchema>['log']): RetentionBounds | undefined {
-	return log === false
-		? undefined
-		: { maxCount: log.maxCount, maxBytes: log.maxBytes, maxAgeMs: log.maxAge * 1000 };
+function boundsOf({
+	log,
+	sessionTtl,
+}: v.InferOutput<typeof OptionsSchema>): HistoryBounds | undefined {
+	if (log === false) return undefined;
+	const { maxCount, maxBytes, maxAge } = log;
+	return { maxCount, maxBytes, maxAgeMs: maxAge * 1000, sessionTtlMs: sessionTtl * 1000 };
 }
 
 /** The place that the other end named when it closed its socket, if it did. */

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type LogExtent, replayStart } from '../../src/sync-layer/replay.ts';
+import { type LogExtent, replayStart, type StoredPlace } from '../../src/sync-layer/replay.ts';
 import { epoch, eventId, shard } from './arbitraries.ts';
 
 /** A log, and a place in it, which may be cut off already. */
@@ -10,6 +10,13 @@ const logAndPlace = fc
 		const log: LogExtent = { ...rest, floor: floor % (rest.head + 1) };
 		return { log, place: place % (rest.head + 1) };
 	});
+
+/** What is stored of a session that is known, and of one that has had no stream yet. */
+function storedIn({ head }: LogExtent) {
+	return fc.tuple(fc.nat({ max: head }), fc.boolean()).map(([place, isNew]): StoredPlace => {
+		return isNew ? { after: 0, needs: place } : { after: place, needs: place };
+	});
+}
 
 /** An event id that names no place of the log. */
 function foreignTo({ shard: own, epoch: ownEpoch, head }: LogExtent) {
@@ -31,7 +38,7 @@ describe('one who names a place of the log', () => {
 		fc.record({
 			log: fc.constant(log),
 			place: fc.constant(place),
-			stored: fc.option(fc.nat({ max: log.head }), { nil: undefined }),
+			stored: storedIn(log),
 		}),
 	);
 
@@ -49,37 +56,30 @@ describe('one who names a place of the log', () => {
 
 describe('one who names what is no place of the log', () => {
 	it('starts where it was served to, or at the beginning, and is told that something may be missing', () => {
-		const stranger = logAndPlace.chain(({ log, place }) =>
-			fc.record({
-				log: fc.constant(log),
-				asked: foreignTo(log),
-				stored: fc.constantFrom(place, undefined),
-			}),
+		const stranger = logAndPlace.chain(({ log }) =>
+			fc.record({ log: fc.constant(log), asked: foreignTo(log), stored: storedIn(log) }),
 		);
 		fc.assert(
 			fc.property(stranger, ({ log, asked, stored }) => {
-				expect(replayStart(log, asked, stored)).toEqual({ after: stored ?? 0, recovered: false });
+				const { after } = stored;
+				expect(replayStart(log, asked, stored)).toEqual({ after, recovered: false });
 			}),
 		);
 	});
 });
 
 describe('one who names nothing', () => {
-	it('starts where it was served to, and has all exactly where nothing after it was cut', () => {
-		fc.assert(
-			fc.property(logAndPlace, ({ log, place }) => {
-				expect(replayStart(log, undefined, place)).toEqual({
-					after: place,
-					recovered: place >= log.floor,
-				});
-			}),
-		);
-	});
+	const silent = logAndPlace.chain(({ log }) =>
+		fc.record({ log: fc.constant(log), stored: storedIn(log) }),
+	);
 
-	it('starts at the beginning where it is new', () => {
+	it('starts where it was served to, or at the beginning where it is new, and has all exactly where nothing that it needs was cut', () => {
 		fc.assert(
-			fc.property(logAndPlace, ({ log }) => {
-				expect(replayStart(log, undefined, undefined)).toMatchObject({ after: 0 });
+			fc.property(silent, ({ log, stored }) => {
+				expect(replayStart(log, undefined, stored)).toEqual({
+					after: stored.after,
+					recovered: stored.needs >= log.floor,
+				});
 			}),
 		);
 	});

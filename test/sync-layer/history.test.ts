@@ -1,12 +1,7 @@
-import {
-	abortAllDurableObjects,
-	evictDurableObject,
-	runDurableObjectAlarm,
-	runInDurableObject,
-} from 'cloudflare:test';
+import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { CloseCode, openSocket, type SyncLayer } from '../../src/index.ts';
+import { CloseCode, decodeFrame, openSocket, type SyncLayer } from '../../src/index.ts';
 import { Wire } from '../support/socket.ts';
 
 /** An object of its own for each test. */
@@ -180,17 +175,35 @@ describe('the log', () => {
 		expect((await small.stats()).log).toMatchObject({ gaps: 1 });
 	});
 
-	it('is purged by an alarm, which is gone when there is nothing left to purge', async () => {
+	it('tells a session before its first stream that something for it was cut, and tells no other', async () => {
+		const small = env.SHORT_LOG.getByName(name);
+		await small.broadcast(['one', 'two'], 'early');
+		for (const data of ['a', 'b', 'c']) await small.broadcast(['two'], data);
+		expect((await small.attach('one')).log).toMatchObject({ recovered: false });
+		expect((await small.attach('three')).log).toMatchObject({ recovered: true });
+		const two = await Wire.open(small, 'two');
+		await vi.waitFor(() => expect(two.received).toEqual(['a', 'b', 'c']));
+		expect((await small.stats()).log).toMatchObject({ gaps: 1 });
+	});
+
+	it('is purged by alarms, few of them, and there is none where nothing is left to purge', async () => {
 		const small = env.SHORT_LOG.getByName(name);
 		const alarm = () => runInDurableObject(small, (_, state) => state.storage.getAlarm());
-		await small.broadcast(['one'], 'a');
+		await small.broadcast(undefined, 'a');
 		expect(await alarm()).toBeNull();
+		const before = Date.now();
 		await small.broadcast(['one'], 'b');
-		await vi.waitFor(async () => expect(await alarm()).not.toBeNull());
-		await scheduler.wait(1_100);
-		await runDurableObjectAlarm(small);
-		expect((await small.stats()).log).toMatchObject({ events: 1 });
-		expect(await alarm()).toBeNull();
+		await vi.waitFor(async () => expect(await alarm()).toBeGreaterThanOrEqual(before + 1_050));
+		await small.broadcast(undefined, 'c');
+		// Of the one for whom "b" was, the log knows as long as it knows a session.
+		await vi.waitFor(
+			async () => {
+				expect(await alarm()).toBeNull();
+				expect((await small.stats()).log).toEqual({ events: 1, bytes: 1, waiting: 0, gaps: 0 });
+			},
+			{ timeout: 6_000, interval: 100 },
+		);
+		expect(Date.now() - before).toBeGreaterThan(2_000);
 	});
 
 	it('that is switched off costs nothing, and keeps nothing', async () => {
@@ -211,6 +224,39 @@ describe('the log', () => {
 					.toArray(),
 			).toEqual([]);
 		});
+	});
+});
+
+describe('a session that began before its first stream', () => {
+	it('gets what was sent since to all, too', async () => {
+		await object.broadcast(undefined, 'before');
+		await object.broadcast(['one'], 'early');
+		await object.register('one', 'o'.repeat(43));
+		await object.broadcast(undefined, 'to all');
+		await object.broadcast(['one'], 'to it');
+		await object.broadcast(['two'], 'to another');
+		expect(await comesBack('one')).toEqual(['early', 'to all', 'to it']);
+		expect(await comesBack('one')).toEqual([]);
+	});
+});
+
+describe('a connection whose socket was lost before it was told of it', () => {
+	it.each([
+		['for the first time', () => Promise.resolve()],
+		['a second time', () => comesBack('one')],
+	])('gets on the next one what was handed to the lost one, %s', async (_, before) => {
+		await object.broadcast(['one'], 'seen');
+		await before();
+		const kept = (await object.stats()).log?.waiting === 1 ? ['waits'] : ['seen', 'waits'];
+		await again().broadcast(['one'], 'waits');
+		const connectionId = crypto.randomUUID();
+		await openSocket(again(), await again().attach('one', { connectionId }));
+		await abortAllDurableObjects();
+		const socket = await openSocket(again(), await again().attach('one', { connectionId }));
+		const received: (string | undefined)[] = [];
+		socket.addEventListener('message', ({ data }) => received.push(decodeFrame(data)?.data));
+		socket.accept();
+		await vi.waitFor(() => expect(received).toEqual(kept));
 	});
 });
 

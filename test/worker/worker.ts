@@ -13,7 +13,7 @@ export class SmallSyncLayer extends SyncLayer {
 
 /** An object that keeps little, and not for long. */
 export class ShortLogSyncLayer extends SyncLayer {
-	static override readonly options = { log: { maxCount: 3, maxAge: 1 } };
+	static override readonly options = { log: { maxCount: 3, maxAge: 1 }, sessionTtl: 1 };
 }
 
 /** An object that keeps nothing. */
