@@ -27,6 +27,7 @@ const AttachOptionsSchema = v.strictObject({
 	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
 	lastEventId: v.optional(v.string('lastEventId is not a string')),
 	resume: v.optional(v.boolean('resume is not a boolean')),
+	owner: v.optional(OwnerSchema),
 });
 
 const DetachOptionsSchema = v.strictObject({
@@ -167,7 +168,7 @@ export function parseAttachOptions(input: unknown): AttachOptions {
 		input ?? {},
 		'INVALID_ARGUMENT',
 		(issue) =>
-			`attach(sessionId, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: boolean }.`,
+			`attach(sessionId, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: boolean, owner?: string }.`,
 	);
 }
 

@@ -2,10 +2,15 @@ import { getPerRequestProtocolVersions } from 'tmcp';
 import * as v from 'valibot';
 
 /**
- * What a gateway has to do with a request: nothing (`sessionless`: a revision without sessions, or a method that no
- * session has), to note the session that it begins, or to look after the session that it is of.
+ * What a message is that no session lets in: one of a revision without sessions, one that begins a session, one that needs
+ * a session, or more than is read to find that out.
  */
-export type RequestKind = 'sessionless' | 'initialize' | 'session';
+export type MessageKind = 'sessionless' | 'initialize' | 'session' | 'tooLarge';
+
+/** How much is read of a message that no session lets in, in bytes: as much as the official SDK's server takes, 4 MiB. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+const SESSION_METHODS = new Set(['GET', 'POST', 'DELETE']);
 
 /** Which of the keys in `_meta` makes a message one of a revision without sessions: any. As tmcp's transport has it. */
 const PER_REQUEST_KEYS = [
@@ -26,26 +31,42 @@ const PerRequestSchema = v.object({
 
 const InitializeSchema = v.object({ method: v.literal('initialize') });
 
-/** Tell by the headers where they decide, which costs nothing; else by the body, of which a copy is read. */
-export async function kindOfRequest(request: Request): Promise<RequestKind> {
-	const { headers, method } = request;
-	const version = headers.get('mcp-protocol-version');
-	if (version !== null && getPerRequestProtocolVersions().includes(version)) return 'sessionless';
-	if (method === 'GET' || method === 'DELETE') return 'session';
-	return method === 'POST' ? kindOfMessage(await readMessage(request)) : 'sessionless';
+/** Whether a request has no session by what stands in its head, which costs nothing. */
+export function isSessionless({ headers, method }: Request): boolean {
+	const version = headers.get('mcp-protocol-version') ?? '';
+	return !SESSION_METHODS.has(method) || getPerRequestProtocolVersions().includes(version);
 }
 
-/** @param message what stands in the body of a POST whose headers do not decide */
-export function kindOfMessage(message: unknown): RequestKind {
+/** Tell by the body, of which a copy is read. What is no JSON is no message. */
+export async function kindOfBody(request: Request): Promise<MessageKind> {
+	const isJson = request.headers.get('content-type')?.includes('application/json');
+	if (request.method !== 'POST' || !isJson) return 'session';
+	const text = await readText(request);
+	if (text === undefined) return 'tooLarge';
+	try {
+		return kindOfMessage(JSON.parse(text));
+	} catch {
+		return 'session';
+	}
+}
+
+/** @param message what stands in the body of a POST */
+export function kindOfMessage(message: unknown): MessageKind {
 	if (v.is(PerRequestSchema, message)) return 'sessionless';
 	return v.is(InitializeSchema, message) ? 'initialize' : 'session';
 }
 
-/** What is no JSON is for the transport to refuse. */
-async function readMessage(request: Request): Promise<unknown> {
-	try {
-		return await request.clone().json();
-	} catch {
-		return undefined;
+/** @returns `undefined` where it is too much, and then nothing more is read of it */
+async function readText(request: Request): Promise<string | undefined> {
+	const chunks: Uint8Array[] = [];
+	let bytes = 0;
+	for await (const chunk of request.clone().body ?? []) {
+		bytes += chunk.byteLength;
+		if (bytes > MAX_MESSAGE_BYTES) {
+			await request.body?.cancel();
+			return undefined;
+		}
+		chunks.push(chunk);
 	}
+	return new Blob(chunks).text();
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { hash } from '../hash.ts';
-import { runInScope } from '../managers/request-scope.ts';
+import { type RequestScope, runInScope } from '../managers/request-scope.ts';
 import {
 	lookUpSyncLayer,
 	type SyncLayerBinding,
@@ -8,11 +8,15 @@ import {
 } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
 import { isSessionId, parseOptions } from '../schemas.ts';
-import { kindOfRequest } from './request-kind.ts';
+import { isSessionless, kindOfBody, MAX_MESSAGE_BYTES } from './request-kind.ts';
 
 const SESSION_HEADER = 'mcp-session-id';
 
-/** What a gateway stands in front of: tmcp's `HttpTransport`, or what answers as it does. */
+/**
+ * What a gateway stands in front of: tmcp's `HttpTransport`, or what answers as it does. Before a request that no session
+ * lets in, it gets one that asks for nothing (a POST of the same headers, without content type and body), so that its own
+ * refusals come first.
+ */
 export interface GatewayTransport<Custom> {
 	respond(request: Request, ctx?: Custom): Promise<Response | null>;
 }
@@ -42,7 +46,10 @@ type OwnerOf = (request: Request) => string | undefined | Promise<string | undef
 
 /** Options of {@link SessionGateway}. */
 export interface SessionGatewayOptions {
-	/** Where the transport serves MCP, as it was told itself (default `/mcp`; `null`: everywhere). What is elsewhere passes. */
+	/**
+	 * Where the transport serves MCP, as it was told itself (default `/mcp`; `null`: everywhere). What is elsewhere passes,
+	 * but for what has the id of a session and would be served all the same.
+	 */
 	path?: string | null;
 	/** The {@link KVInfoSessionManager} of the transport: it is read while the object is asked, not after. */
 	info?: SessionPrefetcher;
@@ -62,6 +69,11 @@ export interface SessionGatewayOptions {
 const REFUSALS = {
 	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
 	unknown: { status: 404, code: -32001, message: 'Session not found' },
+	tooLarge: {
+		status: 413,
+		code: -32600,
+		message: `Invalid Request: a message outside of a session has at most ${MAX_MESSAGE_BYTES} bytes`,
+	},
 } as const;
 
 /**
@@ -110,70 +122,108 @@ export class SessionGateway<Custom = undefined> {
 	 * `BINDING_WRONG_KIND`, `OBJECT_FAILED`, and `SQLITE_MISSING` for a class that was made with `new_classes`
 	 */
 	async respond(request: Request, ctx?: Custom): Promise<Response | null> {
-		const { path } = this.#options;
-		const isServed = path === null || new URL(request.url).pathname === path;
-		const kind = isServed ? await kindOfRequest(request) : 'sessionless';
-		if (kind === 'sessionless') return this.#transport.respond(request, ctx);
-		return kind === 'initialize' ? this.#begin(request, ctx) : this.#goOn(request, ctx);
-	}
-
-	async #begin(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const session = request.headers.get(SESSION_HEADER) || undefined;
+		const isGuarded = this.#isOnPath(request) || (session && (await this.#probe(request, ctx)));
+		if (!isGuarded || isSessionless(request)) return this.#transport.respond(request, ctx);
 		const owner = await this.#options.owner(request);
-		const response = await this.#transport.respond(withoutSession(request), ctx);
-		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
-		if (session !== null) {
-			const ownerHash = await hashOfOwner(session, owner);
-			await callObject(this.#namespace(), true, (stub) => stub.register(session, ownerHash));
-		}
-		return response;
+		return session === undefined
+			? this.#receive(request, ctx, owner, 'missing')
+			: this.#goOn(session, request, ctx, owner);
 	}
 
-	#goOn(request: Request, ctx: Custom | undefined): Promise<Response | null> {
-		const { headers, method } = request;
-		const isGet = method === 'GET';
-		const scope = {
-			lastEventId: (isGet && headers.get('last-event-id')) || undefined,
-			takesOver: isGet && this.#options.takeover,
-		};
-		return runInScope(scope, async () => {
-			const session = headers.get(SESSION_HEADER);
-			if (!session) return this.#refuse('missing', request, ctx);
-			if (!(await this.#admits(session, request))) return this.#refuse('unknown', request, ctx);
-			return this.#transport.respond(request, ctx);
+	#isOnPath({ url }: Request): boolean {
+		const { path } = this.#options;
+		return path === null || new URL(url).pathname === path;
+	}
+
+	/** What the transport says to one that asks for nothing; `null` where it does not serve the URL, whatever `path` is. */
+	#probe({ url, headers }: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const probe = new Request(url, { method: 'POST', headers });
+		probe.headers.delete('content-type');
+		return this.#transport.respond(probe, ctx);
+	}
+
+	async #goOn(
+		session: string,
+		request: Request,
+		ctx: Custom | undefined,
+		owner: string | undefined,
+	): Promise<Response | null> {
+		const ownerHash = await this.#hashOfOwner(session, owner);
+		const admitted = await runInScope(scopeOf(request, this.#options, ownerHash), async () => {
+			if (!(await this.#admits(session, ownerHash, request))) return undefined;
+			return { response: await this.#transport.respond(request, ctx) };
 		});
+		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown');
 	}
 
-	async #admits(session: string, request: Request): Promise<boolean> {
+	async #admits(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
 		if (!isSessionId(session)) return false;
-		const { info, owner } = this.#options;
 		// The transport asks for it on a POST only.
-		if (request.method === 'POST') info?.prefetch(session);
-		const ownerHash = await hashOfOwner(session, await owner(request));
+		if (method === 'POST') this.#options.info?.prefetch(session);
 		return callObject(this.#namespace(), true, (stub) => stub.admits(session, ownerHash));
 	}
 
 	/**
-	 * The transport has the first word, because it may not even serve the one who asks (path, origin, token), and because
-	 * a page of another origin can read only what has its CORS headers: it is asked with a POST that it can do nothing with.
+	 * Answer a request that no session lets in. The transport has the first word, because it may not even serve the one who
+	 * asks (path, origin, token), and because a page of another origin can read only what has its CORS headers. Only then the
+	 * body is read.
 	 */
-	async #refuse(
-		why: keyof typeof REFUSALS,
-		{ url, headers }: Request,
+	async #receive(
+		request: Request,
 		ctx: Custom | undefined,
+		owner: string | undefined,
+		why: keyof typeof REFUSALS,
 	): Promise<Response | null> {
-		const probe = new Request(url, { method: 'POST', headers });
-		probe.headers.delete('content-type');
-		const answer = await this.#transport.respond(probe, ctx);
+		const answer = await this.#probe(request, ctx);
 		if (!answer || answer.status === 401 || answer.status === 403) return answer;
-		const cors = [...answer.headers].filter(([name]) => name.startsWith('access-control-'));
-		const { status, ...error } = REFUSALS[why];
-		return Response.json({ jsonrpc: '2.0', id: null, error }, { status, headers: cors });
+		const kind = await kindOfBody(request);
+		if (kind === 'sessionless') return this.#transport.respond(request, ctx);
+		if (kind === 'initialize') return this.#begin(request, ctx, owner);
+		return refusal(kind === 'tooLarge' ? kind : why, answer.headers);
+	}
+
+	async #begin(
+		request: Request,
+		ctx: Custom | undefined,
+		owner: string | undefined,
+	): Promise<Response | null> {
+		const response = await this.#transport.respond(withoutSession(request), ctx);
+		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
+		if (session === null) return response;
+		try {
+			const ownerHash = await this.#hashOfOwner(session, owner);
+			await callObject(this.#namespace(), true, (stub) => stub.register(session, ownerHash));
+		} catch (error) {
+			await response?.body?.cancel();
+			throw error;
+		}
+		return response;
+	}
+
+	/** The hash is of all three, so that no session is another server's, and no two show that they have one owner. */
+	#hashOfOwner(session: string, owner: string | undefined): Promise<string> {
+		return hash(JSON.stringify([this.#options.path, session, owner ?? null]));
 	}
 }
 
-/** The hash is of both, so that no two sessions show that they have one owner. */
-function hashOfOwner(session: string, owner: string | undefined): Promise<string> {
-	return hash(JSON.stringify([session, owner ?? null]));
+function scopeOf(
+	{ headers, method }: Request,
+	{ takeover }: v.InferOutput<typeof OptionsSchema>,
+	ownerHash: string,
+): RequestScope {
+	const isGet = method === 'GET';
+	return {
+		ownerHash,
+		lastEventId: (isGet && headers.get('last-event-id')) || undefined,
+		takesOver: isGet && takeover,
+	};
+}
+
+function refusal(why: keyof typeof REFUSALS, headers: Headers): Response {
+	const { status, ...error } = REFUSALS[why];
+	const cors = [...headers].filter(([name]) => name.startsWith('access-control-'));
+	return Response.json({ jsonrpc: '2.0', id: null, error }, { status, headers: cors });
 }
 
 /** The transport takes any id that it is given, so nobody may give it one: another's, or one that can be guessed. */

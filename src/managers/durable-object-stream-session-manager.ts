@@ -8,7 +8,13 @@ import {
 } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
 import { type Opened, openStream } from '../routing/open-socket.ts';
-import { type DetachOptions, parseBroadcast, parseOptions, parseSessionId } from '../schemas.ts';
+import {
+	type AttachOptions,
+	type DetachOptions,
+	parseBroadcast,
+	parseOptions,
+	parseSessionId,
+} from '../schemas.ts';
 import { ClientStream, type StreamController } from './client-stream.ts';
 import { hold } from './hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema, MAX_TIMER_MS } from './keep-alive.ts';
@@ -156,9 +162,14 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	async #create(id: string, controller: StreamController): Promise<void> {
 		const session = parseSessionId(id);
 		const { info, keepAlive, maxQueuedBytes, onCutOff, onGap } = this.#options;
+		const scope = currentScope();
 		let stopTouching = () => {};
 		const stream: ClientStream = new ClientStream(controller, {
-			connect: (lastEventId, resume) => this.#connect(session, stream, lastEventId, resume),
+			connect: (lastEventId, resume) => {
+				const from = lastEventId === undefined ? {} : { lastEventId };
+				const whose = scope && { owner: scope.ownerHash };
+				return this.#connect(session, stream, { resume, ...from, ...whose });
+			},
 			keepAliveMs: keepAlive,
 			maxQueuedBytes,
 			onGap: () => onGap(session),
@@ -170,7 +181,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		});
 		this.#remember(session, stream);
 		try {
-			await stream.open(currentScope()?.lastEventId);
+			await stream.open(scope?.lastEventId);
 			if (info && !stream.isCancelled) stopTouching = keepTouching(info, session);
 		} catch (error) {
 			const { code } = SessionManagerError.from(error) ?? {};
@@ -185,13 +196,11 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	#connect(
 		session: string,
 		stream: ClientStream,
-		lastEventId: string | undefined,
-		resume: boolean,
+		options: Omit<AttachOptions, 'ticket' | 'connectionId'>,
 	): Promise<Opened> {
 		const { connectionId } = stream;
-		const from = lastEventId === undefined ? {} : { lastEventId };
 		return callObject(this.#namespace(), true, (stub) => {
-			if (!stream.isCancelled) return openStream(stub, session, { connectionId, resume, ...from });
+			if (!stream.isCancelled) return openStream(stub, session, { connectionId, ...options });
 			throw new SessionManagerError(
 				'STREAM_DETACHED',
 				'the client went away before its stream was open.',

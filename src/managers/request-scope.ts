@@ -2,6 +2,8 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 
 /** What a gateway knows of the request that a manager is called in, and the transport does not pass on. */
 export interface RequestScope {
+	/** Whose the session is, as it was registered. */
+	ownerHash: string;
 	/** The `Last-Event-ID` header of a GET. */
 	lastEventId: string | undefined;
 	/** Whether it is a GET that takes the place of the stream that its session has. */

@@ -69,7 +69,7 @@ export class EventLog {
 		this.#onLost = onLost;
 		this.#epoch = storage.kv.get<string>(EPOCH_KEY) ?? newEpoch();
 		if (storage.kv.get(EPOCH_KEY) === undefined) storage.kv.put(EPOCH_KEY, this.#epoch);
-		const { oldest, newest } = this.#ends();
+		const [oldest, newest] = [this.#end('ASC'), this.#end('DESC')];
 		this.#head = newest?.seq ?? 0;
 		this.#floor = oldest ? oldest.seq - 1 : 0;
 		this.#total = newest?.total ?? 0;
@@ -193,18 +193,18 @@ export class EventLog {
 	get nextPurge(): number | undefined {
 		if (this.stats.events <= 1) return undefined;
 		const { maxAgeMs } = this.#bounds;
-		const { oldest } = this.#ends();
+		const oldest = this.#end('ASC');
 		return oldest && oldest.at + maxAgeMs + maxAgeMs / PURGES;
 	}
 
-	#ends() {
-		const end = (order: 'ASC' | 'DESC') =>
-			this.#sql
-				.exec<{ seq: number; at: number; bytes: number; total: number }>(
-					`SELECT seq, at, bytes, total FROM tmcp_events ORDER BY seq ${order} LIMIT 1`,
-				)
-				.toArray()[0];
-		return { oldest: end('ASC'), newest: end('DESC') };
+	/** The oldest event, or the newest. */
+	#end(order: 'ASC' | 'DESC') {
+		const [event] = this.#sql
+			.exec<{ seq: number; at: number; bytes: number; total: number }>(
+				`SELECT seq, at, bytes, total FROM tmcp_events ORDER BY seq ${order} LIMIT 1`,
+			)
+			.toArray();
+		return event;
 	}
 
 	#recentBroadcasts(): Set<string> {

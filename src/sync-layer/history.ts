@@ -15,30 +15,32 @@ export interface HistoryBounds extends RetentionBounds {
  * object without SQLite, or whose log is switched off, has none.
  */
 export class History {
-	#ctx: DurableObjectState;
 	#log: EventLog;
 	#sessions: SessionStore;
+	#onKept: () => void;
 	#gaps = 0;
 
-	private constructor(ctx: DurableObjectState, sql: SqlStorage, bounds: HistoryBounds) {
-		this.#ctx = ctx;
+	private constructor(
+		storage: DurableObjectStorage,
+		sql: SqlStorage,
+		bounds: HistoryBounds,
+		onKept: () => void,
+	) {
+		this.#onKept = onKept;
 		this.#sessions = new SessionStore(sql, Math.max(bounds.sessionTtlMs, bounds.maxAgeMs));
-		this.#log = new EventLog(ctx.storage, sql, bounds, (session, seq) =>
+		this.#log = new EventLog(storage, sql, bounds, (session, seq) =>
 			this.#sessions.note(session, undefined, seq - 1, Date.now()),
 		);
 	}
 
-	/** @param hasStreams whether the instance woke with open streams; if not, nobody told it that they are gone */
+	/** @param onKept told when something is kept that gets old */
 	static open(
-		ctx: DurableObjectState,
+		storage: DurableObjectStorage,
 		bounds: HistoryBounds | undefined,
-		hasStreams: boolean,
+		onKept: () => void,
 	): History | undefined {
-		const sql = bounds && openDatabase(ctx.storage);
-		if (!sql) return undefined;
-		const history = new History(ctx, sql, bounds);
-		if (!hasStreams) history.#sessions.closeAll(history.extent.head, Date.now());
-		return history;
+		const sql = bounds && openDatabase(storage);
+		return sql && new History(storage, sql, bounds, onKept);
 	}
 
 	get extent(): LogExtent {
@@ -64,7 +66,7 @@ export class History {
 	begin(session: string): void {
 		const { head } = this.extent;
 		this.#sessions.note(session, head, head, Date.now());
-		this.#scheduleAlarm();
+		this.#onKept();
 	}
 
 	/** A session without a stream shows that it lives. */
@@ -94,7 +96,12 @@ export class History {
 	/** The connection is gone. @param position up to which event it served the session (default: all) */
 	served(session: string, connectionId: string, position = this.extent.head): void {
 		this.#sessions.close(session, connectionId, Math.min(position, this.extent.head), Date.now());
-		this.#scheduleAlarm();
+		this.#onKept();
+	}
+
+	/** All streams are gone with an instance of the object that was not told of their end. */
+	servedAll(): void {
+		this.#sessions.closeAll(this.extent.head, Date.now());
 	}
 
 	/** Where a subscription starts that opens now: it is not known from before. */
@@ -117,7 +124,7 @@ export class History {
 	/** @returns the event's place, or `undefined` for one that is too large to be kept */
 	append(audience: Audience, data: string, broadcastId: string | undefined): number | undefined {
 		const seq = this.#log.append(audience, data, Date.now(), broadcastId);
-		this.#scheduleAlarm();
+		this.#onKept();
 		return seq;
 	}
 
@@ -127,12 +134,17 @@ export class History {
 		this.#sessions.delete(session);
 	}
 
-	/** Purge what is too old, and come back when more is. */
-	purge(): Promise<void> {
-		const now = Date.now();
+	/** Purge what is too old. */
+	purge(now: number): void {
 		this.#log.purge(now);
 		this.#sessions.purge(now);
-		return this.#setAlarmUnlessSet();
+	}
+
+	/** When to do that next, in milliseconds since 1970; `undefined` where nothing gets old. */
+	get nextPurge(): number | undefined {
+		const times = [this.#log.nextPurge, this.#sessions.nextPurge];
+		const due = times.filter((time) => time !== undefined);
+		return due.length === 0 ? undefined : Math.min(...due);
 	}
 
 	#start(
@@ -151,18 +163,6 @@ export class History {
 		// A session that is being served until now, by a stream that is about to be superseded, was handed everything.
 		const after = (isFirstSocket ? known.started : known.position) ?? head;
 		return { after, needs: after };
-	}
-
-	/** One alarm at a time, and none where nothing gets old, so that an idle object stays asleep. */
-	#scheduleAlarm(): void {
-		this.#ctx.waitUntil(this.#setAlarmUnlessSet());
-	}
-
-	async #setAlarmUnlessSet(): Promise<void> {
-		if ((await this.#ctx.storage.getAlarm()) !== null) return;
-		const times = [this.#log.nextPurge, this.#sessions.nextPurge];
-		const due = times.filter((time) => time !== undefined);
-		if (due.length > 0) await this.#ctx.storage.setAlarm(Math.min(...due));
 	}
 }
 

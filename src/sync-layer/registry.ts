@@ -7,9 +7,13 @@ const RENEWALS = 10;
 /** Compared with where there is nobody to compare with. No hash is it. */
 const NOBODY = '-'.repeat(43);
 
+/** How many are purged at once, so that no call waits for long. */
+const PURGE_LIMIT = 1_000;
+
 interface Registration {
 	owner: string;
-	expiresAt: number;
+	/** In milliseconds since 1970; `undefined` while the session has a stream. */
+	expiresAt: number | undefined;
 }
 
 /**
@@ -19,30 +23,25 @@ interface Registration {
 export class Registry {
 	#storage: DurableObjectStorage;
 	#ttlMs: number;
-	#hasStream: (session: string) => boolean;
 
-	constructor(
-		storage: DurableObjectStorage,
-		ttlMs: number,
-		hasStream: (session: string) => boolean,
-	) {
+	constructor(storage: DurableObjectStorage, ttlMs: number) {
 		this.#storage = storage;
 		this.#ttlMs = ttlMs;
-		this.#hasStream = hasStream;
 	}
 
 	/** @throws `SQLITE_MISSING`; `INVALID_ARGUMENT` where the id is another owner's */
 	register(session: string, owner: string, now: number): void {
-		this.purge(now);
 		const known = this.#find(session);
-		if (known && !isSame(known.owner, owner)) {
+		if (known && isAlive(known, now) && !isSame(known.owner, owner)) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				`the session id ${quote(session)} was issued before, to another owner. getSessionId must make a new one each time, for example crypto.randomUUID().`,
 			);
 		}
 		this.#database.exec(
-			'INSERT OR REPLACE INTO tmcp_registrations VALUES (?, ?, ?)',
+			`INSERT INTO tmcp_registrations (session_id, owner, expires_at) VALUES (?, ?, ?)
+			ON CONFLICT DO UPDATE SET owner = excluded.owner,
+			expires_at = CASE WHEN expires_at IS NULL THEN NULL ELSE excluded.expires_at END`,
 			session,
 			owner,
 			this.#deadline(now),
@@ -50,25 +49,40 @@ export class Registry {
 	}
 
 	/**
-	 * Whether the session was registered for this owner and is alive; if so, it goes on living.
+	 * Whether the session was registered for this owner and is alive; if so, it goes on living. Where it is not, the work
+	 * is the same whatever the reason.
 	 * @throws `SQLITE_MISSING`
 	 */
 	admits(session: string, owner: string, now: number): boolean {
 		const known = this.#find(session);
 		const isOwned = isSame(known?.owner ?? NOBODY, owner);
-		const isAlive = known !== undefined && (known.expiresAt > now || this.#hasStream(session));
-		if (!isOwned || !isAlive) return false;
-		this.renew(session, now);
+		if (!isOwned || !known || !isAlive(known, now)) return false;
+		this.#renew(session, now);
 		return true;
 	}
 
-	/** A sign of life. It is written only where the last one that was is old enough. */
-	renew(session: string, now: number): void {
+	/** The session has a stream: it does not expire. */
+	hold(session: string): void {
 		this.#existing?.exec(
-			'UPDATE tmcp_registrations SET expires_at = ? WHERE session_id = ? AND expires_at <= ?',
+			'UPDATE tmcp_registrations SET expires_at = NULL WHERE session_id = ? AND expires_at IS NOT NULL',
+			session,
+		);
+	}
+
+	/** The session has no stream any more: from now on it has its whole time. */
+	release(session: string, now: number): void {
+		this.#existing?.exec(
+			'UPDATE tmcp_registrations SET expires_at = ? WHERE session_id = ? AND expires_at IS NULL',
 			this.#deadline(now),
 			session,
-			now + this.#ttlMs,
+		);
+	}
+
+	/** All streams are gone with an instance of the object that was not told of their end. */
+	releaseAll(now: number): void {
+		this.#existing?.exec(
+			'UPDATE tmcp_registrations SET expires_at = ? WHERE expires_at IS NULL',
+			this.#deadline(now),
 		);
 	}
 
@@ -76,19 +90,32 @@ export class Registry {
 		this.#existing?.exec('DELETE FROM tmcp_registrations WHERE session_id = ?', session);
 	}
 
-	/** Delete what has expired. Nothing depends on when that is done: it is not admitted any more. */
+	/** Delete what has expired, some of it. Nothing depends on when that is done: it is not admitted any more. */
 	purge(now: number): void {
-		const expired =
-			this.#existing
-				?.exec<{ session_id: string }>(
-					'SELECT session_id FROM tmcp_registrations WHERE expires_at <= ?',
-					now,
-				)
-				.toArray() ?? [];
-		for (const { session_id } of expired) {
-			if (this.#hasStream(session_id)) this.renew(session_id, now);
-			else this.delete(session_id);
-		}
+		this.#existing?.exec(
+			`DELETE FROM tmcp_registrations WHERE session_id IN
+			(SELECT session_id FROM tmcp_registrations WHERE expires_at <= ? LIMIT ?)`,
+			now,
+			PURGE_LIMIT,
+		);
+	}
+
+	/** When the next is to be purged, in milliseconds since 1970; `undefined` where there is none. */
+	get nextPurge(): number | undefined {
+		const first = this.#existing
+			?.exec<{ at: number | null }>('SELECT MIN(expires_at) AS at FROM tmcp_registrations')
+			.one();
+		return first?.at ? first.at + this.#ttlMs / RENEWALS : undefined;
+	}
+
+	/** It is written only where the last sign of life that was is old enough. */
+	#renew(session: string, now: number): void {
+		this.#existing?.exec(
+			'UPDATE tmcp_registrations SET expires_at = ? WHERE session_id = ? AND expires_at <= ?',
+			this.#deadline(now),
+			session,
+			now + this.#ttlMs,
+		);
 	}
 
 	/** Late enough that a request for which it was not renewed still has its whole time before it. */
@@ -98,12 +125,12 @@ export class Registry {
 
 	#find(session: string): Registration | undefined {
 		const [row] = this.#database
-			.exec<{ owner: string; expires_at: number }>(
+			.exec<{ owner: string; expires_at: number | null }>(
 				'SELECT owner, expires_at FROM tmcp_registrations WHERE session_id = ?',
 				session,
 			)
 			.toArray();
-		return row && { owner: row.owner, expiresAt: row.expires_at };
+		return row && { owner: row.owner, expiresAt: row.expires_at ?? undefined };
 	}
 
 	/** What does not need the database does not make it: an object without a gateway stays as it is. */
@@ -119,6 +146,10 @@ export class Registry {
 			'a SessionGateway needs a SyncLayer class that was made with "new_sqlite_classes". This one was made with "new_classes": bind a new class, or do without the gateway.',
 		);
 	}
+}
+
+function isAlive({ expiresAt }: Registration, now: number): boolean {
+	return expiresAt === undefined || expiresAt > now;
 }
 
 /** Takes the same time whatever the two are, so that it tells nothing of a hash but whether it is this one. */

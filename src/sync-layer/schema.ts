@@ -30,7 +30,7 @@ const MIGRATIONS: readonly string[] = [
 	CREATE TABLE tmcp_registrations (
 		session_id TEXT PRIMARY KEY,
 		owner TEXT NOT NULL,
-		expires_at INTEGER NOT NULL
+		expires_at INTEGER
 	) WITHOUT ROWID;
 	CREATE INDEX tmcp_registrations_by_expiry ON tmcp_registrations (expires_at)`,
 ];

@@ -1,6 +1,7 @@
 import { CloseCode, encodeFrame, STREAM_TAG } from '../protocol.ts';
 import { type Attachment, readAttachment, writeAttachment } from './attachment.ts';
 import type { History } from './history.ts';
+import type { Registry } from './registry.ts';
 import { deliver, type OpenSocket, openSockets } from './sockets.ts';
 
 type StreamAttachment = Extract<Attachment, { kind: 'stream' }>;
@@ -22,10 +23,16 @@ export interface BroadcastResult {
 export class Streams {
 	#ctx: DurableObjectState;
 	#history: History | undefined;
+	#registry: Registry;
 
-	constructor(ctx: DurableObjectState, history: History | undefined) {
+	constructor(ctx: DurableObjectState, history: History | undefined, registry: Registry) {
 		this.#ctx = ctx;
 		this.#history = history;
+		this.#registry = registry;
+		// One that was replaced by a deploy was not told of the end of its streams.
+		if (ctx.getWebSockets(STREAM_TAG).length > 0) return;
+		history?.servedAll();
+		registry.releaseAll(Date.now());
 	}
 
 	/** The open streams with a tag: those of a session id, or all. */
@@ -43,6 +50,7 @@ export class Streams {
 		const older = this.find(sessionId);
 		this.#ctx.acceptWebSocket(socket, [sessionId, STREAM_TAG]);
 		writeAttachment(socket, attachment);
+		this.#registry.hold(sessionId);
 		for (const event of this.#history?.serve(sessionId, connectionId, lastEventId) ?? []) {
 			deliver(socket, encodeFrame(event));
 		}
@@ -88,12 +96,11 @@ export class Streams {
 		{ sessionId, connectionId }: StreamAttachment,
 		position: number | undefined,
 	): void {
-		if (!this.#history) return;
 		// The connection may have come back on another socket before the end of this one was known.
-		const isBack = this.find(sessionId).some(
-			(open) => open.socket !== socket && open.attachment.connectionId === connectionId,
-		);
-		if (!isBack) this.#history.served(sessionId, connectionId, position);
+		const others = this.find(sessionId).filter((open) => open.socket !== socket);
+		const isBack = others.some(({ attachment }) => attachment.connectionId === connectionId);
+		if (!isBack) this.#history?.served(sessionId, connectionId, position);
+		if (others.length === 0) this.#registry.release(sessionId, Date.now());
 	}
 
 	/** @returns how many streams the frame was handed to */
@@ -107,7 +114,6 @@ export class Streams {
 
 	/** A socket that is closing gets nothing more: what is sent from now on waits. */
 	#noteClosing(tag: string): void {
-		if (!this.#history) return;
 		for (const socket of this.#ctx.getWebSockets(tag)) {
 			if (socket.readyState === WebSocket.OPEN) continue;
 			const attachment = readAttachment(socket);

@@ -26,6 +26,7 @@ import {
 } from '../schemas.ts';
 import { readAttachment } from './attachment.ts';
 import { History, type HistoryBounds } from './history.ts';
+import { Housekeeper } from './housekeeper.ts';
 import { Registry } from './registry.ts';
 import type { ReplayStart } from './replay.ts';
 import { type BroadcastResult, Streams } from './streams.ts';
@@ -167,16 +168,15 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	#options = parseOptions(OptionsSchema, Reflect.get(this.constructor, 'options'), 'SyncLayer');
 	#tickets = new TicketOffice<StreamClaim | SubscriptionClaim>();
-	#history = History.open(
-		this.ctx,
-		boundsOf(this.#options),
-		this.ctx.getWebSockets(STREAM_TAG).length > 0,
+	#registry = new Registry(this.ctx.storage, this.#options.sessionTtl * 1000);
+	#housekeeper = new Housekeeper(this.ctx, () =>
+		this.#history ? [this.#history, this.#registry] : [this.#registry],
 	);
-	#streams = new Streams(this.ctx, this.#history);
+	#history = History.open(this.ctx.storage, boundsOf(this.#options), () =>
+		this.#housekeeper.schedule(),
+	);
+	#streams = new Streams(this.ctx, this.#history, this.#registry);
 	#subscriptions = new Subscriptions(this.ctx, this.#history);
-	#registry = new Registry(this.ctx.storage, this.#options.sessionTtl * 1000, (session) =>
-		this.has(session),
-	);
 
 	/**
 	 * Note a session that was issued, so that {@link admits} knows it. Doing it again renews it.
@@ -188,6 +188,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const session = parseSessionId(sessionId);
 		this.#registry.register(session, parseOwner(owner), Date.now());
 		this.#history?.begin(session);
+		this.#housekeeper.schedule();
 	}
 
 	/**
@@ -210,9 +211,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @param sessionId 1 to 256 visible ASCII characters (0x21–0x7E); a UUID is made where none is given
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made, so that the upgrade can leave together with
 	 * this call, and the stream can be detached before the answer is here; `lastEventId`: the last event that the client
-	 * has, as it stands on its `id` line; `resume`: only if `connectionId` served the session last
+	 * has, as it stands on its `id` line; `resume`: only if `connectionId` served the session last; `owner`: only if
+	 * {@link admits} would say so
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `STREAM_SUPERSEDED` (with `resume`),
-	 * `STREAM_DETACHED` (of a `connectionId` that was detached before)
+	 * `STREAM_DETACHED` (of a `connectionId` that was detached before, or with an `owner` whose session it is not),
+	 * `SQLITE_MISSING` (with `owner`)
 	 */
 	attach(sessionId?: string, options?: AttachOptions): Attached {
 		const session = sessionId === undefined ? crypto.randomUUID() : parseSessionId(sessionId);
@@ -221,8 +224,15 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			connectionId = crypto.randomUUID(),
 			lastEventId,
 			resume = false,
+			owner,
 		} = parseAttachOptions(options);
 		this.#assertUnused(ticket);
+		if (owner !== undefined && !this.admits(session, owner)) {
+			throw new SessionManagerError(
+				'STREAM_DETACHED',
+				`the session ${quote(session)} has ended, or is not this owner's.`,
+			);
+		}
 		if (this.#tickets.endOf(connectionId) !== undefined) {
 			throw new SessionManagerError(
 				'STREAM_DETACHED',
@@ -417,7 +427,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const attachment = readAttachment(socket);
 		if (attachment?.kind === 'subscription') this.#subscriptions.forget(attachment);
 		if (attachment?.kind === 'stream') {
-			this.#registry.renew(attachment.sessionId, Date.now());
 			this.#streams.closed(
 				socket,
 				attachment,
@@ -433,8 +442,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/** Purges what is too old to be kept. */
 	override async alarm(): Promise<void> {
-		this.#registry.purge(Date.now());
-		await this.#history?.purge();
+		await this.#housekeeper.purge();
 	}
 
 	#open(claim: StreamClaim | SubscriptionClaim): Response {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { kindOfMessage, kindOfRequest } from '../../src/gateway/request-kind.ts';
+import { isSessionless, kindOfBody, kindOfMessage } from '../../src/gateway/request-kind.ts';
 
 const initialize = { jsonrpc: '2.0', id: 1, method: 'initialize', params: {} };
 const version = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
@@ -26,35 +26,57 @@ describe('the kind of a message', () => {
 	});
 });
 
-describe('the kind of a request', () => {
-	const request = (method: string, headers: Record<string, string> = {}, body?: string) =>
-		new Request('https://example.com', { method, headers, ...(body ? { body } : {}) });
+const request = (method: string, headers: Record<string, string> = {}, body?: BodyInit) =>
+	new Request('https://example.com', { method, headers, ...(body ? { body } : {}) });
+const json = { 'content-type': 'application/json' };
 
+describe('a request', () => {
+	it.each([
+		[false, request('GET')],
+		[false, request('DELETE')],
+		[false, request('POST')],
+		[false, request('GET', { 'mcp-protocol-version': '2025-06-18' })],
+		[true, request('GET', { 'mcp-protocol-version': '2026-07-28' })],
+		[true, request('POST', { 'mcp-protocol-version': '2026-07-28' })],
+		[true, request('OPTIONS')],
+		[true, request('PUT', json, JSON.stringify(initialize))],
+	])('has no session by its head: %s for case %#', (isSo, of) => {
+		expect(isSessionless(of)).toBe(isSo);
+	});
+});
+
+describe('the kind of a body', () => {
 	it.each([
 		['session', request('GET')],
 		['session', request('DELETE')],
-		['session', request('GET', { 'mcp-protocol-version': '2025-06-18' })],
-		['session', request('POST', {}, 'no JSON')],
-		['initialize', request('POST', {}, JSON.stringify(initialize))],
-		['sessionless', request('GET', { 'mcp-protocol-version': '2026-07-28' })],
-		['sessionless', request('OPTIONS')],
-		['sessionless', request('PUT', {}, JSON.stringify(initialize))],
+		['session', request('POST')],
+		['session', request('POST', json, 'no JSON')],
+		['session', request('POST', { 'content-type': 'text/plain' }, JSON.stringify(initialize))],
+		['initialize', request('POST', json, JSON.stringify(initialize))],
+		[
+			'initialize',
+			request('POST', json, ' '.repeat(4 * 1024 * 1024 - 70) + JSON.stringify(initialize)),
+		],
+		['tooLarge', request('POST', json, ' '.repeat(4 * 1024 * 1024) + JSON.stringify(initialize))],
 	])('is %s for case %#', async (kind, of) => {
-		expect(await kindOfRequest(of)).toBe(kind);
-	});
-
-	it('is told by the header alone where it decides: the body is left alone', async () => {
-		const headers = { 'mcp-protocol-version': '2026-07-28' };
-		const post = request('POST', headers, JSON.stringify(initialize));
-		post.clone = () => {
-			throw new Error('The body was copied.');
-		};
-		expect(await kindOfRequest(post)).toBe('sessionless');
+		expect(await kindOfBody(of)).toBe(kind);
 	});
 
 	it('leaves the body for the transport to read', async () => {
-		const post = request('POST', {}, JSON.stringify(initialize));
-		await kindOfRequest(post);
+		const post = request('POST', json, JSON.stringify(initialize));
+		await kindOfBody(post);
 		expect(await post.json()).toEqual(initialize);
+	});
+
+	it('is told of a body without an end, which is read no further', async () => {
+		let isCancelled = false;
+		const endless = new ReadableStream<Uint8Array>({
+			pull: (controller) => controller.enqueue(new Uint8Array(100_000)),
+			cancel: () => {
+				isCancelled = true;
+			},
+		});
+		expect(await kindOfBody(request('POST', json, endless))).toBe('tooLarge');
+		expect(isCancelled).toBe(true);
 	});
 });

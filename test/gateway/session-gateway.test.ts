@@ -5,21 +5,23 @@ import {
 	runInDurableObject,
 } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { SessionGateway } from '../../src/index.ts';
+import { HttpTransport, type HttpTransportOptions } from '@tmcp/transport-http';
+import { McpServer } from 'tmcp';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DurableObjectStreamSessionManager, SessionGateway } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
 import { EventStream } from '../support/event-stream.ts';
 import { journal, seen } from '../worker/gateway.ts';
 import { INITIALIZE, SessionClient } from './client.ts';
 
+const SERVER = { name: 'test', version: '1.0.0', description: 'test' };
 const ALICE = { 'x-user': 'alice' };
 const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
-const shortSessions = () => env.SHORT_SESSIONS.getByName('TMCP_DURABLE_OBJECT');
 
 interface RegistrationRow extends Record<string, SqlStorageValue> {
 	session_id: string;
 	owner: string;
-	expires_at: number;
+	expires_at: number | null;
 }
 
 const registrations = (of: DurableObjectStub = object()) =>
@@ -105,7 +107,7 @@ describe('an initialize', () => {
 	it('registers nothing where the transport refuses it', async () => {
 		const calls = await asked(async () => {
 			const body = JSON.stringify({ jsonrpc: '1.0', id: 1, method: 'initialize' });
-			expect(await statusOf(client.fetch('POST', { body }))).toBe(400);
+			expect(await statusOf(new SessionClient('/gateway').fetch('POST', { body }))).toBe(400);
 		});
 		expect(calls).toEqual([]);
 	});
@@ -366,6 +368,7 @@ describe('a request of 2026-07-28', () => {
 });
 
 describe('a session', () => {
+	const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 	const MONTH_MS = 30 * 24 * 60 * 60 * 1000;
 
 	it('expires a stated time after its last request', async () => {
@@ -388,35 +391,241 @@ describe('a session', () => {
 		expect(renewed?.expires_at).toBeGreaterThanOrEqual(issued?.expires_at ?? Infinity);
 	});
 
-	it('leaves nothing when it has expired and another is issued', async () => {
+	it('leaves nothing when it has expired and the object cleans up', async () => {
 		await age(object(), client.sessionId, MONTH_MS);
-		await SessionClient.begin('/gateway', ALICE);
+		await vi.waitFor(async () => expect(await runDurableObjectAlarm(object())).toBe(true));
 		expect(await registrationOf(client)).toBeUndefined();
 	});
 
-	it('leaves nothing when it has expired and the object purges its log', async () => {
-		const short = await SessionClient.begin('/gateway/short', ALICE);
-		await age(shortSessions(), short.sessionId, MONTH_MS);
-		await shortSessions().broadcast([short.sessionId], 'one');
-		await shortSessions().broadcast([short.sessionId], 'two');
-		await vi.waitFor(async () => {
-			expect(await runDurableObjectAlarm(shortSessions())).toBe(true);
+	describe('whose stream is open', () => {
+		let stream: EventStream;
+		beforeEach(async () => {
+			stream = await client.open();
+			await vi.waitFor(async () => {
+				if (!(await object().has(client.sessionId))) throw new Error('It has no stream yet.');
+			});
 		});
-		expect(await registrations(shortSessions())).toEqual([]);
+		afterEach(() => stream.cancel());
+
+		it('does not expire, and has its whole time after that', async () => {
+			expect(await registrationOf(client)).toMatchObject({ expires_at: null });
+			await object().register(client.sessionId, (await registrationOf(client))?.owner ?? '');
+			expect(await registrationOf(client)).toMatchObject({ expires_at: null });
+			await stream.cancel();
+			await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(false));
+			expect((await registrationOf(client))?.expires_at).toBeGreaterThan(Date.now() + WEEK_MS);
+		});
+
+		it('does not expire when a newer stream takes its place', async () => {
+			const newer = await client.open();
+			await stream.ended;
+			await scheduler.wait(100);
+			expect(await registrationOf(client)).toMatchObject({ expires_at: null });
+			await newer.cancel();
+		});
+
+		it.each([
+			['an eviction', () => evictDurableObject(object(), { webSockets: 'close' })],
+			['an abort', () => abortAllDurableObjects()],
+		])(
+			'has its whole time after %s of the object, and none once its stream is back',
+			async (_, interrupt) => {
+				await interrupt();
+				expect(await statusOf(POST(client))).toBe(200);
+				await SessionClient.begin('/gateway', { 'x-user': 'bob' });
+				await vi.waitFor(
+					async () => expect(await object().has(client.sessionId)).toBe(true),
+					5_000,
+				);
+				expect(await registrationOf(client)).toMatchObject({ expires_at: null });
+			},
+		);
 	});
 
-	it('does not expire while its stream is open, and has its whole time after that', async () => {
-		const stream = await client.open();
+	it('is purged in parts, so that no call waits for long', async () => {
+		const rows = 2_500;
+		await runInDurableObject(object(), (_, { storage }) => {
+			for (let row = 0; row < rows; row++) {
+				storage.sql.exec('INSERT INTO tmcp_registrations VALUES (?, ?, 1)', `old-${row}`, 'o');
+			}
+		});
+		await runInDurableObject(object(), (instance) => instance.alarm());
+		const left = (await registrations()).filter(({ owner }) => owner === 'o').length;
+		expect(left).toBe(rows - 1_000);
+		await vi.waitFor(
+			async () => {
+				expect((await registrations()).filter(({ owner }) => owner === 'o')).toEqual([]);
+			},
+			{ timeout: 5_000 },
+		);
+	});
+
+	it('that ends while its stream opens in another instance has no stream', async () => {
+		let open = () => {};
+		const gate = new Promise<void>((resolve) => (open = resolve));
+		let arrived = () => {};
+		const opening = new Promise<void>((resolve) => (arrived = resolve));
+		const namespace = new Proxy(env.TMCP_DURABLE_OBJECT, {
+			get: (target, name): unknown => {
+				if (name !== 'getByName') return Reflect.get(target, name);
+				return byName;
+			},
+		});
+		const byName = (of: string) => {
+			const stub = env.TMCP_DURABLE_OBJECT.getByName(of);
+			const late =
+				<Args extends unknown[], Answer>(method: (...args: Args) => Answer) =>
+				async (...args: Args) => {
+					arrived();
+					await gate;
+					return method(...args);
+				};
+			return {
+				admits: (...args: Parameters<typeof stub.admits>) => stub.admits(...args),
+				attach: late((...args: Parameters<typeof stub.attach>) => stub.attach(...args)),
+				fetch: late((request: Request) => stub.fetch(request)),
+			};
+		};
+		const streams = new DurableObjectStreamSessionManager(namespace);
+		const transport = new HttpTransport(
+			new McpServer(SERVER, { adapter: undefined, capabilities: {} }),
+			{
+				path: '/gateway',
+				sessionManager: { streams },
+			},
+		);
+		const owner = () => 'alice';
+		const gateway = new SessionGateway(transport, namespace, { path: '/gateway', owner });
+		const headers = { 'mcp-session-id': client.sessionId };
+		const get = gateway.respond(new Request('https://example.com/gateway', { headers }));
+		await opening;
+		expect(await statusOf(DELETE(client))).toBe(200);
+		open();
+		const stream = new EventStream((await get)?.body ?? null);
+		await stream.ended;
+		expect(await object().has(client.sessionId)).toBe(false);
+		const rows = await runInDurableObject(object(), (_, { storage }) =>
+			storage.sql
+				.exec('SELECT * FROM tmcp_sessions WHERE session_id = ?', client.sessionId)
+				.toArray(),
+		);
+		expect(rows).toEqual([]);
+	});
+
+	it('gets what was sent since it began, and nothing from before, whatever event it names', async () => {
+		const alice = await client.open();
 		await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(true));
-		await age(object(), client.sessionId, MONTH_MS);
-		await SessionClient.begin('/gateway', ALICE);
-		expect((await registrationOf(client))?.expires_at).toBeGreaterThan(Date.now());
-		await age(object(), client.sessionId, MONTH_MS);
-		expect(await statusOf(POST(client))).toBe(200);
-		await age(object(), client.sessionId, MONTH_MS);
+		for (const text of ['"first"', '"second"']) {
+			await object().broadcast(undefined, `data: ${text}\n\n`);
+		}
+		await alice.messages(2);
+		const bob = await SessionClient.begin('/gateway', { 'x-user': 'bob' });
+		await object().broadcast(undefined, 'data: "third"\n\n');
+		const stream = await bob.open({ 'last-event-id': alice.ids[0] ?? '' });
+		await object().broadcast(undefined, 'data: "fourth"\n\n');
+		expect(await stream.messages(2)).toEqual(['third', 'fourth']);
 		await stream.cancel();
-		await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(false));
-		expect(await statusOf(POST(client))).toBe(200);
+		await alice.cancel();
+	});
+
+	it('is no other server’s, though it may be the same owner’s and in the same object', async () => {
+		const there = new SessionClient('/gateway/cors', {
+			...ALICE,
+			'mcp-session-id': client.sessionId,
+		});
+		expect(await statusOf(POST(there))).toBe(404);
+	});
+
+	it('is refused to others wherever the transport serves it, whatever the gateway was told', async () => {
+		const respond = async (request: Request) =>
+			request.url.endsWith('/served') ? new Response('served') : null;
+		const gateway = new SessionGateway({ respond }, undefined, { path: '/elsewhere' });
+		const headers = { 'mcp-session-id': client.sessionId };
+		const post = (path: string) =>
+			gateway.respond(new Request(`https://example.com${path}`, { method: 'POST', headers }));
+		expect((await post('/served'))?.status).toBe(404);
+		expect(await post('/nowhere')).toBeNull();
+	});
+
+	it('is looked for in the same way whether it was never issued, has ended, has expired, or is another’s', async () => {
+		const ended = await SessionClient.begin('/gateway', ALICE);
+		expect(await statusOf(DELETE(ended))).toBe(200);
+		const expired = await SessionClient.begin('/gateway', ALICE);
+		await age(object(), expired.sessionId, 8 * 24 * 60 * 60 * 1000);
+		const ids = [crypto.randomUUID(), ended.sessionId, expired.sessionId, client.sessionId];
+		const work = await runInDurableObject(object(), (instance, { storage }) => {
+			const exec = vi.spyOn<SqlStorage, 'exec'>(Object.getPrototypeOf(storage.sql), 'exec');
+			return ids.map((id) => {
+				exec.mockClear();
+				expect(instance.admits(id, 'o'.repeat(43))).toBe(false);
+				return exec.mock.calls.map(([query]) => query);
+			});
+		});
+		expect(work[0]).not.toEqual([]);
+		for (const other of work) expect(other).toEqual(work[0]);
+	});
+});
+
+describe('a body', () => {
+	const endless = (headers: Record<string, string>) =>
+		new Request('https://example.com/mcp', {
+			method: 'POST',
+			headers,
+			body: new ReadableStream<Uint8Array>({
+				async pull(controller) {
+					await scheduler.wait(5);
+					controller.enqueue(new Uint8Array(10));
+				},
+			}),
+		});
+	const gatewayOf = (options: HttpTransportOptions) => {
+		const streams = new DurableObjectStreamSessionManager();
+		const server = new McpServer(SERVER, { adapter: undefined, capabilities: {} });
+		const sessionManager = { streams };
+		return new SessionGateway(
+			new HttpTransport(server, { path: '/mcp', sessionManager, ...options }),
+		);
+	};
+	const json = { 'content-type': 'application/json' };
+
+	it('is not read where the transport refuses the one who asks', async () => {
+		const gateway = gatewayOf({ allowedOrigins: [] });
+		const request = endless({ ...json, origin: 'https://evil.example' });
+		expect((await gateway.respond(request))?.status).toBe(403);
+	});
+
+	it('is not read where it is no JSON', async () => {
+		const response = await gatewayOf({}).respond(endless({ 'content-type': 'text/plain' }));
+		expect(response?.status).toBe(400);
+	});
+
+	it('of more than 4 MiB is refused outside of a session, and taken in one', async () => {
+		const params = { name: 'look', arguments: { padding: 'x'.repeat(4 * 1024 * 1024) } };
+		const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params });
+		const outside = await new SessionClient('/gateway').fetch('POST', { body });
+		expect(outside.status).toBe(413);
+		expect(await outside.json()).toMatchObject({ id: null, error: { code: -32600 } });
+		expect(await statusOf(client.fetch('POST', { body }))).toBe(200);
+	});
+});
+
+describe('an initialize that cannot be registered', () => {
+	it('is given up', async () => {
+		let isCancelled = false;
+		const respond = async ({ headers }: Request) =>
+			headers.has('content-type')
+				? new Response(new ReadableStream({ cancel: () => void (isCancelled = true) }), {
+						headers: { 'mcp-session-id': crypto.randomUUID() },
+					})
+				: new Response(null, { status: 415 });
+		const gateway = new SessionGateway({ respond }, env.LEGACY_SYNC_LAYER, { path: null });
+		const post = new Request('https://example.com', {
+			method: 'POST',
+			headers: { 'content-type': 'application/json' },
+			body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE }),
+		});
+		expect(await codeOf(() => gateway.respond(post))).toBe('SQLITE_MISSING');
+		expect(isCancelled).toBe(true);
 	});
 });
 

@@ -31,6 +31,19 @@ function managerOf(object: string, instance: string): DurableObjectStreamSession
 	return manager;
 }
 
+const registered = new Set<string>();
+
+/** Registered the first time, as a gateway does. */
+async function ownerOf(object: string, session: string): Promise<string> {
+	const owner = 'o'.repeat(43);
+	const key = `${object} ${session}`;
+	if (!registered.has(key)) {
+		await namespaceOf(object).getByName(object).register(session, owner);
+		registered.add(key);
+	}
+	return owner;
+}
+
 export async function tortureStream(request: Request): Promise<Response> {
 	const { searchParams } = new URL(request.url);
 	const [object = '', instance = '', session = ''] = ['object', 'instance', 'session'].map(
@@ -38,8 +51,9 @@ export async function tortureStream(request: Request): Promise<Response> {
 	);
 	const manager = managerOf(object, instance);
 	const lastEventId = request.headers.get('last-event-id') ?? undefined;
+	const ownerHash = await ownerOf(object, session);
 	const body = await runInScope(
-		{ lastEventId, takesOver: true },
+		{ ownerHash, lastEventId, takesOver: true },
 		async () =>
 			new ReadableStream<Uint8Array>({
 				start: (controller) => manager.create(session, controller),

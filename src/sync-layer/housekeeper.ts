@@ -1,0 +1,36 @@
+/** What keeps things that get old. */
+export interface Perishable {
+	/** Delete what is too old. */
+	purge(now: number): void;
+	/** When to do that next, in milliseconds since 1970; `undefined` where nothing gets old. */
+	readonly nextPurge: number | undefined;
+}
+
+/** Purges by the object's one alarm. There is none where nothing gets old, so that an idle object stays asleep. */
+export class Housekeeper {
+	#ctx: DurableObjectState;
+	#keepers: () => Perishable[];
+
+	constructor(ctx: DurableObjectState, keepers: () => Perishable[]) {
+		this.#ctx = ctx;
+		this.#keepers = keepers;
+	}
+
+	/** Something is kept that gets old. */
+	schedule(): void {
+		this.#ctx.waitUntil(this.#setAlarm());
+	}
+
+	/** Purge what is too old, and come back when more is. */
+	purge(): Promise<void> {
+		for (const keeper of this.#keepers()) keeper.purge(Date.now());
+		return this.#setAlarm();
+	}
+
+	async #setAlarm(): Promise<void> {
+		const { storage } = this.#ctx;
+		const times = this.#keepers().map(({ nextPurge }) => nextPurge);
+		const next = Math.min(...times.filter((time) => time !== undefined));
+		if (next < ((await storage.getAlarm()) ?? Infinity)) await storage.setAlarm(next);
+	}
+}
