@@ -27,6 +27,9 @@ export const TICKET_WAIT_MS = 2_000;
 /** The header that carries the ticket: a header, because URLs end up in logs and a ticket is a secret. */
 export const TICKET_HEADER = 'x-tmcp-ticket';
 
+/** The header of the answer to an upgrade that says where the stream starts, as JSON of a `LogPosition`. */
+export const LOG_HEADER = 'x-tmcp-log';
+
 /** Whose a ticket and its socket are: a session's, or those of the subscriptions of one origin. */
 export type Holder = { kind: 'session'; id: string } | { kind: 'origin'; id: string };
 
@@ -57,7 +60,13 @@ export const CloseCode = {
 	subscriptionCancelled: 4007,
 } as const;
 
-/** What travels on a socket: the event's place in the log, if it has one, and the payload. */
+/** The reason of `CloseCode.clientGone` where nothing was taken. */
+export const NOTHING_TAKEN = '0';
+
+/**
+ * What travels on a socket: the event's place in the log, if it has one, and the payload. Where the payload is empty, it is
+ * the place alone: all up to it that was for this socket has been handed over.
+ */
 export interface Frame {
 	seq: number | undefined;
 	data: string;

@@ -32,6 +32,9 @@ const AttachOptionsSchema = v.strictObject({
 
 const DetachOptionsSchema = v.strictObject({
 	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
+	position: v.optional(
+		v.pipe(v.number(), v.integer(), v.minValue(0, 'position is not a place in the log')),
+	),
 	forget: v.optional(v.boolean('forget is not a boolean')),
 });
 
@@ -74,6 +77,7 @@ const SubscribeOptionsSchema = v.strictObject({
 	ticket: v.optional(v.pipe(v.string(), v.uuid('ticket is not a UUID'))),
 	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
 	lastEventId: v.optional(v.string('lastEventId is not a string')),
+	resume: v.optional(v.boolean('resume is not a boolean')),
 });
 
 const SubscriptionTargetSchema = v.union([
@@ -107,6 +111,17 @@ const BroadcastSchema = v.strictObject({
 	sessions: v.optional(v.array(v.unknown(), 'sessions is not an array of session ids')),
 	data: v.string('data is not a string'),
 });
+
+const BroadcastsSchema = v.array(
+	v.strictObject({ sessions: v.unknown(), data: v.unknown(), id: v.optional(v.unknown()) }),
+);
+
+/** One payload of `SyncLayer.broadcastAll`, as the arguments of `broadcast`. */
+export interface BroadcastInput {
+	sessions: readonly string[] | undefined;
+	data: string;
+	id?: string | undefined;
+}
 
 /** `options` of `SyncLayer.attach`. */
 export type AttachOptions = v.InferInput<typeof AttachOptionsSchema>;
@@ -179,7 +194,7 @@ export function parseDetachOptions(input: unknown): DetachOptions {
 		input ?? {},
 		'INVALID_ARGUMENT',
 		(issue) =>
-			`detach(sessionId, options): ${issue}. Options are { connectionId?: UUID, forget?: boolean }.`,
+			`detach(sessionId, options): ${issue}. Options are { connectionId?: UUID, position?: integer, forget?: boolean }.`,
 	);
 }
 
@@ -202,6 +217,19 @@ export function parseBroadcast(
 	const addressees = input.sessions && [...new Set(input.sessions.map(parseSessionId))];
 	assertFits(addressees, input.data);
 	return { sessions: addressees, data: input.data, id: input.id };
+}
+
+/**
+ * Several broadcasts, each of which {@link parseBroadcast} takes.
+ * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
+ */
+export function parseBroadcasts(input: unknown): ReturnType<typeof parseBroadcast>[] {
+	return parse(
+		BroadcastsSchema,
+		input,
+		'INVALID_ARGUMENT',
+		(issue) => `broadcastAll(broadcasts): ${issue}. Give an array of { sessions, data, id? }.`,
+	).map(({ sessions, data, ...options }) => parseBroadcast(sessions, data, options));
 }
 
 /** @throws `INVALID_ARGUMENT` */
@@ -250,7 +278,7 @@ export function parseSubscribeOptions(input: unknown): SubscribeOptions {
 		input ?? {},
 		'INVALID_ARGUMENT',
 		(issue) =>
-			`subscribe(subscription, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID, lastEventId?: string }.`,
+			`subscribe(subscription, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: boolean }.`,
 	);
 }
 

@@ -4,6 +4,7 @@ declare namespace Cloudflare {
 		SMALL_SYNC_LAYER: DurableObjectNamespace<import('./worker/worker.ts').SmallSyncLayer>;
 		LEGACY_SYNC_LAYER: DurableObjectNamespace<import('./worker/worker.ts').LegacySyncLayer>;
 		SHORT_LOG: DurableObjectNamespace<import('./worker/worker.ts').ShortLogSyncLayer>;
+		FORGETFUL: DurableObjectNamespace<import('./worker/worker.ts').ForgetfulSyncLayer>;
 		SHORT_SESSIONS: DurableObjectNamespace<import('./worker/worker.ts').ShortSessionsSyncLayer>;
 		NO_LOG: DurableObjectNamespace<import('./worker/worker.ts').NoLogSyncLayer>;
 		TMCP_SESSION_INFO: KVNamespace;

@@ -65,6 +65,9 @@ export interface SessionGatewayOptions {
 	takeover?: boolean;
 }
 
+/** The first revision of MCP whose clients expect an event without data, so that they have an id from the beginning. */
+const FIRST_PRIMED_VERSION = '2025-11-25';
+
 /** Why a request goes no further. The bodies are those of the official SDK's server. */
 const REFUSALS = {
 	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
@@ -217,6 +220,7 @@ function scopeOf(
 		ownerHash,
 		lastEventId: (isGet && headers.get('last-event-id')) || undefined,
 		takesOver: isGet && takeover,
+		isPrimed: isGet && (headers.get('mcp-protocol-version') ?? '') >= FIRST_PRIMED_VERSION,
 	};
 }
 

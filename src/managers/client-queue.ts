@@ -9,6 +9,10 @@ export class ClientQueue {
 		return this.#bytes;
 	}
 
+	get isEmpty(): boolean {
+		return this.#chunks.length === 0;
+	}
+
 	/** The place of the last event that the client took, or of the one after which its stream began. */
 	get takenSeq(): number | undefined {
 		return this.#takenSeq;
@@ -22,6 +26,13 @@ export class ClientQueue {
 	add(bytes: number, seq: number | undefined): void {
 		this.#chunks.push({ bytes, seq });
 		this.#bytes += bytes;
+	}
+
+	/** There was nothing more for the client up to a place: it is there once it has taken what waits. */
+	moveTo(seq: number): void {
+		const last = this.#chunks.at(-1);
+		if (last) last.seq = seq;
+		else this.#takenSeq = seq;
 	}
 
 	/** Say how many chunks still wait; all before them were taken. */

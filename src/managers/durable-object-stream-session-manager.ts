@@ -6,10 +6,12 @@ import {
 	type SyncLayerBinding,
 	type SyncLayerNamespace,
 } from '../routing/binding.ts';
+import { broadcastBytes, MAX_BROADCAST_BYTES } from '../protocol.ts';
 import { callObject } from '../routing/object.ts';
 import { type Opened, openStream } from '../routing/open-socket.ts';
 import {
 	type AttachOptions,
+	type BroadcastInput,
 	type DetachOptions,
 	parseBroadcast,
 	parseOptions,
@@ -18,6 +20,8 @@ import {
 import { ClientStream, type StreamController } from './client-stream.ts';
 import { hold } from './hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema, MAX_TIMER_MS } from './keep-alive.ts';
+import { Outbox } from './outbox.ts';
+import { report } from './report.ts';
 import { currentScope } from './request-scope.ts';
 
 /** What a stream keeps from expiring while it is open, see {@link StreamSessionManagerOptions.info}. */
@@ -107,6 +111,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	#options: v.InferOutput<typeof OptionsSchema>;
 	/** The streams that this instance serves. A session has two for a moment while one supersedes the other. */
 	#streams = new Map<string, Set<ClientStream>>();
+	#outbox = new Outbox<BroadcastInput>((batch) => this.#broadcast(batch), MAX_BROADCAST_BYTES);
 
 	/**
 	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
@@ -147,8 +152,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	/**
-	 * Send to the named sessions, or to all where `sessions` is `undefined`. Sessions without an open stream are
-	 * passed over.
+	 * Send to the named sessions, or to all where `sessions` is `undefined`. What one request sends arrives in its order; for
+	 * sessions without an open stream it waits.
 	 *
 	 * It rejects where the object did not confirm the broadcast. `HttpTransport` does not catch that, so the runtime
 	 * logs it as an uncaught rejection: once, and with its code.
@@ -170,10 +175,13 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 				const whose = scope && { owner: scope.ownerHash };
 				return this.#connect(session, stream, { resume, ...from, ...whose });
 			},
+			leave: (position = 0) =>
+				hold(this.#detach(session, { connectionId: stream.connectionId, position })),
 			keepAliveMs: keepAlive,
 			maxQueuedBytes,
-			onGap: () => onGap(session),
-			onCutOff: () => onCutOff(session),
+			isPrimed: scope?.isPrimed ?? false,
+			onGap: () => void report(onGap, session),
+			onCutOff: () => void report(onCutOff, session),
 			onEnd: () => {
 				stopTouching();
 				this.#forget(session, stream);
@@ -187,7 +195,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 			const { code } = SessionManagerError.from(error) ?? {};
 			// A newer stream or a DELETE came first: this one ends, as if it had been open and was told so.
 			const wasOvertaken = code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED';
-			if (wasOvertaken) stream.finish();
+			if (wasOvertaken) stream.end();
 			else this.#forget(session, stream);
 			if (!wasOvertaken) throw error;
 		}
@@ -214,9 +222,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
 		if (cancelled.length === 0) await this.#detach(session, { forget: true });
 		for (const stream of cancelled) {
-			const { isConnecting, connectionId } = stream;
 			stream.finish();
-			if (isConnecting) await this.#detach(session, { connectionId });
+			await stream.left;
 		}
 	}
 
@@ -232,12 +239,13 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
-		const options = { id: crypto.randomUUID() };
-		const broadcast = parseBroadcast(sessions, data, options);
+		const broadcast = parseBroadcast(sessions, data, { id: crypto.randomUUID() });
 		if (broadcast.sessions?.length === 0) return;
-		await callObject(this.#namespace(), true, (stub) =>
-			stub.broadcast(broadcast.sessions, broadcast.data, options),
-		);
+		await this.#outbox.add(broadcast, broadcastBytes(broadcast.sessions, data));
+	}
+
+	async #broadcast(broadcasts: readonly BroadcastInput[]): Promise<void> {
+		await callObject(this.#namespace(), true, (stub) => stub.broadcastAll(broadcasts));
 	}
 
 	#remember(session: string, stream: ClientStream): void {

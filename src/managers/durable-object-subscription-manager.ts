@@ -28,14 +28,29 @@ import { Outbox } from './outbox.ts';
 import { report } from './report.ts';
 
 const OptionsSchema = v.strictObject({
+	onGap: v.optional(
+		v.custom<(subscription: SubscriptionName) => void>(
+			(value) => typeof value === 'function',
+			'not a function',
+		),
+		() => () => {},
+	),
 	onError: v.optional(
 		v.custom<(error: unknown) => void>((value) => typeof value === 'function', 'not a function'),
 		() => (error: unknown) => console.error(error),
 	),
 });
 
+/** Which subscription it is: an origin has one of each id. */
+export interface SubscriptionName {
+	origin: string;
+	id: string | number;
+}
+
 /** Options of {@link DurableObjectSubscriptionManager}. */
 export interface SubscriptionManagerOptions {
+	/** Told of each subscription that came back for what the log no longer has (default: nothing). */
+	onGap?: (subscription: SubscriptionName) => void;
 	/**
 	 * Told of what went wrong where nobody else is, once each: a notification that could not be sent (`HttpTransport` drops
 	 * the rejection of `send`), a callback of a listen stream that failed, a listen stream that could not come back at
@@ -65,6 +80,7 @@ export interface SubscriptionManagerOptions {
 export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	#namespace: () => SyncLayerNamespace;
 	#onError: (error: unknown) => void;
+	#onGap: (subscription: SubscriptionName) => void;
 	#told = new WeakSet<Error>();
 	#outbox = new Outbox<Notification>((batch) => this.#publish(batch), MAX_BROADCAST_BYTES);
 
@@ -77,11 +93,9 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		options?: SubscriptionManagerOptions,
 	) {
 		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
-		this.#onError = parseOptions(
-			OptionsSchema,
-			options,
-			'DurableObjectSubscriptionManager',
-		).onError;
+		const parsed = parseOptions(OptionsSchema, options, 'DurableObjectSubscriptionManager');
+		this.#onError = parsed.onError;
+		this.#onGap = parsed.onGap;
 	}
 
 	/**
@@ -124,12 +138,13 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		const subscription = parseSubscription(input);
 		const connectionId = crypto.randomUUID();
 		const listener = new Listener(callbacks, {
-			connect: (lastEventId) => {
+			connect: (lastEventId, resume) => {
 				const from = lastEventId === undefined ? {} : { lastEventId };
 				return callObject(this.#namespace(), true, (stub) =>
-					openSubscription(stub, subscription, { connectionId, ...from }),
+					openSubscription(stub, subscription, { connectionId, resume, ...from }),
 				);
 			},
+			onGap: () => void report(this.#onGap, { origin: subscription.origin, id: subscription.id }),
 			onError: (error) => this.#tell(error),
 		});
 		return listener.start();

@@ -1,11 +1,8 @@
-/** Tell a user's `onError` of a failure that nobody else is told of. It may throw, or reject: that harms nothing else. */
-export async function report<Failure>(
-	onError: (failure: Failure) => unknown,
-	failure: Failure,
-): Promise<void> {
+/** Tell a user's callback what nobody else is told of. It may throw, or reject: that harms nothing else. */
+export async function report<News>(callback: (news: News) => unknown, news: News): Promise<void> {
 	try {
-		await onError(failure);
+		await callback(news);
 	} catch (thrown) {
-		console.error(failure, 'was to be reported, but onError threw', thrown);
+		console.error(news, 'was to be reported, but the callback threw', thrown);
 	}
 }

@@ -8,6 +8,8 @@ export interface RequestScope {
 	lastEventId: string | undefined;
 	/** Whether it is a GET that takes the place of the stream that its session has. */
 	takesOver: boolean;
+	/** Whether its client understands an event that has an id only. */
+	isPrimed: boolean;
 }
 
 let storage: AsyncLocalStorage<RequestScope> | undefined;

@@ -1,11 +1,16 @@
 import * as v from 'valibot';
 import { SessionManagerError } from '../errors.ts';
-import { type Holder, upgradeRequest } from '../protocol.ts';
+import { CloseCode, type Holder, LOG_HEADER, NOTHING_TAKEN, upgradeRequest } from '../protocol.ts';
 import type { AttachOptions, SubscribeOptions, SubscriptionInput } from '../schemas.ts';
 import type { Attached, LogPosition, Subscribed, SyncLayer } from '../sync-layer/sync-layer.ts';
 import type { SyncLayerStub } from './object.ts';
 
 const RefusalSchema = v.object({ code: v.string(), message: v.string() });
+const LogPositionSchema = v.object({
+	eventIdPrefix: v.string(),
+	after: v.number(),
+	recovered: v.boolean(),
+});
 
 /**
  * Open the WebSocket that a ticket of `SyncLayer.attach` stands for. Each text message on it is one payload of
@@ -25,20 +30,22 @@ const RefusalSchema = v.object({ code: v.string(), message: v.string() });
  * @param attached session id and ticket, as `attach` answered them; the ticket is good for 5 seconds and one socket
  * @throws `TICKET_REFUSED`, `STREAM_SUPERSEDED`, `STREAM_DETACHED`, `OBJECT_FULL`, `INVALID_SESSION_ID`
  */
-export function openSocket(
+export async function openSocket(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
 	attached: Pick<Attached, 'sessionId' | 'ticket'>,
 ): Promise<WebSocket> {
-	return upgrade(object, { kind: 'session', id: attached.sessionId }, attached.ticket);
+	const holder: Holder = { kind: 'session', id: attached.sessionId };
+	const { socket } = await upgrade(object, holder, attached.ticket);
+	return socket;
 }
 
 async function upgrade(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
 	holder: Holder,
 	ticket: string,
-): Promise<WebSocket> {
+): Promise<Opened> {
 	const response = await object.fetch(upgradeRequest(holder, ticket));
-	if (response.webSocket) return response.webSocket;
+	if (response.webSocket) return { socket: response.webSocket, log: logOf(response.headers) };
 	const body = await response.text();
 	throw (
 		codedRefusal(body) ??
@@ -61,12 +68,12 @@ export async function openStream(
 	sessionId: string,
 	options: Omit<AttachOptions, 'ticket'>,
 ): Promise<Opened> {
-	const { claimed, socket } = await together(
+	const { opened } = await together(
 		stub,
 		{ kind: 'session', id: sessionId },
 		async (ticket): Promise<Attached> => stub.attach(sessionId, { ...options, ticket }),
 	);
-	return { socket: await socket, log: claimed.log };
+	return opened;
 }
 
 /** What came of opening a subscription. */
@@ -86,17 +93,17 @@ export async function openSubscription(
 ): Promise<OpenedSubscription> {
 	const subscribe = async (more: SubscribeOptions): Promise<Subscribed> =>
 		stub.subscribe(subscription, { ...options, ...more });
-	const { claimed, socket } = await together(
+	const { claimed, opened } = await together(
 		stub,
 		{ kind: 'origin', id: subscription.origin },
 		(ticket) => subscribe({ ticket }),
 	);
 	if (claimed.kind !== 'subscribed') {
-		forsake(socket);
+		forsake(opened);
 		return claimed;
 	}
 	try {
-		return { kind: 'open', socket: await socket, log: claimed.log };
+		return { kind: 'open', ...(await opened) };
 	} catch (error) {
 		if (SessionManagerError.from(error)?.code !== 'STREAM_DETACHED') throw error;
 		// It was ended while it opened. Asked again, the object says why.
@@ -114,27 +121,33 @@ async function together<Claimed>(
 	stub: SyncLayerStub,
 	holder: Holder,
 	claim: (ticket: string) => Promise<Claimed>,
-): Promise<{ claimed: Claimed; socket: Promise<WebSocket> }> {
+): Promise<{ claimed: Claimed; opened: Promise<Opened> }> {
 	const ticket = crypto.randomUUID();
-	const socket = upgrade(stub, holder, ticket);
+	const opened = upgrade(stub, holder, ticket);
 	// It may be refused before the claim is answered; whoever awaits it is told all the same.
-	socket.catch(() => {});
+	opened.catch(() => {});
 	try {
-		return { claimed: await claim(ticket), socket };
+		return { claimed: await claim(ticket), opened };
 	} catch (error) {
-		forsake(socket);
+		forsake(opened);
 		throw error;
 	}
 }
 
 /** Without its claim a socket is nobody's; it may still open, and must not stay. */
-function forsake(opening: Promise<WebSocket>): void {
+function forsake(opening: Promise<Opened>): void {
 	opening.then(discard, () => {});
 }
 
-function discard(socket: WebSocket): void {
+/** Close a socket on which nothing was taken. */
+export function discard({ socket }: Opened): void {
 	socket.accept();
-	socket.close();
+	socket.close(CloseCode.clientGone, NOTHING_TAKEN);
+}
+
+function logOf(headers: Headers): LogPosition | undefined {
+	const text = headers.get(LOG_HEADER);
+	return text === null ? undefined : v.parse(LogPositionSchema, JSON.parse(text));
 }
 
 function codedRefusal(body: string): SessionManagerError | undefined {

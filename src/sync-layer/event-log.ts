@@ -5,7 +5,8 @@ import { cut, type RetentionBounds } from './retention.ts';
 /** One thing that was sent. */
 export interface LoggedEvent {
 	seq: number;
-	data: string;
+	/** `null` where it was too large to be kept. */
+	data: string | null;
 }
 
 /** Who gets an event: sessions by name; all sessions; or subscriptions, which match it. */
@@ -29,10 +30,6 @@ export const MAX_LOGGED_BYTES = 2_000_000 - 1_000;
 
 const EPOCH_KEY = 'tmcp:epoch';
 
-/** How long a broadcast id is remembered, in milliseconds, and how many: a retry comes within seconds. */
-const BROADCAST_MEMORY_MS = 60_000;
-const BROADCAST_MEMORY = 1_000;
-
 /** What is too old goes when another tenth of the age has passed, with all that is too old by then: few wakes, not many. */
 const PURGES = 10;
 
@@ -54,9 +51,6 @@ export class EventLog {
 	/** Bytes of all events that ever were, and of those that were cut. */
 	#total: number;
 	#cutBytes: number;
-	/** In the order of their coming; `undefined` until somebody asks. */
-	#broadcasts: Set<string> | undefined;
-
 	/** @param onLost told of each session whose event was cut while it waited for the session */
 	constructor(
 		storage: DurableObjectStorage,
@@ -84,18 +78,18 @@ export class EventLog {
 		return { events: this.#head - this.#floor, bytes: this.#total - this.#cutBytes };
 	}
 
-	/** Whether this broadcast was appended before: a retry of it must not be sent twice. */
-	has(broadcastId: string): boolean {
-		this.#broadcasts ??= this.#recentBroadcasts();
-		return this.#broadcasts.has(broadcastId);
-	}
-
-	/** @returns the event's place, or `undefined` for one that is too large to be kept */
-	append(audience: Audience, data: string, now: number, broadcastId?: string): number | undefined {
-		const isNamed = audience.kind === 'sessions';
-		const addressees = isNamed ? encodeSessions(audience.sessions) : null;
-		const bytes = byteLength(data) + byteLength(addressees ?? '');
-		if (bytes > MAX_LOGGED_BYTES) return undefined;
+	/** What is too large leaves its place, so that whoever comes back for it is told that something is missing. */
+	append(
+		audience: Audience,
+		data: string,
+		now: number,
+		broadcastId: string | undefined,
+	): { seq: number; isKept: boolean } {
+		const names = audience.kind === 'sessions' ? encodeSessions(audience.sessions) : '';
+		const isKept = byteLength(data) + byteLength(names) <= MAX_LOGGED_BYTES;
+		// Where even the names are too many, it was for all.
+		const isNamed = names !== '' && byteLength(names) <= MAX_LOGGED_BYTES;
+		const bytes = (isKept ? byteLength(data) : 0) + (isNamed ? byteLength(names) : 0);
 		const seq = this.#head + 1;
 		const total = this.#total + bytes;
 		this.#sql.exec(
@@ -105,21 +99,27 @@ export class EventLog {
 			now,
 			bytes,
 			total,
-			audience.kind,
-			isNamed && audience.waits ? 1 : 0,
+			isNamed || audience.kind !== 'sessions' ? audience.kind : 'all',
+			isNamed && audience.kind === 'sessions' && audience.waits ? 1 : 0,
 			broadcastId ?? null,
-			addressees,
-			data,
+			isNamed ? names : null,
+			isKept ? data : null,
 		);
 		[this.#head, this.#total] = [seq, total];
-		if (broadcastId !== undefined) this.#remember(broadcastId);
 		this.purge(now);
-		return seq;
+		return { seq, isKept };
+	}
+
+	/** The ids of the newest broadcasts, newest first, and when each was sent: read only as far as needed. */
+	recentBroadcasts(): Iterable<{ id: string | null; at: number }> {
+		return this.#sql.exec<{ id: string | null; at: number }>(
+			'SELECT broadcast_id AS id, at FROM tmcp_events ORDER BY seq DESC',
+		);
 	}
 
 	/** What a session missed after a place: what was sent to it by name and, since it is known, to all. */
 	missedBySession(session: string, after: number, since: number): Iterable<LoggedEvent> {
-		return this.#sql.exec<{ seq: number; data: string }>(
+		return this.#sql.exec<{ seq: number; data: string | null }>(
 			`SELECT seq, data FROM tmcp_events WHERE seq > ?
 			AND (instr(audience, ?) > 0 OR (kind = 'all' AND seq > ?)) ORDER BY seq`,
 			after,
@@ -133,7 +133,7 @@ export class EventLog {
 	 * older than the session only the events are looked at that wait for somebody.
 	 */
 	missedBeforeFirstStream(session: string, since: number): Iterable<LoggedEvent> {
-		return this.#sql.exec<{ seq: number; data: string }>(
+		return this.#sql.exec<{ seq: number; data: string | null }>(
 			`SELECT seq, data FROM tmcp_events WHERE waits = 1 AND instr(audience, ?) > 0
 			UNION ALL
 			SELECT seq, data FROM tmcp_events WHERE kind = 'all' AND seq > ?
@@ -145,7 +145,7 @@ export class EventLog {
 
 	/** What all subscriptions missed; each takes what it matches. */
 	missedBySubscriptions(after: number): Iterable<LoggedEvent> {
-		return this.#sql.exec<{ seq: number; data: string }>(
+		return this.#sql.exec<{ seq: number; data: string | null }>(
 			"SELECT seq, data FROM tmcp_events WHERE seq > ? AND kind = 'subscriptions' ORDER BY seq",
 			after,
 		);
@@ -159,7 +159,7 @@ export class EventLog {
 		const name = nameOf(session);
 		this.#sql.exec(
 			`UPDATE tmcp_events
-			SET audience = replace(audience, ?1, ?2), data = CASE audience WHEN ?1 THEN '' ELSE data END
+			SET audience = replace(audience, ?1, ?2), data = CASE audience WHEN ?1 THEN NULL ELSE data END
 			WHERE instr(audience, ?1) > 0 AND seq IN (
 				SELECT seq FROM tmcp_events WHERE waits = 1 UNION SELECT seq FROM tmcp_events WHERE seq > ?3
 			)`,
@@ -167,6 +167,13 @@ export class EventLog {
 			SEPARATOR,
 			since,
 		);
+	}
+
+	/** Leave nothing at all: a log that comes after this one begins anew. */
+	static clear(storage: DurableObjectStorage, sql: SqlStorage): void {
+		if (storage.kv.get(EPOCH_KEY) === undefined) return;
+		sql.exec('DELETE FROM tmcp_events');
+		storage.kv.delete(EPOCH_KEY);
 	}
 
 	/** Cut what is over the bounds. */
@@ -205,28 +212,6 @@ export class EventLog {
 			)
 			.toArray();
 		return event;
-	}
-
-	#recentBroadcasts(): Set<string> {
-		const newestFirst = this.#sql.exec<{ id: string | null; at: number }>(
-			'SELECT broadcast_id AS id, at FROM tmcp_events WHERE seq > ? ORDER BY seq DESC',
-			this.#head - BROADCAST_MEMORY,
-		);
-		const ids: string[] = [];
-		for (const { id, at } of newestFirst) {
-			if (at <= Date.now() - BROADCAST_MEMORY_MS) break;
-			if (id !== null) ids.push(id);
-		}
-		return new Set(ids.toReversed());
-	}
-
-	#remember(broadcastId: string): void {
-		// Not read yet: it will be read with the others.
-		if (!this.#broadcasts) return;
-		this.#broadcasts.add(broadcastId);
-		if (this.#broadcasts.size <= BROADCAST_MEMORY) return;
-		const [oldest] = this.#broadcasts;
-		if (oldest !== undefined) this.#broadcasts.delete(oldest);
 	}
 }
 

@@ -2,8 +2,16 @@ import { parseEventId } from '../event-id.ts';
 import { type Audience, EventLog, type LoggedEvent, type LogStats } from './event-log.ts';
 import { type LogExtent, type ReplayStart, replayStart, type StoredPlace } from './replay.ts';
 import type { RetentionBounds } from './retention.ts';
-import { openDatabase } from './schema.ts';
+import { existingDatabase, openDatabase } from './schema.ts';
 import { type KnownSession, SessionStore } from './session-store.ts';
+
+/** What one who comes back is to be given. */
+export interface Missed {
+	start: ReplayStart;
+	events: { seq: number; data: string }[];
+}
+
+const TOLD_KEY = 'tmcp:told';
 
 /** How much of the past is kept, and how long a session without a stream is known, in milliseconds. */
 export interface HistoryBounds extends RetentionBounds {
@@ -17,6 +25,7 @@ export interface HistoryBounds extends RetentionBounds {
 export class History {
 	#log: EventLog;
 	#sessions: SessionStore;
+	#storage: DurableObjectStorage;
 	#onKept: () => void;
 	#gaps = 0;
 
@@ -26,6 +35,7 @@ export class History {
 		bounds: HistoryBounds,
 		onKept: () => void,
 	) {
+		this.#storage = storage;
 		this.#onKept = onKept;
 		this.#sessions = new SessionStore(sql, Math.max(bounds.sessionTtlMs, bounds.maxAgeMs));
 		this.#log = new EventLog(storage, sql, bounds, (session, seq) =>
@@ -39,8 +49,13 @@ export class History {
 		bounds: HistoryBounds | undefined,
 		onKept: () => void,
 	): History | undefined {
-		const sql = bounds && openDatabase(storage);
-		return sql && new History(storage, sql, bounds, onKept);
+		const sql = bounds ? openDatabase(storage) : existingDatabase(storage);
+		if (!sql) return undefined;
+		if (bounds) return new History(storage, sql, bounds, onKept);
+		// It was switched off: what it kept until then would stay for ever.
+		EventLog.clear(storage, sql);
+		SessionStore.clear(sql);
+		return undefined;
 	}
 
 	get extent(): LogExtent {
@@ -79,18 +94,27 @@ export class History {
 		return this.#start(this.#sessions.get(session), connectionId, lastEventId);
 	}
 
-	/** Begin to serve a session. @returns what it missed */
-	serve(session: string, connectionId: string, lastEventId: string | undefined): LoggedEvent[] {
+	/** Begin to serve a session. @returns where it starts, and what it missed */
+	serve(session: string, connectionId: string, lastEventId: string | undefined): Missed {
 		const known = this.#sessions.get(session);
-		const { after, recovered } = this.#start(known, connectionId, lastEventId);
-		if (!recovered) this.#gaps++;
+		const start = this.#start(known, connectionId, lastEventId);
+		const { after } = start;
 		// One that has an event of this log, but of which no beginning is known, was here before and was forgotten since.
 		const since = known?.since ?? (after > 0 ? after : this.extent.head);
 		this.#sessions.open(session, connectionId, after, since, Date.now());
 		const isFirst = known?.connectionId === undefined && after === 0;
-		return isFirst
-			? [...this.#log.missedBeforeFirstStream(session, since)]
-			: [...this.#log.missedBySession(session, after, since)];
+		return this.#missed(
+			start,
+			isFirst
+				? this.#log.missedBeforeFirstStream(session, since)
+				: this.#log.missedBySession(session, after, since),
+		);
+	}
+
+	/** Serve a session no longer, whichever connection did: it was cut off. */
+	cutOff(session: string): void {
+		const { connectionId, position } = this.#sessions.get(session) ?? {};
+		if (connectionId !== undefined && position === undefined) this.served(session, connectionId);
 	}
 
 	/** The connection is gone. @param position up to which event it served the session (default: all) */
@@ -101,7 +125,7 @@ export class History {
 
 	/** All streams are gone with an instance of the object that was not told of their end. */
 	servedAll(): void {
-		this.#sessions.closeAll(this.extent.head, Date.now());
+		if (this.#sessions.closeAll(this.extent.head, Date.now())) this.#onKept();
 	}
 
 	/** Where a subscription starts that opens now: it is not known from before. */
@@ -110,22 +134,35 @@ export class History {
 		return replayStart(this.extent, asked(lastEventId), { after: head, needs: head });
 	}
 
-	/** What a subscription missed that comes back, for it to match. */
-	missedBySubscriptions(lastEventId: string): LoggedEvent[] {
-		const { after, recovered } = this.startOfSubscription(lastEventId);
-		if (!recovered) this.#gaps++;
-		return [...this.#log.missedBySubscriptions(after)];
+	/** Where a subscription starts that opens now, and what it missed if it comes back, for it to match. */
+	serveSubscription(lastEventId: string | undefined): Missed {
+		const start = this.startOfSubscription(lastEventId);
+		return this.#missed(
+			start,
+			lastEventId === undefined ? [] : this.#log.missedBySubscriptions(start.after),
+		);
 	}
 
-	has(broadcastId: string | undefined): boolean {
-		return broadcastId !== undefined && this.#log.has(broadcastId);
+	/** The ids of the newest broadcasts, newest first, and when each was sent. */
+	recentBroadcasts(): Iterable<{ id: string | null; at: number }> {
+		return this.#log.recentBroadcasts();
 	}
 
-	/** @returns the event's place, or `undefined` for one that is too large to be kept */
-	append(audience: Audience, data: string, broadcastId: string | undefined): number | undefined {
-		const seq = this.#log.append(audience, data, Date.now(), broadcastId);
+	append(audience: Audience, data: string, broadcastId: string | undefined) {
+		const appended = this.#log.append(audience, data, Date.now(), broadcastId);
 		this.#onKept();
-		return seq;
+		return appended;
+	}
+
+	/**
+	 * The place that all streams are to be told, because the log has moved past the last one that they were: else one to
+	 * which nothing was sent for long could not say, when it comes back, that it has missed nothing.
+	 */
+	takePlaceToTell(): number | undefined {
+		const { floor, head } = this.extent;
+		if (floor === 0 || floor < (this.#storage.kv.get<number>(TOLD_KEY) ?? 0)) return undefined;
+		this.#storage.kv.put(TOLD_KEY, head);
+		return head;
 	}
 
 	/** Leave nothing of a session that has ended. */
@@ -153,6 +190,17 @@ export class History {
 		lastEventId: string | undefined,
 	): ReplayStart {
 		return replayStart(this.extent, asked(lastEventId), this.#placeOf(known, connectionId));
+	}
+
+	#missed(start: ReplayStart, all: Iterable<LoggedEvent>): Missed {
+		const events: { seq: number; data: string }[] = [];
+		let { recovered } = start;
+		for (const { seq, data } of all) {
+			if (data === null) recovered = false;
+			else events.push({ seq, data });
+		}
+		if (!recovered) this.#gaps++;
+		return { start: { ...start, recovered }, events };
 	}
 
 	#placeOf(known: KnownSession | undefined, connectionId: string): StoredPlace {

@@ -15,7 +15,7 @@ const MIGRATIONS: readonly string[] = [
 		waits INTEGER NOT NULL,
 		broadcast_id TEXT,
 		audience TEXT,
-		data TEXT NOT NULL
+		data TEXT
 	);
 	CREATE INDEX tmcp_events_that_wait ON tmcp_events (seq) WHERE waits = 1;
 	CREATE TABLE tmcp_sessions (

@@ -81,11 +81,14 @@ export class SessionStore {
 		);
 	}
 
-	/** The connection is gone, having served the session up to a place. Another one that took over is left alone. */
+	/**
+	 * The connection is gone, having served the session up to a place, or further back than was said before. Another one
+	 * that took over is left alone.
+	 */
 	close(session: string, connectionId: string, position: number, now: number): void {
 		this.#sql.exec(
-			`UPDATE tmcp_sessions SET position = ?1, at = ?2
-			WHERE session_id = ?3 AND connection_id = ?4 AND (position IS NULL OR position > ?1)`,
+			`UPDATE tmcp_sessions SET position = MAX(?1, started), at = ?2
+			WHERE session_id = ?3 AND connection_id = ?4 AND (position IS NULL OR position > MAX(?1, started))`,
 			position,
 			now,
 			session,
@@ -103,13 +106,22 @@ export class SessionStore {
 		);
 	}
 
-	/** All connections are gone with an instance of the object that was not told of their end. */
-	closeAll(position: number, now: number): void {
-		this.#sql.exec(
+	/**
+	 * All connections are gone with an instance of the object that was not told of their end.
+	 * @returns whether there were any
+	 */
+	closeAll(position: number, now: number): boolean {
+		const { rowsWritten } = this.#sql.exec(
 			'UPDATE tmcp_sessions SET position = ?, at = ? WHERE (position IS NULL) = 1',
 			position,
 			now,
 		);
+		return rowsWritten > 0;
+	}
+
+	/** Forget all. */
+	static clear(sql: SqlStorage): void {
+		sql.exec('DELETE FROM tmcp_sessions');
 	}
 
 	delete(session: string): void {

@@ -1,3 +1,4 @@
+import { SessionManagerError } from '../errors.ts';
 import { CloseCode } from '../protocol.ts';
 import { type Attachment, readAttachment } from './attachment.ts';
 
@@ -7,17 +8,22 @@ export interface OpenSocket<Kind extends Attachment['kind']> {
 	attachment: Extract<Attachment, { kind: Kind }>;
 }
 
-/** The open sockets of a kind with a tag. One whose attachment we did not write is closed, never trusted. */
+/**
+ * The open sockets of a kind with a tag. One whose attachment we did not write is closed, never trusted.
+ * @param onForeign told of each of those
+ */
 export function openSockets<Kind extends Attachment['kind']>(
 	ctx: DurableObjectState,
 	kind: Kind,
 	tag: string,
+	onForeign?: (socket: WebSocket) => void,
 ): OpenSocket<Kind>[] {
 	return ctx.getWebSockets(tag).flatMap((socket) => {
 		if (socket.readyState !== WebSocket.OPEN) return [];
 		const attachment = readAttachment(socket);
 		if (attachment && isOfKind(attachment, kind)) return [{ socket, attachment }];
 		socket.close(CloseCode.foreignAttachment, 'not a socket of this library');
+		onForeign?.(socket);
 		return [];
 	});
 }
@@ -36,5 +42,25 @@ export function deliver(socket: WebSocket, data: string): boolean {
 		return true;
 	} catch {
 		return false;
+	}
+}
+
+/**
+ * Hibernate with a socket.
+ * @throws `OBJECT_FULL`
+ */
+export function acceptSocket(
+	ctx: DurableObjectState,
+	socket: WebSocket,
+	tags: readonly string[],
+): void {
+	try {
+		ctx.acceptWebSocket(socket, [...tags]);
+	} catch (error) {
+		throw new SessionManagerError(
+			'OBJECT_FULL',
+			`the object takes no further socket (${String(error)}). It holds at most 32,768.`,
+			{ cause: error },
+		);
 	}
 }

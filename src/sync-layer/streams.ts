@@ -1,16 +1,28 @@
 import { CloseCode, encodeFrame, STREAM_TAG } from '../protocol.ts';
 import { type Attachment, readAttachment, writeAttachment } from './attachment.ts';
-import type { History } from './history.ts';
+import type { History, Missed } from './history.ts';
 import type { Registry } from './registry.ts';
-import { deliver, type OpenSocket, openSockets } from './sockets.ts';
+import type { ReplayStart } from './replay.ts';
+import type { SentIds } from './sent-ids.ts';
+import { acceptSocket, deliver, type OpenSocket, openSockets } from './sockets.ts';
 
 type StreamAttachment = Extract<Attachment, { kind: 'stream' }>;
+
+/** A payload, to whom it goes (`undefined`: to all), and the id by which a retry is known. */
+export interface Broadcast {
+	sessions: readonly string[] | undefined;
+	data: string;
+	id: string | undefined;
+}
 
 /** The answer of `SyncLayer.broadcast`. */
 export interface BroadcastResult {
 	/** To how many open streams the payload was handed. */
 	delivered: number;
-	/** For how many known sessions without an open stream it waits in the log. */
+	/**
+	 * For how many sessions without an open stream it waits in the log: of the named ones, known or not; else of those that
+	 * are known.
+	 */
 	waiting: number;
 	/**
 	 * How many of the named sessions will not get it: without an open stream, where the log is switched off or the payload
@@ -24,11 +36,18 @@ export class Streams {
 	#ctx: DurableObjectState;
 	#history: History | undefined;
 	#registry: Registry;
+	#sent: SentIds;
 
-	constructor(ctx: DurableObjectState, history: History | undefined, registry: Registry) {
+	constructor(
+		ctx: DurableObjectState,
+		history: History | undefined,
+		registry: Registry,
+		sent: SentIds,
+	) {
 		this.#ctx = ctx;
 		this.#history = history;
 		this.#registry = registry;
+		this.#sent = sent;
 		// One that was replaced by a deploy was not told of the end of its streams.
 		if (ctx.getWebSockets(STREAM_TAG).length > 0) return;
 		history?.servedAll();
@@ -37,57 +56,75 @@ export class Streams {
 
 	/** The open streams with a tag: those of a session id, or all. */
 	find(tag: string): OpenSocket<'stream'>[] {
-		return openSockets(this.#ctx, 'stream', tag);
+		return openSockets(this.#ctx, 'stream', tag, (socket) => {
+			const session = this.#ctx.getTags(socket).find((of) => of !== STREAM_TAG);
+			if (session !== undefined) this.#history?.cutOff(session);
+		});
 	}
 
 	/**
 	 * Take over the object's end of a session's socket, hand it what the session missed, and end an older stream of the
 	 * session. One synchronous step: at no time are there two streams, or none where there was one.
-	 * @throws where the object has as many sockets as it may
+	 * @returns where the stream starts
+	 * @throws `OBJECT_FULL`
 	 */
-	open(socket: WebSocket, attachment: StreamAttachment, lastEventId: string | undefined): void {
+	open(
+		socket: WebSocket,
+		attachment: StreamAttachment,
+		lastEventId: string | undefined,
+	): ReplayStart | undefined {
 		const { sessionId, connectionId } = attachment;
 		const older = this.find(sessionId);
-		this.#ctx.acceptWebSocket(socket, [sessionId, STREAM_TAG]);
-		writeAttachment(socket, attachment);
-		this.#registry.hold(sessionId);
-		for (const event of this.#history?.serve(sessionId, connectionId, lastEventId) ?? []) {
-			deliver(socket, encodeFrame(event));
-		}
-		for (const stream of older) {
-			stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
+		acceptSocket(this.#ctx, socket, [sessionId, STREAM_TAG]);
+		try {
+			writeAttachment(socket, attachment);
+			this.#registry.hold(sessionId);
+			const missed = this.#history?.serve(sessionId, connectionId, lastEventId);
+			if (missed) this.#replay(socket, missed);
+			for (const stream of older) {
+				stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
+			}
+			return missed?.start;
+		} catch (error) {
+			socket.close(1011, 'the stream could not be opened');
+			throw error;
 		}
 	}
 
 	/** Send to the named sessions, or to all. */
-	broadcast(
-		sessions: readonly string[] | undefined,
-		data: string,
-		id: string | undefined,
-	): BroadcastResult {
-		if (this.#history?.has(id)) return { delivered: 0, waiting: 0, missed: 0 };
+	broadcast({ sessions, data, id }: Broadcast): BroadcastResult {
+		if (this.#sent.has(id)) return { delivered: 0, waiting: 0, missed: 0 };
 		if (sessions?.length === 0) return { delivered: 0, waiting: 0, missed: 0 };
 		const audience = (sessions ?? [STREAM_TAG]).map((tag) => {
 			this.#noteClosing(tag);
 			return this.find(tag);
 		});
 		const waits = audience.some((streams) => streams.length === 0);
-		const seq = this.#history?.append(
-			sessions ? { kind: 'sessions', sessions, waits } : { kind: 'all' },
-			data,
-			id,
-		);
+		const { seq, isKept = false } =
+			this.#history?.append(
+				sessions ? { kind: 'sessions', sessions, waits } : { kind: 'all' },
+				data,
+				id,
+			) ?? {};
+		this.#sent.add(id);
 		const frame = encodeFrame({ seq, data });
 		const handed = audience.map((streams) => this.#send(streams, frame, seq));
 		if (!sessions) {
-			const waiting = seq === undefined ? 0 : (this.#history?.waiting ?? 0);
+			const waiting = isKept ? (this.#history?.waiting ?? 0) : 0;
 			return { delivered: sum(handed), waiting, missed: 0 };
 		}
 		const delivered = handed.filter((streams) => streams > 0).length;
 		const rest = sessions.length - delivered;
-		return seq === undefined
-			? { delivered, waiting: 0, missed: rest }
-			: { delivered, waiting: rest, missed: 0 };
+		return isKept
+			? { delivered, waiting: rest, missed: 0 }
+			: { delivered, waiting: 0, missed: rest };
+	}
+
+	/** What was missed, and the place up to which that is all. */
+	#replay(socket: WebSocket, { start, events }: Missed): void {
+		for (const event of events) deliver(socket, encodeFrame(event));
+		const seq = Math.max(start.after, this.#history?.extent.head ?? 0);
+		deliver(socket, encodeFrame({ seq, data: '' }));
 	}
 
 	/** A socket is gone. @param position up to which event the other end took what it was handed, if it said so */

@@ -10,8 +10,10 @@ import {
 } from '../schemas.ts';
 import { type Attachment, writeAttachment } from './attachment.ts';
 import { FilterStore } from './filter-store.ts';
-import type { History } from './history.ts';
-import { deliver, type OpenSocket, openSockets } from './sockets.ts';
+import type { History, Missed } from './history.ts';
+import type { ReplayStart } from './replay.ts';
+import type { SentIds } from './sent-ids.ts';
+import { acceptSocket, deliver, type OpenSocket, openSockets } from './sockets.ts';
 import {
 	audienceTag,
 	filterTag,
@@ -35,17 +37,28 @@ const USED_KEY = 'tmcp:subscriptions';
 export class Subscriptions {
 	#ctx: DurableObjectState;
 	#history: History | undefined;
+	#sent: SentIds;
 	#filters: FilterStore;
 	#swept = false;
+	/** At least as many as are open; counted anew where it matters. */
+	#countAtMost: number | undefined;
 
-	constructor(ctx: DurableObjectState, history: History | undefined) {
+	constructor(ctx: DurableObjectState, history: History | undefined, sent: SentIds) {
 		this.#ctx = ctx;
 		this.#history = history;
+		this.#sent = sent;
 		this.#filters = new FilterStore(ctx.storage);
 	}
 
 	get count(): number {
-		return this.#ctx.getWebSockets(SUBSCRIPTION_TAG).filter(isOpen).length;
+		const count = this.#ctx.getWebSockets(SUBSCRIPTION_TAG).filter(isOpen).length;
+		this.#countAtMost = count;
+		return count;
+	}
+
+	/** Whether there are as many as that. They are rarely counted for it. */
+	isFull(max: number): boolean {
+		return (this.#countAtMost ?? this.count) >= max && this.count >= max;
 	}
 
 	/** The open sockets of one subscription, of one origin, or all. */
@@ -59,15 +72,15 @@ export class Subscriptions {
 	/**
 	 * Take over the object's end of a subscription's socket, hand it what the subscription missed, if it comes back, and
 	 * end the socket that it had before.
-	 * @throws where the object has as many sockets as it may, and `INVALID_ARGUMENT` where it lacks the SQLite that a
-	 * large filter needs
+	 * @returns where the stream starts
+	 * @throws `OBJECT_FULL`, and `INVALID_ARGUMENT` where it lacks the SQLite that a large filter needs
 	 */
 	open(
 		socket: WebSocket,
 		connectionId: string,
 		subscription: SubscriptionInput,
 		lastEventId: string | undefined,
-	): void {
+	): ReplayStart | undefined {
 		this.#forgetTheGone();
 		if (this.#history && !this.#isUsed) this.#ctx.storage.kv.put(USED_KEY, true);
 		const older = this.find(subscription);
@@ -76,31 +89,35 @@ export class Subscriptions {
 			this.#filters.put(filterId, subscription.filters.resourceSubscriptions ?? []);
 		}
 		try {
-			this.#ctx.acceptWebSocket(socket, subscriptionTags(subscription, filterId));
+			acceptSocket(this.#ctx, socket, subscriptionTags(subscription, filterId));
 		} catch (error) {
 			if (filterId !== undefined) this.#filters.delete(filterId);
 			throw error;
 		}
 		writeAttachment(socket, attachmentOf(connectionId, subscription, filterId));
-		if (lastEventId !== undefined) this.#replay(socket, subscription, lastEventId);
+		this.#countAtMost = (this.#countAtMost ?? this.count) + 1;
+		const missed = this.#history?.serveSubscription(lastEventId);
+		if (missed) this.#replay(socket, subscription, missed);
 		for (const before of older) {
 			before.socket.close(CloseCode.superseded, 'superseded by a newer socket');
 			this.forget(before.attachment);
 		}
+		return missed?.start;
 	}
 
 	/** Hand each notification to each subscription that asked for it. @returns how many times one was handed over */
 	publish(notifications: readonly Notification[], id: string | undefined): number {
-		if (this.#history?.has(id)) return 0;
+		if (this.#sent.has(id)) return 0;
 		let delivered = 0;
 		for (const notification of notifications) {
 			const data = JSON.stringify(notification);
-			const seq = this.#isUsed
+			const appended = this.#isUsed
 				? this.#history?.append({ kind: 'subscriptions' }, data, id)
 				: undefined;
-			const frame = encodeFrame({ seq, data });
+			const frame = encodeFrame({ seq: appended?.seq, data });
 			for (const socket of this.#audience(notification)) if (deliver(socket, frame)) delivered++;
 		}
+		this.#sent.add(id);
 		return delivered;
 	}
 
@@ -123,11 +140,14 @@ export class Subscriptions {
 		return this.#history !== undefined && this.#ctx.storage.kv.get(USED_KEY) === true;
 	}
 
-	#replay(socket: WebSocket, { filters }: SubscriptionInput, lastEventId: string): void {
-		for (const event of this.#history?.missedBySubscriptions(lastEventId) ?? []) {
+	/** What was missed, and the place up to which that is all. */
+	#replay(socket: WebSocket, { filters }: SubscriptionInput, { start, events }: Missed): void {
+		for (const event of events) {
 			const notification = v.parse(NotificationSchema, JSON.parse(event.data));
 			if (matchesSubscription(filters, notification)) deliver(socket, encodeFrame(event));
 		}
+		const seq = Math.max(start.after, this.#history?.extent.head ?? 0);
+		deliver(socket, encodeFrame({ seq, data: '' }));
 	}
 
 	#audience(notification: Notification): WebSocket[] {

@@ -1,13 +1,15 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
-import { CloseCode, STREAM_TAG, TICKET_TTL_MS } from '../protocol.ts';
+import { CloseCode, encodeFrame, LOG_HEADER, STREAM_TAG, TICKET_TTL_MS } from '../protocol.ts';
 import {
 	type AttachOptions,
+	type BroadcastInput,
 	type DetachOptions,
 	type Notification,
 	parseAttachOptions,
 	parseBroadcast,
+	parseBroadcasts,
 	parseDetachOptions,
 	parseNotifications,
 	parseOptions,
@@ -27,11 +29,16 @@ import {
 import { readAttachment } from './attachment.ts';
 import { History, type HistoryBounds } from './history.ts';
 import { Housekeeper } from './housekeeper.ts';
+import { Recent } from './recent.ts';
 import { Registry } from './registry.ts';
 import type { ReplayStart } from './replay.ts';
-import { type BroadcastResult, Streams } from './streams.ts';
+import { SentIds } from './sent-ids.ts';
+import { deliver } from './sockets.ts';
+import { type Broadcast, type BroadcastResult, Streams } from './streams.ts';
+import { SubscriptionEnds } from './subscription-ends.ts';
+import { SUBSCRIPTION_TAG } from './subscription-tags.ts';
 import { isTarget, Subscriptions } from './subscriptions.ts';
-import { type Claim, TicketOffice } from './ticket-office.ts';
+import { type Claim, END_MEMORY_MS, TicketOffice } from './ticket-office.ts';
 import { errorResponse, readUpgrade, refusal } from './upgrade.ts';
 
 /** Settings of a subclass: `export class MySyncLayer extends SyncLayer { static options = { … } }`. */
@@ -107,7 +114,7 @@ export interface Attached {
 	ticketTtlMs: number;
 	/** Whether the session has an open stream, which ends when the ticket is redeemed. */
 	supersedes: boolean;
-	/** Where the stream starts; `undefined` where nothing is kept. */
+	/** Where the stream would start at this moment; `undefined` where nothing is kept. */
 	log: LogPosition | undefined;
 }
 
@@ -119,7 +126,7 @@ export type Subscribed =
 			ticket: string;
 			/** How long the ticket is good for, in milliseconds. */
 			ticketTtlMs: number;
-			/** Where the stream starts; `undefined` where nothing is kept. */
+			/** Where the stream would start at this moment; `undefined` where nothing is kept. */
 			log: LogPosition | undefined;
 	  }
 	/** The origin has a subscription of this id already; nothing was changed. */
@@ -175,8 +182,12 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#history = History.open(this.ctx.storage, boundsOf(this.#options), () =>
 		this.#housekeeper.schedule(),
 	);
-	#streams = new Streams(this.ctx, this.#history, this.#registry);
-	#subscriptions = new Subscriptions(this.ctx, this.#history);
+	#sent = new SentIds(() => this.#history?.recentBroadcasts() ?? []);
+	#streams = new Streams(this.ctx, this.#history, this.#registry, this.#sent);
+	#subscriptions = new Subscriptions(this.ctx, this.#history, this.#sent);
+	#subscriptionEnds = new SubscriptionEnds();
+	/** Sessions whose stream was ended, or that are over, not long ago. */
+	#ended = new Recent<'detached' | 'forgotten'>(END_MEMORY_MS);
 
 	/**
 	 * Note a session that was issued, so that {@link admits} knows it. Doing it again renews it.
@@ -240,6 +251,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			);
 		}
 		if (resume) this.#assertNotOvertaken(session, connectionId);
+		else this.#ended.delete(session);
 		this.#tickets.issue(ticket, {
 			kind: 'stream',
 			sessionId: session,
@@ -260,22 +272,26 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/**
 	 * End a session's stream, open or just being opened.
 	 *
-	 * @param options `connectionId`: end that stream only, and leave a newer one alone; `forget`: the session has ended,
-	 * leave nothing of it, not even what waits for it
+	 * @param options `connectionId`: end that stream only, and leave a newer one alone; `position`, with it: the place of
+	 * the last event that its client took (default: of the last that was handed over); `forget`: the session has ended, leave
+	 * nothing of it, not even what waits for it
 	 * @returns whether there was one
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`
 	 */
 	detach(sessionId: string, options?: DetachOptions): boolean {
 		const session = parseSessionId(sessionId);
-		const { connectionId, forget = false } = parseDetachOptions(options);
+		const { connectionId, position, forget = false } = parseDetachOptions(options);
 		if (connectionId !== undefined) this.#tickets.noteEnd(connectionId, 'detached');
+		else this.#ended.set(session, forget ? 'forgotten' : 'detached');
 		let detached = this.#tickets.revoke(placeOfSession(session).place, connectionId);
 		for (const { socket, attachment } of this.#streams.find(session)) {
 			if (connectionId !== undefined && attachment.connectionId !== connectionId) continue;
 			socket.close(CloseCode.detached, 'detached');
-			this.#streams.closed(socket, attachment, undefined);
+			this.#streams.closed(socket, attachment, position);
 			detached = true;
 		}
+		// Between two sockets it has none.
+		if (connectionId !== undefined) this.#history?.served(session, connectionId, position);
 		if (forget) {
 			this.#history?.forget(session);
 			this.#registry.delete(session);
@@ -307,8 +323,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		data: string,
 		options?: SendOptions,
 	): BroadcastResult {
-		const broadcast = parseBroadcast(sessions, data, options);
-		return this.#streams.broadcast(broadcast.sessions, broadcast.data, broadcast.id);
+		return this.#broadcast(parseBroadcast(sessions, data, options));
+	}
+
+	/**
+	 * {@link broadcast} several payloads in their order. Nothing is sent where one is refused.
+	 *
+	 * @param broadcasts together at most 32 MiB less 4 KiB
+	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
+	 */
+	broadcastAll(broadcasts: readonly BroadcastInput[]): BroadcastResult[] {
+		return parseBroadcasts(broadcasts).map((broadcast) => this.#broadcast(broadcast));
 	}
 
 	/**
@@ -318,7 +343,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @param subscription request id, origin (which may have one subscription of each id; a string and a number are
 	 * different ids) and what it wants to hear of; at most 1 MiB
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made. With the same `connectionId` as before, a
-	 * subscription comes back after its object was restarted, and takes its own old place; `lastEventId`: the last event that it has
+	 * subscription comes back after its object was restarted, and takes its own old place; `lastEventId`: the last event
+	 * that it has; `resume`: it comes back, unless it was ended meanwhile
 	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`
 	 */
 	subscribe(subscription: SubscriptionInput, options?: SubscribeOptions): Subscribed {
@@ -327,10 +353,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			ticket = crypto.randomUUID(),
 			connectionId = crypto.randomUUID(),
 			lastEventId,
+			resume = false,
 		} = parseSubscribeOptions(options);
 		this.#assertUnused(ticket);
-		const reason = this.#tickets.endOf(connectionId);
-		if (reason !== undefined) return { kind: 'ended', reason: parseSubscriptionEnd(reason) };
+		const end = this.#tickets.endOf(connectionId);
+		if (end !== undefined) return { kind: 'ended', reason: parseSubscriptionEnd(end) };
+		const reason = resume ? this.#subscriptionEnds.endOf(parsed, connectionId) : undefined;
+		if (reason !== undefined) return { kind: 'ended', reason };
+		if (!resume) this.#subscriptionEnds.noteBegin(connectionId);
 		const { place, holder } = placeOfSubscription(parsed);
 		const before = [
 			this.#tickets.claimOf(place),
@@ -360,7 +390,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	publish(notifications: readonly Notification[], options?: SendOptions): number {
 		const { id } = parseSendOptions(options, 'publish');
-		return this.#subscriptions.publish(parseNotifications(notifications), id);
+		const delivered = this.#subscriptions.publish(parseNotifications(notifications), id);
+		this.#tellPlace();
+		return delivered;
 	}
 
 	/**
@@ -373,6 +405,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	unsubscribe(target: SubscriptionTarget, reason: SubscriptionEnd): number {
 		const { target: which, reason: why } = parseUnsubscribe(target, reason);
+		this.#subscriptionEnds.note(which, why);
 		const opening = this.#tickets.open.filter(
 			(claim) => claim.kind === 'subscription' && isTarget(claim.subscription, which),
 		);
@@ -443,32 +476,47 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** Purges what is too old to be kept. */
 	override async alarm(): Promise<void> {
 		await this.#housekeeper.purge();
+		this.#tellPlace();
+	}
+
+	#broadcast({ sessions, ...broadcast }: Broadcast): BroadcastResult {
+		// Somebody may not have heard yet that a session is over.
+		const alive = sessions?.filter((session) => this.#ended.get(session) !== 'forgotten');
+		const result = this.#streams.broadcast({ sessions: alive, ...broadcast });
+		this.#tellPlace();
+		const over = (sessions?.length ?? 0) - (alive?.length ?? 0);
+		return { ...result, missed: result.missed + over };
+	}
+
+	#tellPlace(): void {
+		const seq = this.#history?.takePlaceToTell();
+		if (seq === undefined) return;
+		const frame = encodeFrame({ seq, data: '' });
+		for (const tag of [STREAM_TAG, SUBSCRIPTION_TAG]) {
+			for (const socket of this.ctx.getWebSockets(tag)) deliver(socket, frame);
+		}
 	}
 
 	#open(claim: StreamClaim | SubscriptionClaim): Response {
 		const { 0: workerEnd, 1: objectEnd } = new WebSocketPair();
 		try {
-			this.#accept(objectEnd, claim);
+			const log = this.#positionOf(this.#accept(objectEnd, claim));
+			const headers = log ? { [LOG_HEADER]: JSON.stringify(log) } : {};
+			return new Response(null, { status: 101, webSocket: workerEnd, headers });
 		} catch (error) {
 			const coded = SessionManagerError.from(error);
-			if (coded) return errorResponse(400, coded.code, coded.reason);
-			return errorResponse(
-				503,
-				'OBJECT_FULL',
-				`the object takes no further socket (${String(error)}). It holds at most 32,768.`,
-			);
+			if (!coded) throw error;
+			return errorResponse(coded.code === 'OBJECT_FULL' ? 503 : 400, coded.code, coded.reason);
 		}
-		return new Response(null, { status: 101, webSocket: workerEnd });
 	}
 
-	#accept(socket: WebSocket, claim: StreamClaim | SubscriptionClaim): void {
+	#accept(socket: WebSocket, claim: StreamClaim | SubscriptionClaim): ReplayStart | undefined {
 		const { connectionId, lastEventId } = claim;
 		if (claim.kind === 'subscription') {
-			this.#subscriptions.open(socket, connectionId, claim.subscription, lastEventId);
-		} else {
-			const { kind, sessionId } = claim;
-			this.#streams.open(socket, { kind, sessionId, connectionId }, lastEventId);
+			return this.#subscriptions.open(socket, connectionId, claim.subscription, lastEventId);
 		}
+		const { kind, sessionId } = claim;
+		return this.#streams.open(socket, { kind, sessionId, connectionId }, lastEventId);
 	}
 
 	#positionOf(start: ReplayStart | undefined): LogPosition | undefined {
@@ -479,6 +527,12 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/** A stream that comes back by itself must not take the place of a newer one. */
 	#assertNotOvertaken(session: string, connectionId: string): void {
+		if (this.#ended.get(session) !== undefined) {
+			throw new SessionManagerError(
+				'STREAM_DETACHED',
+				`the stream of the session ${quote(session)} was ended while it was away.`,
+			);
+		}
 		const isOvertaken = this.#history
 			? !this.#history.isServedBy(session, connectionId)
 			: this.has(session);
@@ -501,7 +555,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#assertRoomForSubscription(): void {
 		const { maxSubscriptions } = this.#options;
 		const opening = this.#tickets.open.filter(({ kind }) => kind === 'subscription').length;
-		if (this.#subscriptions.count + opening < maxSubscriptions) return;
+		if (!this.#subscriptions.isFull(maxSubscriptions - opening)) return;
 		throw new SessionManagerError(
 			'TOO_MANY_SUBSCRIPTIONS',
 			`the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`,

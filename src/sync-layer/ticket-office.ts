@@ -1,7 +1,8 @@
 import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../protocol.ts';
+import { Recent } from './recent.ts';
 
-/** How long the end of a connection is remembered, in milliseconds. */
-const END_MEMORY_MS = 30_000;
+/** How long the end of a connection is remembered, in milliseconds: longer than the longest pause before it comes back. */
+export const END_MEMORY_MS = 60_000;
 
 /** What a ticket is for. */
 export interface Claim {
@@ -44,8 +45,8 @@ export class TicketOffice<Of extends Claim> {
 	#tickets = new Map<string, Ticket<Of>>();
 	#newestOfPlace = new Map<string, string>();
 	#waiting = new Map<string, () => void>();
-	/** Connections that have ended, and until when that is remembered; in the order of time. */
-	#ended = new Map<string, { until: number; reason: string }>();
+	/** Why connections have ended. */
+	#ended = new Recent<string>(END_MEMORY_MS);
 
 	/** Whether a ticket of this name was made and has not been forgotten yet. */
 	knows(ticket: string): boolean {
@@ -89,14 +90,12 @@ export class TicketOffice<Of extends Claim> {
 
 	/** Remember that a connection has ended, so that a call of it that comes late claims nothing. */
 	noteEnd(connectionId: string, reason: string): void {
-		this.#forgetExpired();
-		this.#ended.set(connectionId, { until: Date.now() + END_MEMORY_MS, reason });
+		this.#ended.set(connectionId, reason);
 	}
 
 	/** Why a connection has ended, if it has. */
 	endOf(connectionId: string): string | undefined {
-		this.#forgetExpired();
-		return this.#ended.get(connectionId)?.reason;
+		return this.#ended.get(connectionId);
 	}
 
 	/**
@@ -142,10 +141,6 @@ export class TicketOffice<Of extends Claim> {
 	/** Tickets expire in the order in which they were made, so the expired ones come first. */
 	#forgetExpired(): void {
 		const now = Date.now();
-		for (const [connectionId, { until }] of this.#ended) {
-			if (until > now) break;
-			this.#ended.delete(connectionId);
-		}
 		for (const [ticket, { claim, expiresAt }] of this.#tickets) {
 			if (expiresAt > now) return;
 			this.#tickets.delete(ticket);

@@ -331,7 +331,7 @@ describe('an object that fails', () => {
 			if (calls > times) return env.TMCP_DURABLE_OBJECT.getByName(name);
 			const fail = () =>
 				Promise.reject(Object.assign(new Error('Network connection lost.'), flags));
-			return { has: fail, detach: fail, broadcast: fail, attach: fail, fetch: fail };
+			return { has: fail, detach: fail, broadcastAll: fail, attach: fail, fetch: fail };
 		};
 		const streams = new DurableObjectStreamSessionManager(namespaceOf(getByName));
 		return { streams, calls: () => calls };

@@ -231,24 +231,38 @@ describe('a listen stream that is opening', () => {
 });
 
 describe('a listen stream that comes back', () => {
-	it('is told that it was closed meanwhile, and stays away', async () => {
-		const slow = new DurableObjectSubscriptionManager(
-			namespaceWith((stub, call) => ({
-				fetch: async (request: Request) => {
-					if (call > 1) await scheduler.wait(300);
-					return stub.fetch(request);
-				},
-			})),
-		);
-		const [origin, { log, callbacks }] = [crypto.randomUUID(), witness()];
-		await slow.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks);
-		await evictDurableObject(object(), { webSockets: 'close' });
-		await vi.waitFor(
-			async () => expect(await manager.close(1, origin, 'closed')).toBe(true),
-			3_000,
-		);
-		await vi.waitFor(() => expect(log).toEqual(['acknowledged', 'closed']), 3_000);
-		expect((await object().stats()).subscriptions).toBe(0);
+	it.each([
+		['by its name', (origin: string) => manager.close(1, origin, 'closed')],
+		['with all of its origin', (origin: string) => manager.closeAll(origin, 'closed')],
+		['with all', () => manager.closeAll(undefined, 'closed')],
+	])(
+		'is told that it was closed meanwhile, %s, and stays away',
+		async (_, close) => {
+			const [origin, { log, callbacks }] = [crypto.randomUUID(), witness()];
+			await manager.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks);
+			await evictDurableObject(object(), { webSockets: 'close' });
+			await close(origin);
+			await vi.waitFor(() => expect(log).toEqual(['acknowledged', 'closed']), 3_000);
+			expect((await object().stats()).subscriptions).toBe(0);
+		},
+		10_000,
+	);
+
+	it('is not mistaken for one of its name that was closed before it began', async () => {
+		const [origin, first, second] = [crypto.randomUUID(), witness(), witness()];
+		const subscription = { id: 1, origin, filters: { toolsListChanged: true } };
+		await manager.create(subscription, first.callbacks);
+		await manager.close(1, origin, 'closed');
+		await manager.create(subscription, second.callbacks);
+		for (let round = 0; round < 2; round++) {
+			await evictDurableObject(object(), { webSockets: 'hibernate' });
+			await runInDurableObject(object(), (_, state) => {
+				for (const socket of state.getWebSockets()) socket.close(1001);
+			});
+			await vi.waitFor(async () => expect((await object().stats()).subscriptions).toBe(1), 3_000);
+		}
+		expect(second.log).toEqual(['acknowledged']);
+		await manager.close(1, origin, 'closed');
 	}, 10_000);
 
 	it('has its place, also in an object that is full', async () => {

@@ -65,6 +65,8 @@ export class EventStream {
 
 	#take(block: string): void {
 		for (const line of block.split('\n')) {
+			// An event without data is there for its id.
+			if (line === 'data: ') continue;
 			if (line.startsWith('data: ')) this.events.push(line.slice('data: '.length));
 			else if (line.startsWith('id: ')) this.ids.push(line.slice('id: '.length));
 			else if (line.startsWith(':')) this.comments.push(line);

@@ -10,7 +10,8 @@ export class Wire {
 		this.socket = socket;
 		socket.addEventListener('message', ({ data }) => {
 			const frame = decodeFrame(data);
-			if (frame) this.received.push(frame.data);
+			// A frame without data is a place.
+			if (frame?.data) this.received.push(frame.data);
 		});
 		this.closed = new Promise((resolve) => {
 			socket.addEventListener('close', ({ code, reason }) => resolve({ code, reason }));

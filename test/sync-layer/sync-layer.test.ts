@@ -363,12 +363,14 @@ describe('sockets that are not ours', () => {
 		});
 		expect(await object.broadcast(undefined, 'hello')).toEqual({
 			delivered: 1,
-			waiting: 0,
+			waiting: 1,
 			missed: 0,
 		});
 		expect(await foreign.closed).toMatchObject({ code: CloseCode.foreignAttachment });
 		await vi.waitFor(() => expect(wire.received).toEqual(['hello']));
 		expect(await object.has('two')).toBe(false);
+		const back = await Wire.open(object, 'two');
+		await vi.waitFor(() => expect(back.received).toEqual(['hello']));
 	});
 
 	it('are cut off when they speak', async () => {

@@ -7,10 +7,7 @@ export interface Received {
 	message: number;
 }
 
-/**
- * The client of one session: it always has a stream, or comes back for one, and says which event it has last. Before it has
- * one it stays, because nothing on its side says yet where it is.
- */
+/** The client of one session: it always has a stream, or comes back for one, and says which event it has last. */
 export class Client {
 	readonly received: Received[] = [];
 	/** How often it came back. */
@@ -53,7 +50,8 @@ export class Client {
 			if (streams > 0) this.reconnects++;
 			this.#connection = await Connection.open(this.#url, this.#lastEventId, (event) => {
 				this.#lastEventId = event.id ?? this.#lastEventId;
-				this.received.push(event);
+				const { id, message } = event;
+				if (message !== undefined) this.received.push({ id, message });
 			});
 			await this.#connection.ended;
 			this.#connection = undefined;
@@ -62,6 +60,9 @@ export class Client {
 		}
 	}
 }
+
+/** An event that has no message is there for its id. */
+type Parsed = Omit<Received, 'message'> & { message: number | undefined };
 
 /** One GET. */
 class Connection {
@@ -75,7 +76,7 @@ class Connection {
 	private constructor(
 		abort: AbortController,
 		body: ReadableStream<Uint8Array>,
-		onEvent: (event: Received) => void,
+		onEvent: (event: Parsed) => void,
 	) {
 		this.#abort = abort;
 		this.#reader = body.getReader();
@@ -86,7 +87,7 @@ class Connection {
 	static async open(
 		url: string,
 		lastEventId: string | undefined,
-		onEvent: (event: Received) => void,
+		onEvent: (event: Parsed) => void,
 	): Promise<Connection> {
 		const abort = new AbortController();
 		const { body } = await exports.default.fetch(url, {
@@ -107,7 +108,7 @@ class Connection {
 		await this.#reader.cancel().catch(() => {});
 	}
 
-	async #read(onEvent: (event: Received) => void): Promise<void> {
+	async #read(onEvent: (event: Parsed) => void): Promise<void> {
 		const decoder = new TextDecoder();
 		let text = '';
 		try {
@@ -128,12 +129,13 @@ class Connection {
 	}
 }
 
-function parseEvent(block: string): Received | undefined {
+function parseEvent(block: string): Parsed | undefined {
 	let id: string | undefined;
 	let data: string | undefined;
 	for (const line of block.split('\n')) {
 		if (line.startsWith('id: ')) id = line.slice('id: '.length);
 		if (line.startsWith('data: ')) data = line.slice('data: '.length);
 	}
-	return data === undefined ? undefined : { id, message: Number.parseInt(data, 10) };
+	if (data === undefined) return undefined;
+	return { id, message: data === '' ? undefined : Number.parseInt(data, 10) };
 }

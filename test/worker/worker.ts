@@ -13,6 +13,11 @@ export class SmallSyncLayer extends SyncLayer {
 
 /** An object that keeps little, and not for long. */
 export class ShortLogSyncLayer extends SyncLayer {
+	static override readonly options = { log: { maxCount: 3, maxAge: 1 } };
+}
+
+/** An object that forgets sessions as soon as events. */
+export class ForgetfulSyncLayer extends SyncLayer {
 	static override readonly options = { log: { maxCount: 3, maxAge: 1 }, sessionTtl: 1 };
 }
 
