@@ -7,7 +7,7 @@ import { Wire } from '../support/socket.ts';
 const EVENTS = 500;
 const SESSIONS = 300;
 /** Rows of a few lookups, and far less than there are events or sessions. */
-const FEW = 10;
+const FEW = 15;
 
 let name: string;
 const object = (): DurableObjectStub<SyncLayer> => env.TMCP_DURABLE_OBJECT.getByName(name);
