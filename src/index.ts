@@ -10,6 +10,7 @@ export {
 export type { BroadcastResult } from './sync-layer/streams.ts';
 export type {
 	AttachOptions,
+	BroadcastInput,
 	DetachOptions,
 	Notification,
 	SendOptions,
@@ -34,6 +35,7 @@ export {
 export {
 	DurableObjectSubscriptionManager,
 	type SubscriptionManagerOptions,
+	type SubscriptionName,
 } from './managers/durable-object-subscription-manager.ts';
 
 /** The gateway: what the transports leave undone for session-based clients. */
@@ -44,7 +46,7 @@ export {
 	type SessionPrefetcher,
 } from './gateway/session-gateway.ts';
 
-export { withKeepAlive } from './managers/keep-alive.ts';
+export { type KeepAliveOptions, withKeepAlive } from './managers/keep-alive.ts';
 
 /** Opening a stream by hand, with a ticket of `SyncLayer.attach`. */
 export { openSocket } from './routing/open-socket.ts';

@@ -19,7 +19,13 @@ import {
 } from '../schemas.ts';
 import { ClientStream, type StreamController } from './client-stream.ts';
 import { hold } from './hold.ts';
-import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema, MAX_TIMER_MS } from './keep-alive.ts';
+import {
+	DEFAULT_KEEP_ALIVE_MS,
+	DEFAULT_MAX_QUEUED_BYTES,
+	KeepAliveSchema,
+	MAX_TIMER_MS,
+	MaxQueuedBytesSchema,
+} from './keep-alive.ts';
 import { Outbox } from './outbox.ts';
 import { report } from './report.ts';
 import { currentScope } from './request-scope.ts';
@@ -31,9 +37,6 @@ export interface SessionKeeper {
 	/** Renew the expiry of all that is stored for a session, where it is due. */
 	touch(id: string): void | Promise<void>;
 }
-
-/** As much as an object's log keeps by default, so that a client can always be given all that it missed. */
-const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
 const SessionCallbackSchema = v.custom<(sessionId: string) => void>(
 	(value) => typeof value === 'function',
@@ -52,10 +55,7 @@ function isSessionKeeper(value: unknown): boolean {
 
 const OptionsSchema = v.strictObject({
 	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
-	maxQueuedBytes: v.optional(
-		v.pipe(v.number(), v.integer(), v.minValue(1)),
-		DEFAULT_MAX_QUEUED_BYTES,
-	),
+	maxQueuedBytes: v.optional(MaxQueuedBytesSchema, DEFAULT_MAX_QUEUED_BYTES),
 	onGap: v.optional(SessionCallbackSchema, () => () => {}),
 	onCutOff: v.optional(SessionCallbackSchema, () => () => {}),
 	info: v.optional(

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { parseOptions } from '../schemas.ts';
+import { report } from './report.ts';
 
 /** Below the 30 s after which the strictest of common proxies cut an idle response. */
 export const DEFAULT_KEEP_ALIVE_MS = 25_000;
@@ -15,7 +16,33 @@ export const KeepAliveSchema = v.pipe(
 	v.maxValue(MAX_TIMER_MS),
 );
 
-const OptionsSchema = v.object({ intervalMs: KeepAliveSchema });
+/** How much may wait for a client that does not read, in bytes: as much as an object's log keeps by default. */
+export const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
+
+/** At least one byte. */
+export const MaxQueuedBytesSchema = v.pipe(v.number(), v.integer(), v.minValue(1));
+
+const OptionsSchema = v.strictObject({
+	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
+	maxQueuedBytes: v.optional(MaxQueuedBytesSchema, DEFAULT_MAX_QUEUED_BYTES),
+	onCutOff: v.optional(
+		v.custom<() => void>((value) => typeof value === 'function', 'not a function'),
+		() => () => {},
+	),
+});
+
+/** Options of {@link withKeepAlive}. */
+export interface KeepAliveOptions {
+	/** How long a stream may be idle, in milliseconds (default 25,000). */
+	keepAlive?: number;
+	/**
+	 * How much may wait for the client of a `subscriptions/listen` stream that does not read, in bytes (default 16 MiB). What
+	 * comes on top of it ends the stream with an error.
+	 */
+	maxQueuedBytes?: number;
+	/** Told when that happens (default: nothing). */
+	onCutOff?: () => void;
+}
 
 /** A comment: a client of server-sent events ignores it. */
 export const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n');
@@ -24,8 +51,9 @@ const LINE_FEED = 10;
 
 /**
  * Put a comment on an event stream whenever it was idle for a while, so that no proxy cuts it, and so that a client that
- * vanished is noticed: by the second comment at the latest. A `subscriptions/listen` stream needs it, because tmcp gives a
- * subscription manager no way to write one. Any other response is returned as it is.
+ * vanished was noticed: by the second comment at the latest; and cut off a client that does not read. A
+ * `subscriptions/listen` stream needs it, because tmcp gives a subscription manager no way to do either. Any other response
+ * is returned as it is.
  *
  * ```ts
  * const response = await transport.respond(request);
@@ -34,57 +62,97 @@ const LINE_FEED = 10;
  *
  * The response that comes back is a new one; `transport.closeSubscription()` takes the one that went in.
  *
- * @param intervalMs how long a stream may be idle, in milliseconds (default 25,000)
  * @throws `INVALID_ARGUMENT`
  */
-export function withKeepAlive(response: Response, intervalMs = DEFAULT_KEEP_ALIVE_MS): Response {
-	parseOptions(OptionsSchema, { intervalMs }, 'withKeepAlive');
-	const isEventStream = response.headers.get('content-type')?.startsWith('text/event-stream');
-	if (!response.body || !isEventStream) return response;
-	return new Response(commented(response.body, intervalMs), response);
+export function withKeepAlive(response: Response, options?: KeepAliveOptions): Response {
+	const parsed = parseOptions(OptionsSchema, options, 'withKeepAlive');
+	const { body, headers } = response;
+	if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) return response;
+	// A session's stream has a bound of its own, and counts what its client has read: nothing is read ahead of it.
+	const limit = headers.has('mcp-session-id') ? undefined : parsed.maxQueuedBytes;
+	const strategy =
+		limit === undefined
+			? new CountQueuingStrategy({ highWaterMark: 1 })
+			: // With one byte more: what is as much as the bound is read, too.
+				new ByteLengthQueuingStrategy({ highWaterMark: limit + 1 });
+	const source = new CommentedStream(body, strategy.highWaterMark, parsed);
+	return new Response(new ReadableStream(source, strategy), response);
 }
 
-function commented(
-	source: ReadableStream<Uint8Array>,
-	intervalMs: number,
-): ReadableStream<Uint8Array> {
-	const reader = source.getReader();
-	let timer: ReturnType<typeof setInterval>;
+type Controller = ReadableStreamDefaultController<Uint8Array>;
+
+/** What a stream says, with a comment whenever it says nothing. */
+class CommentedStream implements UnderlyingSource<Uint8Array> {
+	#reader: ReadableStreamDefaultReader<Uint8Array>;
+	/** What the controller wants while nothing is queued. */
+	#capacity: number;
+	#options: v.InferOutput<typeof OptionsSchema>;
+	#stopTimer = () => {};
 	/** A comment inside an event would break it. */
-	let isBetweenEvents = true;
-	let lastByte: number | undefined;
-	const wait = (controller: ReadableStreamDefaultController<Uint8Array>) => {
-		clearInterval(timer);
-		timer = setInterval(() => {
-			// A client that does not read is not idle: what waits for it keeps its connection busy.
-			if (isBetweenEvents && (controller.desiredSize ?? 0) > 0) controller.enqueue(KEEP_ALIVE);
-		}, intervalMs);
-	};
-	return new ReadableStream<Uint8Array>({
-		start: wait,
-		async pull(controller) {
-			try {
-				const { done, value } = await reader.read();
-				if (!done) {
-					if (value.byteLength > 0) {
-						const beforeLast = value.byteLength > 1 ? value.at(-2) : lastByte;
-						lastByte = value.at(-1);
-						isBetweenEvents = beforeLast === LINE_FEED && lastByte === LINE_FEED;
-					}
-					controller.enqueue(value);
-					wait(controller);
-					return;
-				}
-				clearInterval(timer);
+	#isBetweenEvents = true;
+	#lastByte: number | undefined;
+
+	constructor(
+		stream: ReadableStream<Uint8Array>,
+		capacity: number,
+		options: v.InferOutput<typeof OptionsSchema>,
+	) {
+		this.#reader = stream.getReader();
+		this.#capacity = capacity;
+		this.#options = options;
+	}
+
+	start(controller: Controller): void {
+		this.#restartTimer(controller);
+	}
+
+	async pull(controller: Controller): Promise<void> {
+		try {
+			const { done, value } = await this.#reader.read();
+			if (done) {
+				this.#stopTimer();
 				controller.close();
-			} catch (error) {
-				clearInterval(timer);
-				controller.error(error);
+			} else {
+				await this.#pass(value, controller);
 			}
-		},
-		cancel(reason) {
-			clearInterval(timer);
-			return reader.cancel(reason);
-		},
-	});
+		} catch (error) {
+			this.#stopTimer();
+			controller.error(error);
+		}
+	}
+
+	cancel(reason: unknown): Promise<void> {
+		this.#stopTimer();
+		return this.#reader.cancel(reason);
+	}
+
+	async #pass(chunk: Uint8Array, controller: Controller): Promise<void> {
+		const isFirst = this.#hasRead(controller);
+		controller.enqueue(chunk);
+		if (chunk.byteLength > 0) {
+			const beforeLast = chunk.byteLength > 1 ? chunk.at(-2) : this.#lastByte;
+			this.#lastByte = chunk.at(-1);
+			this.#isBetweenEvents = beforeLast === LINE_FEED && this.#lastByte === LINE_FEED;
+		}
+		this.#restartTimer(controller);
+		// However large it is, one alone is no backlog.
+		if (isFirst || (controller.desiredSize ?? 0) > 0) return;
+		void report(this.#options.onCutOff, undefined);
+		const error = new Error('The client does not read its stream.');
+		await this.#reader.cancel(error);
+		throw error;
+	}
+
+	#restartTimer(controller: Controller): void {
+		this.#stopTimer();
+		const timer = setInterval(() => {
+			// A client that does not read is not idle: what waits for it keeps its connection busy.
+			if (this.#isBetweenEvents && this.#hasRead(controller)) controller.enqueue(KEEP_ALIVE);
+		}, this.#options.keepAlive);
+		this.#stopTimer = () => clearInterval(timer);
+	}
+
+	#hasRead({ desiredSize }: Controller): boolean {
+		return desiredSize === this.#capacity;
+	}
 }

@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { withKeepAlive } from '../../src/index.ts';
+import { codeOf } from '../support/codes.ts';
 import { EventStream } from '../support/event-stream.ts';
 
 const EVENT_STREAM = { headers: { 'content-type': 'text/event-stream' } };
@@ -24,7 +25,9 @@ function source() {
 describe('withKeepAlive', () => {
 	it('puts comments on an idle event stream, and passes events on as they are', async () => {
 		const { body, write, close } = source();
-		const stream = new EventStream(withKeepAlive(new Response(body, EVENT_STREAM), 20).body);
+		const stream = new EventStream(
+			withKeepAlive(new Response(body, EVENT_STREAM), { keepAlive: 20 }).body,
+		);
 		write('data: 1\n\n');
 		await stream.until(() => stream.comments.length >= 2, 'two comments');
 		write('data: 2\n\n');
@@ -36,7 +39,9 @@ describe('withKeepAlive', () => {
 
 	it('puts none inside an event', async () => {
 		const { body, write, close } = source();
-		const stream = new EventStream(withKeepAlive(new Response(body, EVENT_STREAM), 10).body);
+		const stream = new EventStream(
+			withKeepAlive(new Response(body, EVENT_STREAM), { keepAlive: 10 }).body,
+		);
 		write('data: 1\n');
 		await scheduler.wait(50);
 		write('\n');
@@ -54,6 +59,56 @@ describe('withKeepAlive', () => {
 		const left = source();
 		await withKeepAlive(new Response(left.body, EVENT_STREAM)).body?.cancel('bye');
 		expect(await left.cancelled).toBe('bye');
+	});
+
+	describe('cuts off a client that does not read', () => {
+		const event = `data: ${'x'.repeat(92)}\n\n`;
+
+		it('at the bound, and tells the source and whoever asked', async () => {
+			const { body, cancelled, write } = source();
+			const onCutOff = vi.fn<() => void>();
+			const options = { maxQueuedBytes: 1_000, onCutOff };
+			const response = withKeepAlive(new Response(body, EVENT_STREAM), options);
+			for (let events = 0; events < 10; events++) write(event);
+			await scheduler.wait(50);
+			expect(onCutOff).not.toHaveBeenCalled();
+			write('data: 1\n\n');
+			expect(await cancelled).toMatchObject({ message: 'The client does not read its stream.' });
+			expect(onCutOff).toHaveBeenCalledOnce();
+			await expect(response.text()).rejects.toThrow('does not read');
+		});
+
+		it('but not for one event, however large', async () => {
+			const { body, write, close } = source();
+			const options = { maxQueuedBytes: 1_000, onCutOff: () => expect.unreachable() };
+			const response = withKeepAlive(new Response(body, EVENT_STREAM), options);
+			write(event.repeat(100));
+			await scheduler.wait(50);
+			close();
+			expect(await response.text()).toBe(event.repeat(100));
+		});
+
+		it('but reads nothing ahead of a session’s stream, which has a bound of its own', async () => {
+			const pull = vi.fn<(controller: ReadableStreamDefaultController<Uint8Array>) => void>(
+				(controller) => controller.enqueue(encode(event)),
+			);
+			const init = { headers: { ...EVENT_STREAM.headers, 'mcp-session-id': 'id' } };
+			const body = new ReadableStream<Uint8Array>({ pull });
+			const response = withKeepAlive(new Response(body, init), { maxQueuedBytes: 1 });
+			await scheduler.wait(50);
+			expect(pull.mock.calls.length).toBeLessThan(4);
+			await response.body?.cancel();
+		});
+
+		it.each([[{ keepAlive: 0 }], [{ maxQueuedBytes: 0 }], [{ interval: 1 }], [5]])(
+			'refuses the options %j',
+			async (options) => {
+				const response = new Response(source().body, EVENT_STREAM);
+				expect(
+					await codeOf(() => Reflect.apply(withKeepAlive, undefined, [response, options])),
+				).toBe('INVALID_ARGUMENT');
+			},
+		);
 	});
 
 	it('returns any other response as it is', () => {

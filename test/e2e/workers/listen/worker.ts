@@ -21,7 +21,7 @@ export { SyncLayer } from '@tmcp/session-manager-durable-objects';
 export default {
 	async fetch(request) {
 		const response = await transport.respond(request);
-		if (response) return withKeepAlive(response, 500);
+		if (response) return withKeepAlive(response, { keepAlive: 500 });
 		return Response.json(await env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT').stats());
 	},
 } satisfies ExportedHandler;
