@@ -65,8 +65,14 @@ export interface SessionGatewayOptions {
 	takeover?: boolean;
 }
 
-/** The first revision of MCP whose clients expect an event without data, so that they have an id from the beginning. */
+/**
+ * From this revision of MCP on, clients expect an event with an id and no data, so that they know from the beginning where
+ * they are. To those before it, it is an event of a name that is none of theirs: they note its id, and take it for no
+ * message.
+ */
 const FIRST_PRIMED_VERSION = '2025-11-25';
+const PRIMING_EVENT = 'data: \n\n';
+const OTHER_PRIMING_EVENT = `event: place\n${PRIMING_EVENT}`;
 
 /** Why a request goes no further. The bodies are those of the official SDK's server. */
 const REFUSALS = {
@@ -216,11 +222,12 @@ function scopeOf(
 	ownerHash: string,
 ): RequestScope {
 	const isGet = method === 'GET';
+	const version = headers.get('mcp-protocol-version') ?? '';
 	return {
 		ownerHash,
 		lastEventId: (isGet && headers.get('last-event-id')) || undefined,
 		takesOver: isGet && takeover,
-		isPrimed: isGet && (headers.get('mcp-protocol-version') ?? '') >= FIRST_PRIMED_VERSION,
+		primingEvent: version >= FIRST_PRIMED_VERSION ? PRIMING_EVENT : OTHER_PRIMING_EVENT,
 	};
 }
 

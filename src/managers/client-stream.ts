@@ -36,8 +36,8 @@ export interface StreamHooks {
 	keepAliveMs: number;
 	/** How much may wait for a client that does not read, in bytes. */
 	maxQueuedBytes: number;
-	/** Whether the client understands an event that has an id only, so that it has one to come back with. */
-	isPrimed: boolean;
+	/** What follows the `id` line of an event that has no message, so that the client has an id to come back with. */
+	primingEvent: string | undefined;
 	/** Called each time the stream may have missed something for good; must not throw. */
 	onGap(): void;
 	/** Called when a client was cut off because it does not read; must not throw. */
@@ -81,7 +81,8 @@ export class ClientStream {
 				this.#writeText(id === undefined ? data : `id: ${id}\n${data}`, seq),
 			onPlace: ({ seq, id }) => {
 				if (seq !== undefined) this.#queue.moveTo(seq);
-				if (hooks.isPrimed) this.#writeText(`id: ${id}\ndata: \n\n`, seq);
+				const { primingEvent } = hooks;
+				if (primingEvent !== undefined) this.#writeText(`id: ${id}\n${primingEvent}`, seq);
 			},
 			onFailure: (error) => {
 				const { code } = SessionManagerError.from(error) ?? {};

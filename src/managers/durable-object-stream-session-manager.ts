@@ -179,7 +179,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 				hold(this.#detach(session, { connectionId: stream.connectionId, position })),
 			keepAliveMs: keepAlive,
 			maxQueuedBytes,
-			isPrimed: scope?.isPrimed ?? false,
+			primingEvent: scope?.primingEvent,
 			onGap: () => void report(onGap, session),
 			onCutOff: () => void report(onCutOff, session),
 			onEnd: () => {

@@ -8,8 +8,8 @@ export interface RequestScope {
 	lastEventId: string | undefined;
 	/** Whether it is a GET that takes the place of the stream that its session has. */
 	takesOver: boolean;
-	/** Whether its client understands an event that has an id only. */
-	isPrimed: boolean;
+	/** What follows the `id` line of an event that has no message. */
+	primingEvent: string;
 }
 
 let storage: AsyncLocalStorage<RequestScope> | undefined;

@@ -78,7 +78,8 @@ test.each(['noticed', 'unnoticed'] as const)(
 		});
 
 		for (let round = 1; round <= 3; round++) {
-			await send(3);
+			// The first cut comes before the first message: from the beginning the client knows where it is.
+			if (round > 1) await send(3);
 			await all();
 			const refused = network.refused;
 			network.cut(how);

@@ -2,6 +2,8 @@
 export class EventStream {
 	readonly events: string[] = [];
 	readonly ids: string[] = [];
+	/** The ids of events that have no data. */
+	readonly places: string[] = [];
 	readonly comments: string[] = [];
 	/** Settles when the response ends; rejects when it breaks. */
 	readonly ended: Promise<void>;
@@ -64,13 +66,15 @@ export class EventStream {
 	}
 
 	#take(block: string): void {
-		for (const line of block.split('\n')) {
-			// An event without data is there for its id.
-			if (line === 'data: ') continue;
-			if (line.startsWith('data: ')) this.events.push(line.slice('data: '.length));
-			else if (line.startsWith('id: ')) this.ids.push(line.slice('id: '.length));
-			else if (line.startsWith(':')) this.comments.push(line);
-		}
+		const field = (name: string) =>
+			block
+				.split('\n')
+				.find((line) => line.startsWith(`${name}: `))
+				?.slice(`${name}: `.length);
+		const [id, data] = [field('id'), field('data')];
+		if (block.startsWith(':')) this.comments.push(block);
+		if (id !== undefined) (data === '' ? this.places : this.ids).push(id);
+		if (data !== undefined && data !== '') this.events.push(data);
 	}
 
 	#changed(): void {

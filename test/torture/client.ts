@@ -31,6 +31,7 @@ export class Client {
 
 	/** Go away, and come back after a while. @returns whether it did: one that knows no place stays */
 	drop(how: Drop, awayMs: number): boolean {
+		// The first event of a stream has no message, so that it knows one from the beginning.
 		if (!this.#connection || this.#lastEventId === undefined) return false;
 		this.#awayMs = awayMs;
 		this.#left.push(this.#connection.leave(how));
