@@ -5,11 +5,8 @@ import type { RetentionBounds } from './retention.ts';
 import { existingDatabase, openDatabase } from './schema.ts';
 import { type KnownSession, SessionStore } from './session-store.ts';
 
-/** What one who comes back is to be given. */
-export interface Missed {
-	start: ReplayStart;
-	events: { seq: number; data: string }[];
-}
+/** Hand over what was missed. */
+export type Handover = (event: { seq: number; data: string }) => void;
 
 const TOLD_KEY = 'tmcp:told';
 
@@ -94,8 +91,13 @@ export class History {
 		return this.#start(this.#sessions.get(session), connectionId, lastEventId);
 	}
 
-	/** Begin to serve a session. @returns where it starts, and what it missed */
-	serve(session: string, connectionId: string, lastEventId: string | undefined): Missed {
+	/** Begin to serve a session: hand over what it missed. @returns where it started */
+	serve(
+		session: string,
+		connectionId: string,
+		lastEventId: string | undefined,
+		handOver: Handover,
+	): ReplayStart {
 		const known = this.#sessions.get(session);
 		const start = this.#start(known, connectionId, lastEventId);
 		const { after } = start;
@@ -103,12 +105,10 @@ export class History {
 		const since = known?.since ?? (after > 0 ? after : this.extent.head);
 		this.#sessions.open(session, connectionId, after, since, Date.now());
 		const isFirst = known?.connectionId === undefined && after === 0;
-		return this.#missed(
-			start,
-			isFirst
-				? this.#log.missedBeforeFirstStream(session, since)
-				: this.#log.missedBySession(session, after, since),
-		);
+		const missed = isFirst
+			? this.#log.missedBeforeFirstStream(session, since)
+			: this.#log.missedBySession(session, after, since);
+		return this.#replay(start, missed, handOver);
 	}
 
 	/** Serve a session no longer, whichever connection did: it was cut off. */
@@ -134,13 +134,11 @@ export class History {
 		return replayStart(this.extent, asked(lastEventId), { after: head, needs: head });
 	}
 
-	/** Where a subscription starts that opens now, and what it missed if it comes back, for it to match. */
-	serveSubscription(lastEventId: string | undefined): Missed {
+	/** Begin to serve a subscription: hand over what all missed, for it to match, if it comes back. @returns where it started */
+	serveSubscription(lastEventId: string | undefined, handOver: Handover): ReplayStart {
 		const start = this.startOfSubscription(lastEventId);
-		return this.#missed(
-			start,
-			lastEventId === undefined ? [] : this.#log.missedBySubscriptions(start.after),
-		);
+		const missed = lastEventId === undefined ? [] : this.#log.missedBySubscriptions(start.after);
+		return this.#replay(start, missed, handOver);
 	}
 
 	/** The ids of the newest broadcasts, newest first, and when each was sent. */
@@ -192,15 +190,16 @@ export class History {
 		return replayStart(this.extent, asked(lastEventId), this.#placeOf(known, connectionId));
 	}
 
-	#missed(start: ReplayStart, all: Iterable<LoggedEvent>): Missed {
-		const events: { seq: number; data: string }[] = [];
+	/** One by one, so that they are never all in memory, and then the place up to which that is all. */
+	#replay(start: ReplayStart, missed: Iterable<LoggedEvent>, handOver: Handover): ReplayStart {
 		let { recovered } = start;
-		for (const { seq, data } of all) {
+		for (const { seq, data } of missed) {
 			if (data === null) recovered = false;
-			else events.push({ seq, data });
+			else handOver({ seq, data });
 		}
+		handOver({ seq: this.extent.head, data: '' });
 		if (!recovered) this.#gaps++;
-		return { start: { ...start, recovered }, events };
+		return { ...start, recovered };
 	}
 
 	#placeOf(known: KnownSession | undefined, connectionId: string): StoredPlace {

@@ -1,6 +1,6 @@
 import { CloseCode, encodeFrame, STREAM_TAG } from '../protocol.ts';
 import { type Attachment, readAttachment, writeAttachment } from './attachment.ts';
-import type { History, Missed } from './history.ts';
+import type { History } from './history.ts';
 import type { Registry } from './registry.ts';
 import type { ReplayStart } from './replay.ts';
 import type { SentIds } from './sent-ids.ts';
@@ -79,12 +79,13 @@ export class Streams {
 		try {
 			writeAttachment(socket, attachment);
 			this.#registry.hold(sessionId);
-			const missed = this.#history?.serve(sessionId, connectionId, lastEventId);
-			if (missed) this.#replay(socket, missed);
+			const start = this.#history?.serve(sessionId, connectionId, lastEventId, (event) =>
+				deliver(socket, encodeFrame(event)),
+			);
 			for (const stream of older) {
 				stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
 			}
-			return missed?.start;
+			return start;
 		} catch (error) {
 			socket.close(1011, 'the stream could not be opened');
 			throw error;
@@ -118,13 +119,6 @@ export class Streams {
 		return isKept
 			? { delivered, waiting: rest, missed: 0 }
 			: { delivered, waiting: 0, missed: rest };
-	}
-
-	/** What was missed, and the place up to which that is all. */
-	#replay(socket: WebSocket, { start, events }: Missed): void {
-		for (const event of events) deliver(socket, encodeFrame(event));
-		const seq = Math.max(start.after, this.#history?.extent.head ?? 0);
-		deliver(socket, encodeFrame({ seq, data: '' }));
 	}
 
 	/** A socket is gone. @param position up to which event the other end took what it was handed, if it said so */

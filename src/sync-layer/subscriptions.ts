@@ -10,7 +10,7 @@ import {
 } from '../schemas.ts';
 import { type Attachment, writeAttachment } from './attachment.ts';
 import { FilterStore } from './filter-store.ts';
-import type { History, Missed } from './history.ts';
+import type { History } from './history.ts';
 import type { ReplayStart } from './replay.ts';
 import type { SentIds } from './sent-ids.ts';
 import { acceptSocket, deliver, type OpenSocket, openSockets } from './sockets.ts';
@@ -96,13 +96,14 @@ export class Subscriptions {
 		}
 		writeAttachment(socket, attachmentOf(connectionId, subscription, filterId));
 		this.#countAtMost = (this.#countAtMost ?? this.count) + 1;
-		const missed = this.#history?.serveSubscription(lastEventId);
-		if (missed) this.#replay(socket, subscription, missed);
+		const start = this.#history?.serveSubscription(lastEventId, (event) => {
+			if (isFor(subscription, event.data)) deliver(socket, encodeFrame(event));
+		});
 		for (const before of older) {
 			before.socket.close(CloseCode.superseded, 'superseded by a newer socket');
 			this.forget(before.attachment);
 		}
-		return missed?.start;
+		return start;
 	}
 
 	/** Hand each notification to each subscription that asked for it. @returns how many times one was handed over */
@@ -138,16 +139,6 @@ export class Subscriptions {
 	/** Whether there ever was a subscription. As long as there was none, what is published need not be kept for one. */
 	get #isUsed(): boolean {
 		return this.#history !== undefined && this.#ctx.storage.kv.get(USED_KEY) === true;
-	}
-
-	/** What was missed, and the place up to which that is all. */
-	#replay(socket: WebSocket, { filters }: SubscriptionInput, { start, events }: Missed): void {
-		for (const event of events) {
-			const notification = v.parse(NotificationSchema, JSON.parse(event.data));
-			if (matchesSubscription(filters, notification)) deliver(socket, encodeFrame(event));
-		}
-		const seq = Math.max(start.after, this.#history?.extent.head ?? 0);
-		deliver(socket, encodeFrame({ seq, data: '' }));
 	}
 
 	#audience(notification: Notification): WebSocket[] {
@@ -189,6 +180,11 @@ function attachmentOf(
 		filterId,
 		subscription: { id, origin, filters: lists },
 	};
+}
+
+/** Whether a notification of the log is one that the subscription asked for. A place without one is for all. */
+function isFor({ filters }: SubscriptionInput, data: string): boolean {
+	return data === '' || matchesSubscription(filters, v.parse(NotificationSchema, JSON.parse(data)));
 }
 
 function isOpen(socket: WebSocket): boolean {
