@@ -52,6 +52,7 @@ export class History {
 		// It was switched off: what it kept until then would stay for ever.
 		EventLog.clear(storage, sql);
 		SessionStore.clear(sql);
+		storage.kv.delete(TOLD_KEY);
 		return undefined;
 	}
 

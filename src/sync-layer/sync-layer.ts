@@ -199,6 +199,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const session = parseSessionId(sessionId);
 		this.#registry.register(session, parseOwner(owner), Date.now());
 		this.#history?.begin(session);
+		this.#ended.delete(session);
 		this.#housekeeper.schedule();
 	}
 

@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { DurableObjectStreamSessionManager, MAX_BROADCAST_BYTES } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
 import { EventStream } from '../support/event-stream.ts';
+import { unread } from '../support/unread.ts';
 
 const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
 const event = (text: string) => `data: ${JSON.stringify(text)}\n\n`;
@@ -199,21 +200,6 @@ async function takeOverUnread(id: string): Promise<ReadableStream<Uint8Array>> {
 	const { body } = await exports.default.fetch(`https://example.com/takeover?id=${id}`);
 	if (!body) throw new Error('The response has no body.');
 	return body;
-}
-
-/** A stream whose client does not read. */
-function unread(streams: DurableObjectStreamSessionManager, id: string) {
-	let started = Promise.resolve();
-	let desiredSize = (): number | null => null;
-	const body = new ReadableStream<Uint8Array>({
-		start(controller) {
-			desiredSize = () => controller.desiredSize;
-			started = streams.create(id, controller);
-			return started;
-		},
-		cancel: () => streams.delete(id),
-	});
-	return { body, started, desiredSize };
 }
 
 describe('a client that does not read', () => {

@@ -7,23 +7,28 @@ interface Chunk {
 	seq: number | undefined;
 }
 
-/** A chunk is put on the queue, a comment without a place or an event; or the client reads some. */
+type Step = Chunk | { reads: number } | { movesTo: number };
+
+/** A chunk is put on the queue, a comment without a place or an event; the client reads some; or a place is told. */
 const steps = fc
 	.array(
 		fc.oneof(
 			fc.record({ bytes: fc.nat({ max: 1_000 }), isEvent: fc.boolean() }),
 			fc.record({ reads: fc.nat({ max: 5 }) }),
+			fc.constant('place' as const),
 		),
 		{ maxLength: 50 },
 	)
 	.map((all) => {
 		let seq = 0;
-		return all.map((step): Chunk | { reads: number } =>
-			'reads' in step ? step : { bytes: step.bytes, seq: step.isEvent ? ++seq : undefined },
-		);
+		return all.map((step): Step => {
+			if (step === 'place') return { movesTo: ++seq };
+			if ('reads' in step) return step;
+			return { bytes: step.bytes, seq: step.isEvent ? ++seq : undefined };
+		});
 	});
 
-it('a queue weighs what waits, and knows the last event that was taken, or after which it began', () => {
+it('a queue weighs what waits, and knows the last place that was taken, or after which it began', () => {
 	fc.assert(
 		fc.property(steps, fc.constantFrom(0, undefined), (all, begin) => {
 			const queue = new ClientQueue();
@@ -34,8 +39,13 @@ it('a queue weighs what waits, and knows the last event that was taken, or after
 				if ('reads' in step) {
 					for (const { seq } of waiting.splice(0, step.reads)) taken = seq ?? taken;
 					queue.keep(waiting.length);
+				} else if ('movesTo' in step) {
+					const last = waiting.at(-1);
+					if (last) last.seq = step.movesTo;
+					else taken = step.movesTo;
+					queue.moveTo(step.movesTo);
 				} else {
-					waiting.push(step);
+					waiting.push({ ...step });
 					queue.add(step.bytes, step.seq);
 				}
 				expect(queue.bytes).toBe(waiting.reduce((sum, { bytes }) => sum + bytes, 0));

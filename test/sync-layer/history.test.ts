@@ -83,6 +83,30 @@ describe('a session without a stream', () => {
 		expect(await comesBack('one')).toEqual([]);
 		expect(await comesBack('two')).toEqual(['shared']);
 	});
+
+	it.each([
+		['with the log', env.TMCP_DURABLE_OBJECT, 1],
+		['without it', env.NO_LOG, 0],
+	])(
+		'gets nothing that is sent after it was forgotten, until it has a stream again, %s',
+		async (_, namespace, waiting) => {
+			const here = namespace.getByName(name);
+			await Wire.open(here, 'one');
+			await here.detach('one', { forget: true });
+			const missed = { delivered: 0, waiting: 0, missed: 1 };
+			expect(await here.broadcast(['one'], 'secret')).toEqual(missed);
+			const sessions = ['one', 'two'];
+			const [both] = await here.broadcastAll([{ sessions, data: 'shared' }]);
+			expect(both).toEqual({ delivered: 0, waiting, missed: 2 - waiting });
+			if (waiting) {
+				expect(JSON.stringify(await rows('tmcp_events'))).not.toMatch(/secret|one/);
+				expect(await rows('tmcp_sessions')).toEqual([]);
+			}
+			const wire = await Wire.open(here, 'one');
+			expect(await here.broadcast(['one'], 'hello')).toMatchObject({ delivered: 1, missed: 0 });
+			await vi.waitFor(() => expect(wire.received).toEqual(['hello']));
+		},
+	);
 });
 
 describe('an event id', () => {
@@ -139,6 +163,29 @@ describe('a broadcast that is repeated with its id', () => {
 		});
 		expect(await comesBack('one')).toEqual(['a']);
 	});
+
+	it.each([
+		['where nothing is kept', env.NO_LOG, 'x'],
+		['where it is too large to be kept', env.TMCP_DURABLE_OBJECT, 'x'.repeat(2_000_000)],
+	])('%s is sent once, alone and with others', async (_, namespace, data) => {
+		const here = namespace.getByName(name);
+		const wire = await Wire.open(here, 'one');
+		const [alone, first, second] = [1, 2, 3].map(() => crypto.randomUUID());
+		const sessions = ['one'];
+		for (let round = 0; round < 2; round++) {
+			await here.broadcast(sessions, data, { id: alone });
+			await here.broadcastAll([
+				{ sessions, data, id: alone },
+				{ sessions, data, id: first },
+				{ sessions, data: 'small', id: second },
+				{ sessions, data, id: first },
+			]);
+		}
+		await here.broadcast(sessions, 'the end');
+		await vi.waitFor(() => expect(wire.received.at(-1)).toBe('the end'));
+		const lengths = wire.received.map(({ length }) => length);
+		expect(lengths).toEqual([data.length, data.length, 5, 7]);
+	});
 });
 
 describe('the log', () => {
@@ -164,6 +211,17 @@ describe('the log', () => {
 		const two = await Wire.open(object, 'two');
 		await object.broadcast(['two'], 'next');
 		await vi.waitFor(() => expect(two.received).toEqual(['next']));
+		expect((await object.stats()).log).toMatchObject({ gaps: 1 });
+	});
+
+	it('says that a payload over 2 MB was missed by one who was away, and says it once', async () => {
+		await leave(await Wire.open(object, 'one'), 'one');
+		await object.broadcast(['one'], 'before');
+		await object.broadcast(['one'], 'x'.repeat(2_000_000));
+		await object.broadcast(['one'], 'after');
+		expect(await comesBack('one')).toEqual(['before', 'after']);
+		expect((await object.stats()).log).toMatchObject({ gaps: 1 });
+		expect(await comesBack('one')).toEqual([]);
 		expect((await object.stats()).log).toMatchObject({ gaps: 1 });
 	});
 
@@ -229,6 +287,16 @@ describe('the log', () => {
 					.toArray(),
 			).toEqual([]);
 		});
+	});
+});
+
+describe('a session that ended and began again', () => {
+	it('is waited for', async () => {
+		const [owner, sent] = ['o'.repeat(43), { delivered: 0, waiting: 1, missed: 0 }];
+		await object.register('one', owner);
+		await object.detach('one', { forget: true });
+		await object.register('one', owner);
+		expect(await object.broadcast(['one'], 'x')).toEqual(sent);
 	});
 });
 

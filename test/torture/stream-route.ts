@@ -37,9 +37,16 @@ const registered = new Set<string>();
 async function ownerOf(object: string, session: string): Promise<string> {
 	const owner = 'o'.repeat(43);
 	const key = `${object} ${session}`;
-	if (!registered.has(key)) {
-		await namespaceOf(object).getByName(object).register(session, owner);
-		registered.add(key);
+	while (!registered.has(key)) {
+		// The object may go away at any moment.
+		const isDone = await namespaceOf(object)
+			.getByName(object)
+			.register(session, owner)
+			.then(
+				() => true,
+				() => false,
+			);
+		if (isDone) registered.add(key);
 	}
 	return owner;
 }
