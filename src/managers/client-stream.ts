@@ -6,8 +6,12 @@ import { ClientQueue } from './client-queue.ts';
 import { Connection } from './connection.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
 
-/** How often it is looked whether a client has read what waits for it, in milliseconds. */
-const READ_CHECK_MS = 250;
+/** How often it is looked whether a client has read the rest of an ended stream, in milliseconds. */
+const DRAIN_CHECK_MS = 250;
+
+/** The same for a stream that goes on: soon, and then less and less often. */
+const FIRST_READ_CHECK_MS = 10;
+const LAST_READ_CHECK_MS = 1_000;
 
 /** How long a client may take to read the rest of an ended stream, in milliseconds. */
 const DRAIN_LIMIT_MS = 30_000;
@@ -118,7 +122,6 @@ export class ClientStream {
 		try {
 			this.#controller.enqueue(new Uint8Array(0));
 			this.#queue.add(0, undefined);
-			void this.#watchQueue();
 			return false;
 		} catch {
 			return true;
@@ -134,13 +137,13 @@ export class ClientStream {
 		this.#state = 'draining';
 		this.#stopTimer();
 		this.#connection.close(this.#queue.takenSeq);
-		let checksLeft = DRAIN_LIMIT_MS / READ_CHECK_MS;
+		let checksLeft = DRAIN_LIMIT_MS / DRAIN_CHECK_MS;
 		const check = () => {
 			const { desiredSize } = this.#controller;
 			if (desiredSize === null || desiredSize === this.#capacity) this.finish();
 			else if (checksLeft-- <= 0) this.#cutOff();
 		};
-		this.#every(READ_CHECK_MS, check);
+		this.#every(DRAIN_CHECK_MS, check);
 		check();
 	}
 
@@ -184,7 +187,7 @@ export class ClientStream {
 		}
 		this.#queue.add(chunk.byteLength, seq);
 		this.#lookAtQueue();
-		if (this.#queue.bytes > Math.max(this.#hooks.maxQueuedBytes, chunk.byteLength)) this.#cutOff();
+		if (this.#queue.bytes - chunk.byteLength >= this.#hooks.maxQueuedBytes) this.#cutOff();
 		else void this.#watchQueue();
 	}
 
@@ -192,10 +195,11 @@ export class ClientStream {
 	async #watchQueue(): Promise<void> {
 		if (this.#isWatched) return;
 		this.#isWatched = true;
-		while (this.#state === 'live' && !this.#queue.isEmpty) {
-			await scheduler.wait(READ_CHECK_MS);
+		for (let pauseMs = FIRST_READ_CHECK_MS; !this.#queue.isEmpty; pauseMs *= 2) {
+			await scheduler.wait(Math.min(pauseMs, LAST_READ_CHECK_MS));
 			// What a cancelled response wants says nothing of what was read.
-			if (this.#controller.desiredSize !== 0) this.#lookAtQueue();
+			if (this.#state !== 'live' || this.isCancelled) break;
+			this.#lookAtQueue();
 		}
 		this.#isWatched = false;
 	}
@@ -206,10 +210,11 @@ export class ClientStream {
 
 	/** An error, because a close would wait for the client for ever, and be told as if all had been read. */
 	#cutOff(): void {
+		const wasLive = this.#state === 'live';
 		this.#connection.close(this.#queue.takenSeq);
 		this.#controller.error(new Error('The client does not read its stream.'));
 		this.finish();
-		this.#hooks.onCutOff();
+		if (wasLive) this.#hooks.onCutOff();
 	}
 
 	/** Replaces what was done until now. */

@@ -44,6 +44,7 @@ export class Connection<End> {
 	#opened: Opened | undefined;
 	#isOpen = false;
 	#isClosed = false;
+	#taken = NOTHING_TAKEN;
 	#eventIdPrefix: string | undefined;
 	#lastSeq = 0;
 	/** Tries to come back since the object was well. */
@@ -70,8 +71,9 @@ export class Connection<End> {
 	close(taken: number | undefined): void {
 		if (this.#isClosed) return;
 		this.#isClosed = true;
-		if (this.#isOpen) this.#opened?.socket.close(CloseCode.clientGone, placeOf(taken));
-		else if (this.#opened && this.#tries === 0) discard(this.#opened);
+		if (taken !== undefined) this.#taken = String(taken);
+		if (this.#isOpen) this.#opened?.socket.close(CloseCode.clientGone, this.#taken);
+		else if (this.#opened && this.#tries === 0) discard(this.#opened, this.#taken);
 	}
 
 	/** Whether it has a socket. */
@@ -86,7 +88,7 @@ export class Connection<End> {
 
 	#carry(opened: Opened): void {
 		if (this.#isClosed) {
-			discard(opened);
+			discard(opened, this.#taken);
 			return;
 		}
 		const { socket, log } = opened;
@@ -157,8 +159,4 @@ export class Connection<End> {
 		if (data === '') this.#hooks.onPlace(event);
 		else this.#hooks.onEvent({ ...event, data });
 	}
-}
-
-function placeOf(taken: number | undefined): string {
-	return taken === undefined ? NOTHING_TAKEN : String(taken);
 }

@@ -195,9 +195,15 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 			const { code } = SessionManagerError.from(error) ?? {};
 			// A newer stream or a DELETE came first: this one ends, as if it had been open and was told so.
 			const wasOvertaken = code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED';
-			if (wasOvertaken) stream.end();
-			else this.#forget(session, stream);
-			if (!wasOvertaken) throw error;
+			if (wasOvertaken) {
+				stream.end();
+				return;
+			}
+			this.#forget(session, stream);
+			// What the object may have handed over all the same was not taken.
+			const { connectionId } = stream;
+			hold(this.#detach(session, { connectionId, position: 0 })).catch(() => {});
+			throw error;
 		}
 	}
 

@@ -136,13 +136,16 @@ async function together<Claimed>(
 
 /** Without its claim a socket is nobody's; it may still open, and must not stay. */
 function forsake(opening: Promise<Opened>): void {
-	opening.then(discard, () => {});
+	opening.then(
+		(opened) => discard(opened, NOTHING_TAKEN),
+		() => {},
+	);
 }
 
-/** Close a socket on which nothing was taken. */
-export function discard({ socket }: Opened): void {
+/** Close a socket from which nothing was taken. @param taken the place of the last event that was taken before */
+export function discard({ socket }: Opened, taken: string): void {
 	socket.accept();
-	socket.close(CloseCode.clientGone, NOTHING_TAKEN);
+	socket.close(CloseCode.clientGone, taken);
 }
 
 function logOf(headers: Headers): LogPosition | undefined {

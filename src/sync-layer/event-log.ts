@@ -11,7 +11,7 @@ export interface LoggedEvent {
 
 /** Who gets an event: sessions by name; all sessions; or subscriptions, which match it. */
 export type Audience =
-	/** `waits`: whether one of them has no stream at this moment. */
+	/** `waits`: whether one of them has had no stream yet. */
 	| { kind: 'sessions'; sessions: readonly string[]; waits: boolean }
 	| { kind: 'all' }
 	| { kind: 'subscriptions' };
@@ -46,11 +46,11 @@ export class EventLog {
 	#bounds: RetentionBounds;
 	#onLost: (session: string, seq: number) => void;
 	#epoch: string;
-	#head: number;
-	#floor: number;
+	#head = 0;
+	#floor = 0;
 	/** Bytes of all events that ever were, and of those that were cut. */
-	#total: number;
-	#cutBytes: number;
+	#total = 0;
+	#cutBytes = 0;
 	/** @param onLost told of each session whose event was cut while it waited for the session */
 	constructor(
 		storage: DurableObjectStorage,
@@ -63,6 +63,11 @@ export class EventLog {
 		this.#onLost = onLost;
 		this.#epoch = storage.kv.get<string>(EPOCH_KEY) ?? newEpoch();
 		if (storage.kv.get(EPOCH_KEY) === undefined) storage.kv.put(EPOCH_KEY, this.#epoch);
+		this.reload();
+	}
+
+	/** What is stored was changed by somebody else. */
+	reload(): void {
 		const [oldest, newest] = [this.#end('ASC'), this.#end('DESC')];
 		this.#head = newest?.seq ?? 0;
 		this.#floor = oldest ? oldest.seq - 1 : 0;
@@ -128,10 +133,7 @@ export class EventLog {
 		);
 	}
 
-	/**
-	 * What a session missed that has had no stream yet. What was sent to it by name had to wait, so that of all that is
-	 * older than the session only the events are looked at that wait for somebody.
-	 */
+	/** What a session missed that has had no stream yet: only those events are looked at that wait for such a one. */
 	missedBeforeFirstStream(session: string, since: number): Iterable<LoggedEvent> {
 		return this.#sql.exec<{ seq: number; data: string | null }>(
 			`SELECT seq, data FROM tmcp_events WHERE waits = 1 AND instr(audience, ?) > 0

@@ -56,6 +56,17 @@ export class History {
 		return undefined;
 	}
 
+	/** Do all of some work or, where it throws, nothing. */
+	atOnce<T>(work: () => T): T {
+		try {
+			return this.#storage.transactionSync(work);
+		} catch (error) {
+			this.#log.reload();
+			this.#sessions.reload();
+			throw error;
+		}
+	}
+
 	get extent(): LogExtent {
 		return this.#log.extent;
 	}
@@ -73,6 +84,21 @@ export class History {
 	/** Whether this connection is the one that served the session last. */
 	isServedBy(session: string, connectionId: string): boolean {
 		return this.#sessions.get(session)?.connectionId === connectionId;
+	}
+
+	/** Whether the session has had no stream yet, as far as is known. */
+	isNew(session: string): boolean {
+		return this.#sessions.get(session)?.connectionId === undefined;
+	}
+
+	/** Whether the session is known. */
+	knows(session: string): boolean {
+		return this.#sessions.get(session) !== undefined;
+	}
+
+	/** The connection that served the session is not to come back. */
+	dismiss(session: string): void {
+		this.#sessions.dismiss(session);
 	}
 
 	/** A session begins: from now on what is sent to all is for it, too, even before its first stream. */

@@ -23,14 +23,20 @@ interface Registration {
 export class Registry {
 	#storage: DurableObjectStorage;
 	#ttlMs: number;
+	#onKept: () => void;
 
-	constructor(storage: DurableObjectStorage, ttlMs: number) {
+	/** @param onKept told when something is kept that gets old */
+	constructor(storage: DurableObjectStorage, ttlMs: number, onKept: () => void) {
 		this.#storage = storage;
 		this.#ttlMs = ttlMs;
+		this.#onKept = onKept;
 	}
 
-	/** @throws `SQLITE_MISSING`; `INVALID_ARGUMENT` where the id is another owner's */
-	register(session: string, owner: string, now: number): void {
+	/**
+	 * @returns whether a session of that id had expired, of which nothing must be left
+	 * @throws `SQLITE_MISSING`; `INVALID_ARGUMENT` where the id is another owner's
+	 */
+	register(session: string, owner: string, now: number): boolean {
 		const known = this.#find(session);
 		if (known && isAlive(known, now) && !isSame(known.owner, owner)) {
 			throw new SessionManagerError(
@@ -46,6 +52,8 @@ export class Registry {
 			owner,
 			this.#deadline(now),
 		);
+		this.#onKept();
+		return known !== undefined && !isAlive(known, now);
 	}
 
 	/**
@@ -71,19 +79,21 @@ export class Registry {
 
 	/** The session has no stream any more: from now on it has its whole time. */
 	release(session: string, now: number): void {
-		this.#existing?.exec(
+		const released = this.#existing?.exec(
 			'UPDATE tmcp_registrations SET expires_at = ? WHERE session_id = ? AND expires_at IS NULL',
 			this.#deadline(now),
 			session,
 		);
+		if (released && released.rowsWritten > 0) this.#onKept();
 	}
 
 	/** All streams are gone with an instance of the object that was not told of their end. */
 	releaseAll(now: number): void {
-		this.#existing?.exec(
+		const released = this.#existing?.exec(
 			'UPDATE tmcp_registrations SET expires_at = ? WHERE expires_at IS NULL',
 			this.#deadline(now),
 		);
+		if (released && released.rowsWritten > 0) this.#onKept();
 	}
 
 	delete(session: string): void {

@@ -1,6 +1,8 @@
 /** What an object's SQLite holds, as it grew. Only ever add to this list: each entry runs once in the life of an object. */
 const MIGRATIONS: readonly string[] = [
-	`CREATE TABLE tmcp_filters (
+	// What there may be of it was made before versions were counted; its rows are of sockets that are gone.
+	`DROP TABLE IF EXISTS tmcp_filters;
+	CREATE TABLE tmcp_filters (
 		uri TEXT NOT NULL,
 		filter_id TEXT NOT NULL,
 		PRIMARY KEY (uri, filter_id)

@@ -4,14 +4,17 @@ export interface KnownSession {
 	connectionId: string | undefined;
 	/** The newest event when the session began, if that is known: what was sent to all before is not for it. */
 	since: number | undefined;
-	/** The place after which that connection was served. */
+	/** The place after which that connection was served, on the first of its sockets. */
 	started: number | undefined;
 	/** Up to which event it was served; `undefined` while it is being served. */
 	position: number | undefined;
 }
 
-/** What is to be forgotten goes when another tenth of the time has passed, with all that is due by then: few wakes, not many. */
-const PURGES = 10;
+/** A sign of life is written once in a tenth of the time, and what is to be forgotten goes in so many parts. */
+const PARTS = 10;
+
+/** In the place of a connection that is not to come back. No connection has that name. */
+const DISMISSED = '';
 
 /**
  * The sessions that are known, and how far each was served: a row each. While a stream is open its row is not touched,
@@ -20,6 +23,8 @@ const PURGES = 10;
 export class SessionStore {
 	#sql: SqlStorage;
 	#ttlMs: number;
+	/** Counted when it is asked for, and kept up from then on. */
+	#waiting: number | undefined;
 
 	/** @param ttlMs how long a session without a stream is known, in milliseconds */
 	constructor(sql: SqlStorage, ttlMs: number) {
@@ -55,13 +60,14 @@ export class SessionStore {
 	 * @param position the newest event that it can do without
 	 */
 	note(session: string, since: number | undefined, position: number, now: number): void {
-		this.#sql.exec(
+		const { rowsWritten } = this.#sql.exec(
 			'INSERT OR IGNORE INTO tmcp_sessions (session_id, since, position, at) VALUES (?, ?, ?, ?)',
 			session,
 			since ?? null,
 			position,
 			now,
 		);
+		if (rowsWritten > 0) this.#count(1);
 	}
 
 	/**
@@ -69,9 +75,11 @@ export class SessionStore {
 	 * @param since for a session of which it is not known
 	 */
 	open(session: string, connectionId: string, started: number, since: number, now: number): void {
+		if (this.get(session)?.position !== undefined) this.#count(-1);
 		this.#sql.exec(
 			`INSERT INTO tmcp_sessions (session_id, connection_id, started, since, at) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET connection_id = excluded.connection_id, started = excluded.started,
+			ON CONFLICT DO UPDATE SET connection_id = excluded.connection_id,
+			started = CASE connection_id WHEN excluded.connection_id THEN MIN(started, excluded.started) ELSE excluded.started END,
 			since = IFNULL(since, excluded.since), position = NULL, at = excluded.at`,
 			session,
 			connectionId,
@@ -86,6 +94,8 @@ export class SessionStore {
 	 * that took over is left alone.
 	 */
 	close(session: string, connectionId: string, position: number, now: number): void {
+		const known = this.get(session);
+		if (known?.connectionId === connectionId && known.position === undefined) this.#count(1);
 		this.#sql.exec(
 			`UPDATE tmcp_sessions SET position = MAX(?1, started), at = ?2
 			WHERE session_id = ?3 AND connection_id = ?4 AND (position IS NULL OR position > MAX(?1, started))`,
@@ -96,13 +106,22 @@ export class SessionStore {
 		);
 	}
 
+	/** The connection that served the session is not to come back. */
+	dismiss(session: string): void {
+		this.#sql.exec(
+			'UPDATE tmcp_sessions SET connection_id = ? WHERE session_id = ? AND connection_id IS NOT NULL',
+			DISMISSED,
+			session,
+		);
+	}
+
 	/** A sign of life of a session that has no stream. It is written only where the last one that was is old enough. */
 	touch(session: string, now: number): void {
 		this.#sql.exec(
 			'UPDATE tmcp_sessions SET at = ? WHERE session_id = ? AND position IS NOT NULL AND at <= ?',
 			now,
 			session,
-			now - this.#ttlMs / PURGES,
+			now - this.#ttlMs / PARTS,
 		);
 	}
 
@@ -116,6 +135,7 @@ export class SessionStore {
 			position,
 			now,
 		);
+		this.reload();
 		return rowsWritten > 0;
 	}
 
@@ -125,22 +145,30 @@ export class SessionStore {
 	}
 
 	delete(session: string): void {
+		if (this.get(session)?.position !== undefined) this.#count(-1);
 		this.#sql.exec('DELETE FROM tmcp_sessions WHERE session_id = ?', session);
+	}
+
+	/** What is stored was changed by somebody else. */
+	reload(): void {
+		this.#waiting = undefined;
 	}
 
 	/** How many have no connection. */
 	get waiting(): number {
-		return this.#sql
+		this.#waiting ??= this.#sql
 			.exec<{ n: number }>('SELECT COUNT(*) AS n FROM tmcp_sessions WHERE (position IS NULL) = 0')
 			.one().n;
+		return this.#waiting;
 	}
 
-	/** Forget those that have had no connection for too long. */
+	/** Forget those that have had no connection for too long, by the last sign of life that may have been written. */
 	purge(now: number): void {
 		this.#sql.exec(
 			'DELETE FROM tmcp_sessions WHERE (position IS NULL) = 0 AND at <= ?',
-			now - this.#ttlMs,
+			now - this.#ttlMs - this.#ttlMs / PARTS,
 		);
+		this.reload();
 	}
 
 	/** When the next one is to be forgotten, in milliseconds since 1970; `undefined` where there is none. */
@@ -150,6 +178,10 @@ export class SessionStore {
 				'SELECT MIN(at) AS at FROM tmcp_sessions WHERE (position IS NULL) = 0',
 			)
 			.one();
-		return at === null ? undefined : at + this.#ttlMs + this.#ttlMs / PURGES;
+		return at === null ? undefined : at + this.#ttlMs + (2 * this.#ttlMs) / PARTS;
+	}
+
+	#count(change: number): void {
+		if (this.#waiting !== undefined) this.#waiting += change;
 	}
 }

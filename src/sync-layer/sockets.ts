@@ -35,13 +35,25 @@ function isOfKind<Kind extends Attachment['kind']>(
 	return attachment.kind === kind;
 }
 
-/** @returns whether the socket took it; one that died since we looked does not, and costs the others nothing */
+/**
+ * @returns whether the socket took it. One that died since we looked does not, and costs the others nothing; it gets nothing
+ * more, because what comes after would hide that something is missing.
+ */
 export function deliver(socket: WebSocket, data: string): boolean {
 	try {
 		socket.send(data);
 		return true;
 	} catch {
+		closeQuietly(socket);
 		return false;
+	}
+}
+
+function closeQuietly(socket: WebSocket): void {
+	try {
+		socket.close(1011, 'a message could not be sent');
+	} catch {
+		// It is closed already.
 	}
 }
 

@@ -25,8 +25,8 @@ export interface BroadcastResult {
 	 */
 	waiting: number;
 	/**
-	 * How many of the named sessions will not get it: without an open stream, where the log is switched off or the payload
-	 * is over the 2 MB that it keeps.
+	 * How many will not get it: of the named ones those without an open stream, else of those that are known, where the log
+	 * is switched off (then none is known) or the payload is over the 2 MB that it keeps.
 	 */
 	missed: number;
 }
@@ -58,7 +58,9 @@ export class Streams {
 	find(tag: string): OpenSocket<'stream'>[] {
 		return openSockets(this.#ctx, 'stream', tag, (socket) => {
 			const session = this.#ctx.getTags(socket).find((of) => of !== STREAM_TAG);
-			if (session !== undefined) this.#history?.cutOff(session);
+			if (session === undefined) return;
+			this.#history?.cutOff(session);
+			this.#registry.release(session, Date.now());
 		});
 	}
 
@@ -78,10 +80,12 @@ export class Streams {
 		acceptSocket(this.#ctx, socket, [sessionId, STREAM_TAG]);
 		try {
 			writeAttachment(socket, attachment);
-			this.#registry.hold(sessionId);
-			const start = this.#history?.serve(sessionId, connectionId, lastEventId, (event) =>
-				deliver(socket, encodeFrame(event)),
+			const start = this.#history?.atOnce(() =>
+				this.#history?.serve(sessionId, connectionId, lastEventId, (event) =>
+					deliver(socket, encodeFrame(event)),
+				),
 			);
+			this.#registry.hold(sessionId);
 			for (const stream of older) {
 				stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
 			}
@@ -100,10 +104,12 @@ export class Streams {
 			this.#noteClosing(tag);
 			return this.find(tag);
 		});
-		const waits = audience.some((streams) => streams.length === 0);
+		const waits = sessions?.some((session, index) => {
+			return audience[index]?.length === 0 && this.#history?.isNew(session);
+		});
 		const { seq, isKept = false } =
 			this.#history?.append(
-				sessions ? { kind: 'sessions', sessions, waits } : { kind: 'all' },
+				sessions ? { kind: 'sessions', sessions, waits: waits === true } : { kind: 'all' },
 				data,
 				id,
 			) ?? {};
@@ -111,8 +117,11 @@ export class Streams {
 		const frame = encodeFrame({ seq, data });
 		const handed = audience.map((streams) => this.#send(streams, frame, seq));
 		if (!sessions) {
-			const waiting = isKept ? (this.#history?.waiting ?? 0) : 0;
-			return { delivered: sum(handed), waiting, missed: 0 };
+			const away = this.#history?.waiting ?? 0;
+			const delivered = sum(handed);
+			return isKept
+				? { delivered, waiting: away, missed: 0 }
+				: { delivered, waiting: 0, missed: away };
 		}
 		const delivered = handed.filter((streams) => streams > 0).length;
 		const rest = sessions.length - delivered;

@@ -109,16 +109,20 @@ export class Subscriptions {
 	/** Hand each notification to each subscription that asked for it. @returns how many times one was handed over */
 	publish(notifications: readonly Notification[], id: string | undefined): number {
 		if (this.#sent.has(id)) return 0;
+		const history = this.#isUsed ? this.#history : undefined;
+		const append = () =>
+			notifications.map((notification) => {
+				const data = JSON.stringify(notification);
+				const seq = history?.append({ kind: 'subscriptions' }, data, id).seq;
+				return { notification, frame: encodeFrame({ seq, data }) };
+			});
+		// Where one cannot be kept, none is sent, so that all can be sent again.
+		const sent = history ? history.atOnce(append) : append();
+		this.#sent.add(id);
 		let delivered = 0;
-		for (const notification of notifications) {
-			const data = JSON.stringify(notification);
-			const appended = this.#isUsed
-				? this.#history?.append({ kind: 'subscriptions' }, data, id)
-				: undefined;
-			const frame = encodeFrame({ seq: appended?.seq, data });
+		for (const { notification, frame } of sent) {
 			for (const socket of this.#audience(notification)) if (deliver(socket, frame)) delivered++;
 		}
-		this.#sent.add(id);
 		return delivered;
 	}
 

@@ -69,6 +69,9 @@ export interface SyncLayerOptions {
 
 const Bound = v.pipe(v.number(), v.integer(), v.minValue(1));
 
+/** At most ten years: beyond the year 2189 the platform sets no alarm. */
+const Seconds = v.pipe(Bound, v.maxValue(10 * 365 * 24 * 60 * 60));
+
 const OptionsSchema = v.strictObject({
 	maxSubscriptions: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 16_384),
 	log: v.optional(
@@ -77,12 +80,12 @@ const OptionsSchema = v.strictObject({
 			v.strictObject({
 				maxCount: v.optional(Bound, 10_000),
 				maxBytes: v.optional(Bound, 16 * 1024 * 1024),
-				maxAge: v.optional(Bound, 3_600),
+				maxAge: v.optional(Seconds, 3_600),
 			}),
 		]),
 		{},
 	),
-	sessionTtl: v.optional(Bound, 7 * 24 * 60 * 60),
+	sessionTtl: v.optional(Seconds, 7 * 24 * 60 * 60),
 });
 
 interface ComingBack {
@@ -175,7 +178,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	#options = parseOptions(OptionsSchema, Reflect.get(this.constructor, 'options'), 'SyncLayer');
 	#tickets = new TicketOffice<StreamClaim | SubscriptionClaim>();
-	#registry = new Registry(this.ctx.storage, this.#options.sessionTtl * 1000);
+	#registry = new Registry(this.ctx.storage, this.#options.sessionTtl * 1000, () =>
+		this.#housekeeper.schedule(),
+	);
 	#housekeeper = new Housekeeper(this.ctx, () =>
 		this.#history ? [this.#history, this.#registry] : [this.#registry],
 	);
@@ -197,10 +202,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	register(sessionId: string, owner: string): void {
 		const session = parseSessionId(sessionId);
-		this.#registry.register(session, parseOwner(owner), Date.now());
+		const wasAnother = this.#registry.register(session, parseOwner(owner), Date.now());
+		if (wasAnother) this.#history?.forget(session);
 		this.#history?.begin(session);
 		this.#ended.delete(session);
-		this.#housekeeper.schedule();
 	}
 
 	/**
@@ -251,7 +256,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 				`the connection ${connectionId} was detached before it was attached.`,
 			);
 		}
-		if (resume) this.#assertNotOvertaken(session, connectionId);
+		if (resume) this.#assertNotOvertaken(session, connectionId, lastEventId);
 		else this.#ended.delete(session);
 		this.#tickets.issue(ticket, {
 			kind: 'stream',
@@ -291,8 +296,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			this.#streams.closed(socket, attachment, position);
 			detached = true;
 		}
-		// Between two sockets it has none.
-		if (connectionId !== undefined) this.#history?.served(session, connectionId, position);
+		// Between two sockets it has none, but may come back.
+		if (connectionId === undefined) this.#history?.dismiss(session);
+		else this.#history?.served(session, connectionId, position);
 		if (forget) {
 			this.#history?.forget(session);
 			this.#registry.delete(session);
@@ -527,16 +533,23 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/** A stream that comes back by itself must not take the place of a newer one. */
-	#assertNotOvertaken(session: string, connectionId: string): void {
+	#assertNotOvertaken(
+		session: string,
+		connectionId: string,
+		lastEventId: string | undefined,
+	): void {
 		if (this.#ended.get(session) !== undefined) {
 			throw new SessionManagerError(
 				'STREAM_DETACHED',
 				`the stream of the session ${quote(session)} was ended while it was away.`,
 			);
 		}
-		const isOvertaken = this.#history
-			? !this.#history.isServedBy(session, connectionId)
-			: this.has(session);
+		// One that began when there was no log, in an object that was replaced since, is not known to it.
+		const isRecorded = lastEventId !== undefined || this.#history?.knows(session) === true;
+		const isOvertaken =
+			this.#history && isRecorded
+				? !this.#history.isServedBy(session, connectionId)
+				: this.has(session);
 		const claim = this.#tickets.claimOf(placeOfSession(session).place);
 		if (!isOvertaken && (!claim || claim.connectionId === connectionId)) return;
 		throw new SessionManagerError(

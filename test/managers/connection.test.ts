@@ -220,7 +220,7 @@ describe('a connection that is closed', () => {
 		await vi.waitFor(() => expect(asked).toHaveLength(2));
 		connection.close(7);
 		answer.resolve(second.opened);
-		expect(await second.closed).toEqual(DISCARDED);
+		expect(await second.closed).toEqual({ ...DISCARDED, reason: '7' });
 		expect(told).toEqual(['open after 0']);
 	});
 });

@@ -20,7 +20,11 @@ describe('what gets old one after another', () => {
 
 	it.each([
 		['events', 'tmcp_events', 'at = ?1 - 3600000 + 100 * (seq - 30)'],
-		['sessions without a stream', 'tmcp_sessions', `at = ?1 - 604800000 + 100 * (${nth} - 30)`],
+		[
+			'sessions without a stream',
+			'tmcp_sessions',
+			`at = ?1 - 1.1 * 604800000 + 100 * (${nth} - 30)`,
+		],
 		['registrations', 'tmcp_registrations', `expires_at = ?1 + 100 * (${nth} - 30)`],
 	])('goes in one alarm, and the next one is minutes away: %s', async (_, table, aged) => {
 		const object = env.TMCP_DURABLE_OBJECT.getByName(name);
