@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { parseOptions } from '../schemas.ts';
+import { ClientQueue } from './client-queue.ts';
 import { report } from './report.ts';
 
 /** Below the 30 s after which the strictest of common proxies cut an idle response. */
@@ -37,7 +38,7 @@ export interface KeepAliveOptions {
 	keepAlive?: number;
 	/**
 	 * How much may wait for the client of a `subscriptions/listen` stream that does not read, in bytes (default 16 MiB). What
-	 * comes on top of it ends the stream with an error.
+	 * comes on top of it ends the stream with an error. No other stream is cut off.
 	 */
 	maxQueuedBytes?: number;
 	/** Told when that happens (default: nothing). */
@@ -49,9 +50,12 @@ export const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n');
 
 const LINE_FEED = 10;
 
+/** The first message on a `subscriptions/listen` stream. */
+const ACKNOWLEDGEMENT = '"notifications/subscriptions/acknowledged"';
+
 /**
  * Put a comment on an event stream whenever it was idle for a while, so that no proxy cuts it, and so that a client that
- * vanished was noticed: by the second comment at the latest; and cut off a client that does not read. A
+ * vanished is noticed: by the second comment at the latest; and cut off a client that does not read. A
  * `subscriptions/listen` stream needs it, because tmcp gives a subscription manager no way to do either. Any other response
  * is returned as it is.
  *
@@ -68,57 +72,40 @@ export function withKeepAlive(response: Response, options?: KeepAliveOptions): R
 	const parsed = parseOptions(OptionsSchema, options, 'withKeepAlive');
 	const { body, headers } = response;
 	if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) return response;
-	// A session's stream has a bound of its own, and counts what its client has read: nothing is read ahead of it.
-	const limit = headers.has('mcp-session-id') ? undefined : parsed.maxQueuedBytes;
-	const strategy =
-		limit === undefined
-			? new CountQueuingStrategy({ highWaterMark: 1 })
-			: // With one byte more: what is as much as the bound is read, too.
-				new ByteLengthQueuingStrategy({ highWaterMark: limit + 1 });
-	const source = new CommentedStream(body, strategy.highWaterMark, parsed);
-	return new Response(new ReadableStream(source, strategy), response);
+	return new Response(new ReadableStream(new CommentedStream(body, parsed)), response);
 }
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
-/** What a stream says, with a comment whenever it says nothing. */
+/**
+ * What a stream says, with a comment whenever it says nothing. tmcp puts on a `subscriptions/listen` stream whatever comes,
+ * read or not, so that one is read at once, to see how much waits; of any other no more is read than its client does.
+ */
 class CommentedStream implements UnderlyingSource<Uint8Array> {
 	#reader: ReadableStreamDefaultReader<Uint8Array>;
-	/** What the controller wants while nothing is queued. */
-	#capacity: number;
 	#options: v.InferOutput<typeof OptionsSchema>;
+	#queue = new ClientQueue();
+	/** What the controller wants while nothing is queued. */
+	#capacity = 0;
+	#hasBegun = false;
+	#isListen = false;
 	#stopTimer = () => {};
 	/** A comment inside an event would break it. */
 	#isBetweenEvents = true;
 	#lastByte: number | undefined;
 
-	constructor(
-		stream: ReadableStream<Uint8Array>,
-		capacity: number,
-		options: v.InferOutput<typeof OptionsSchema>,
-	) {
+	constructor(stream: ReadableStream<Uint8Array>, options: v.InferOutput<typeof OptionsSchema>) {
 		this.#reader = stream.getReader();
-		this.#capacity = capacity;
 		this.#options = options;
 	}
 
 	start(controller: Controller): void {
+		this.#capacity = controller.desiredSize ?? 0;
 		this.#restartTimer(controller);
 	}
 
 	async pull(controller: Controller): Promise<void> {
-		try {
-			const { done, value } = await this.#reader.read();
-			if (done) {
-				this.#stopTimer();
-				controller.close();
-			} else {
-				await this.#pass(value, controller);
-			}
-		} catch (error) {
-			this.#stopTimer();
-			controller.error(error);
-		}
+		if (!this.#isListen) await this.#step(controller);
 	}
 
 	cancel(reason: unknown): Promise<void> {
@@ -126,33 +113,54 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		return this.#reader.cancel(reason);
 	}
 
-	async #pass(chunk: Uint8Array, controller: Controller): Promise<void> {
-		const isFirst = this.#hasRead(controller);
-		controller.enqueue(chunk);
-		if (chunk.byteLength > 0) {
-			const beforeLast = chunk.byteLength > 1 ? chunk.at(-2) : this.#lastByte;
-			this.#lastByte = chunk.at(-1);
-			this.#isBetweenEvents = beforeLast === LINE_FEED && this.#lastByte === LINE_FEED;
+	async #readOn(controller: Controller): Promise<void> {
+		while (await this.#step(controller));
+	}
+
+	/** @returns whether there may be more */
+	async #step(controller: Controller): Promise<boolean> {
+		try {
+			const { done, value } = await this.#reader.read();
+			if (!done) return await this.#pass(value, controller);
+			this.#stopTimer();
+			controller.close();
+		} catch (error) {
+			this.#stopTimer();
+			controller.error(error);
 		}
+		return false;
+	}
+
+	async #pass(chunk: Uint8Array, controller: Controller): Promise<boolean> {
+		const wasListen = this.#isListen;
+		if (chunk.byteLength > 0) this.#look(chunk);
+		if (this.#isListen && !wasListen) void this.#readOn(controller);
+		controller.enqueue(chunk);
 		this.#restartTimer(controller);
-		// However large it is, one alone is no backlog.
-		if (isFirst || (controller.desiredSize ?? 0) > 0) return;
-		void report(this.#options.onCutOff, undefined);
+		this.#queue.add(chunk.byteLength, undefined);
+		this.#queue.keep(this.#capacity - (controller.desiredSize ?? 0));
+		if (this.#queue.bytes - chunk.byteLength < this.#options.maxQueuedBytes) return true;
 		const error = new Error('The client does not read its stream.');
+		void report(this.#options.onCutOff, undefined);
 		await this.#reader.cancel(error);
 		throw error;
+	}
+
+	#look(chunk: Uint8Array): void {
+		if (!this.#hasBegun) this.#isListen = new TextDecoder().decode(chunk).includes(ACKNOWLEDGEMENT);
+		this.#hasBegun = true;
+		const beforeLast = chunk.byteLength > 1 ? chunk.at(-2) : this.#lastByte;
+		this.#lastByte = chunk.at(-1);
+		this.#isBetweenEvents = beforeLast === LINE_FEED && this.#lastByte === LINE_FEED;
 	}
 
 	#restartTimer(controller: Controller): void {
 		this.#stopTimer();
 		const timer = setInterval(() => {
 			// A client that does not read is not idle: what waits for it keeps its connection busy.
-			if (this.#isBetweenEvents && this.#hasRead(controller)) controller.enqueue(KEEP_ALIVE);
+			if (this.#isBetweenEvents && (controller.desiredSize ?? 0) > 0)
+				controller.enqueue(KEEP_ALIVE);
 		}, this.#options.keepAlive);
 		this.#stopTimer = () => clearInterval(timer);
-	}
-
-	#hasRead({ desiredSize }: Controller): boolean {
-		return desiredSize === this.#capacity;
 	}
 }

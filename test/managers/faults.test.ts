@@ -27,6 +27,25 @@ async function leave(body: ReadableStream, of?: DurableObjectStub<SyncLayer>): P
 	await untilOpen(false, of);
 }
 
+it('a stream that cannot be opened loses nothing of what the object handed to it', async () => {
+	await object().broadcast([id], event('waits'));
+	const namespace = onlyObject(env.TMCP_DURABLE_OBJECT, name, (stub) => ({
+		fetch: async (request: Request) => {
+			const { webSocket } = await stub.fetch(request);
+			webSocket?.accept();
+			webSocket?.close(1001);
+			throw new Error('Network connection lost.');
+		},
+	}));
+	const { started } = unread(new DurableObjectStreamSessionManager(namespace), id);
+	expect(await codeOf(() => started)).toBe('OBJECT_FAILED');
+	await untilOpen(false);
+	const streams = new DurableObjectStreamSessionManager(onlyObject(env.TMCP_DURABLE_OBJECT, name));
+	const next = unread(streams, id);
+	await next.started;
+	expect(await new EventStream(next.body).messages(1)).toEqual(['waits']);
+});
+
 describe('an answer of the object that is lost while a stream opens', () => {
 	const calls = (stub: DurableObjectStub<SyncLayer>) => ({
 		attach: async (...args: Parameters<SyncLayer['attach']>) => {

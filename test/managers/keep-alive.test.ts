@@ -1,3 +1,5 @@
+import { HttpTransport } from '@tmcp/transport-http';
+import { McpServer } from 'tmcp';
 import { describe, expect, it, vi } from 'vitest';
 import { withKeepAlive } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
@@ -61,14 +63,17 @@ describe('withKeepAlive', () => {
 		expect(await left.cancelled).toBe('bye');
 	});
 
-	describe('cuts off a client that does not read', () => {
+	describe('cuts off a client that does not read a listen stream', () => {
+		const acknowledgement =
+			'data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged"}\n\n';
 		const event = `data: ${'x'.repeat(92)}\n\n`;
 
 		it('at the bound, and tells the source and whoever asked', async () => {
 			const { body, cancelled, write } = source();
 			const onCutOff = vi.fn<() => void>();
-			const options = { maxQueuedBytes: 1_000, onCutOff };
+			const options = { maxQueuedBytes: acknowledgement.length + 1_000, onCutOff };
 			const response = withKeepAlive(new Response(body, EVENT_STREAM), options);
+			write(acknowledgement);
 			for (let events = 0; events < 10; events++) write(event);
 			await scheduler.wait(50);
 			expect(onCutOff).not.toHaveBeenCalled();
@@ -78,23 +83,60 @@ describe('withKeepAlive', () => {
 			await expect(response.text()).rejects.toThrow('does not read');
 		});
 
-		it('but not for one event, however large', async () => {
-			const { body, write, close } = source();
-			const options = { maxQueuedBytes: 1_000, onCutOff: () => expect.unreachable() };
-			const response = withKeepAlive(new Response(body, EVENT_STREAM), options);
-			write(event.repeat(100));
+		it('as tmcp serves it', async () => {
+			const server = new McpServer(
+				{ name: 'test', version: '1.0.0' },
+				{ adapter: undefined, capabilities: { tools: { listChanged: true } } },
+			);
+			const transport = new HttpTransport(server, { path: '/mcp' });
+			const version = '2026-07-28';
+			const method = 'subscriptions/listen';
+			const params = {
+				_meta: {
+					'io.modelcontextprotocol/protocolVersion': version,
+					'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1.0.0' },
+					'io.modelcontextprotocol/clientCapabilities': {},
+				},
+				notifications: { toolsListChanged: true },
+			};
+			const headers = {
+				'content-type': 'application/json',
+				'mcp-protocol-version': version,
+				'mcp-method': method,
+			};
+			const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
+			const response = await transport.respond(
+				new Request('https://example.com/mcp', { method: 'POST', headers, body }),
+			);
+			const onCutOff = vi.fn<() => void>();
+			const guarded = response && withKeepAlive(response, { maxQueuedBytes: 2_000, onCutOff });
 			await scheduler.wait(50);
-			close();
-			expect(await response.text()).toBe(event.repeat(100));
+			for (let changes = 0; changes < 50; changes++) server.changed('tools');
+			await vi.waitFor(() => expect(onCutOff).toHaveBeenCalledOnce());
+			await expect(guarded?.text()).rejects.toThrow('does not read');
 		});
 
-		it('but reads nothing ahead of a session’s stream, which has a bound of its own', async () => {
+		it('but not one that reads slowly, nor for one large event behind a small one', async () => {
+			const { body, write, close } = source();
+			const options = { maxQueuedBytes: 1_000, onCutOff: () => expect.unreachable() };
+			const stream = new EventStream(withKeepAlive(new Response(body, EVENT_STREAM), options).body);
+			write(acknowledgement);
+			for (let events = 0; events < 30; events++) {
+				write(event);
+				await scheduler.wait(1);
+			}
+			write(event.repeat(100));
+			close();
+			await stream.ended;
+			expect(stream.events).toHaveLength(131);
+		});
+
+		it('but no other stream: nothing is read ahead of its client', async () => {
 			const pull = vi.fn<(controller: ReadableStreamDefaultController<Uint8Array>) => void>(
 				(controller) => controller.enqueue(encode(event)),
 			);
-			const init = { headers: { ...EVENT_STREAM.headers, 'mcp-session-id': 'id' } };
 			const body = new ReadableStream<Uint8Array>({ pull });
-			const response = withKeepAlive(new Response(body, init), { maxQueuedBytes: 1 });
+			const response = withKeepAlive(new Response(body, EVENT_STREAM), { maxQueuedBytes: 1 });
 			await scheduler.wait(50);
 			expect(pull.mock.calls.length).toBeLessThan(4);
 			await response.body?.cancel();

@@ -7,7 +7,7 @@ import { Wire } from '../support/socket.ts';
 const EVENTS = 500;
 const SESSIONS = 300;
 /** Rows of a few lookups, and far less than there are events or sessions. */
-const FEW = 15;
+const FEW = 25;
 
 let name: string;
 const object = (): DurableObjectStub<SyncLayer> => env.TMCP_DURABLE_OBJECT.getByName(name);
@@ -85,4 +85,26 @@ it('a stream that comes back costs what was sent since its place', async () => {
 	const { log } = await object().attach('busy');
 	await Wire.open(object(), 'busy', `${log?.eventIdPrefix}${EVENTS - 20}`);
 	expect(await rows()).toBeLessThan(20 + FEW);
+});
+
+it('a message to all costs a few rows, however many are away', async () => {
+	const broadcast = () => object().broadcast(undefined, 'x', { id: crypto.randomUUID() });
+	expect(await broadcast()).toMatchObject({ waiting: SESSIONS });
+	await rows();
+	expect(await broadcast()).toMatchObject({ waiting: SESSIONS });
+	expect(await rows()).toBeLessThan(FEW);
+});
+
+it('a first stream, and the end of a session, cost a few rows, however many messages wait for one that is away', async () => {
+	const gone = await Wire.open(object(), 'gone');
+	gone.socket.close();
+	await vi.waitFor(async () => expect(await object().has('gone')).toBe(false));
+	await runInDurableObject(object(), (instance) => {
+		for (let event = 0; event < EVENTS; event++) instance.broadcast(['busy', 'gone'], 'x');
+	});
+	await rows();
+	await Wire.open(object(), 'new');
+	expect(await rows()).toBeLessThan(FEW);
+	await object().detach('new', { forget: true });
+	expect(await rows()).toBeLessThan(FEW);
 });

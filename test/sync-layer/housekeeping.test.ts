@@ -1,6 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { SyncLayer } from '../../src/index.ts';
 import { Wire } from '../support/socket.ts';
 import { ShortLogSyncLayer } from '../worker/worker.ts';
 
@@ -98,11 +99,50 @@ describe('the tables of an object', () => {
 		}
 	});
 
+	it('are made in an object that had one of them before versions were counted', async () => {
+		await runInDurableObject(object(), (_, { storage }) => {
+			for (const table of ['filters', 'events', 'sessions', 'registrations']) {
+				storage.sql.exec(`DROP TABLE tmcp_${table}`);
+			}
+			storage.kv.delete('tmcp:schema');
+			storage.sql.exec('CREATE TABLE tmcp_filters (uri TEXT NOT NULL)');
+		});
+		await evict(object());
+		expect(await object().broadcast(['one'], 'x')).toMatchObject({ waiting: 1 });
+	});
+
 	it('stay as a newer version of the library made them, if that was deployed before', async () => {
 		await object().broadcast(['one'], 'kept');
 		await runInDurableObject(object(), (_, { storage }) => storage.kv.put('tmcp:schema', 99));
 		await evict(object());
 		expect((await object().stats()).log).toMatchObject({ events: 1 });
 		expect(await version()).toBe(99);
+	});
+});
+
+it('a registration is purged where there is no log, too, once its stream has ended', async () => {
+	const object = env.NO_LOG.getByName(name);
+	await object.register('one', 'o'.repeat(43));
+	const wire = await Wire.open(object, 'one');
+	// It came while the stream was open, and found nothing.
+	await runInDurableObject(object, (_, { storage }) => storage.deleteAlarm());
+	wire.socket.close();
+	await vi.waitFor(async () => {
+		const alarm = await runInDurableObject(object, (_, { storage }) => storage.getAlarm());
+		expect(alarm).toBeGreaterThan(Date.now());
+	});
+});
+
+it.each([
+	[{ sessionTtl: 10 * 365 * 24 * 60 * 60 + 1 }],
+	[{ log: { maxAge: Number.MAX_SAFE_INTEGER } }],
+	[{ sessionTtl: 0 }],
+])('the options %j are refused', async (options) => {
+	class Misconfigured extends SyncLayer {
+		static override readonly options = options;
+	}
+	const object = env.TMCP_DURABLE_OBJECT.getByName(name);
+	await runInDurableObject(object, (_, state) => {
+		expect(() => new Misconfigured(state, env)).toThrow('INVALID_ARGUMENT');
 	});
 });
