@@ -20,6 +20,8 @@ const READY = /Ready on (http:\S+)\s/;
 export interface DevServerOptions {
 	/** Configuration files, relative to the repository (default `wrangler.jsonc`). The first Worker gets the requests. */
 	configs?: readonly string[];
+	/** Where it stores things, so that they outlive it (default: a folder that is removed with it). */
+	state?: string;
 }
 
 export interface DevServer {
@@ -27,7 +29,7 @@ export interface DevServer {
 	url: URL;
 	/** What it has written since it was ready, standard output and standard error. */
 	logs(): string;
-	/** End all processes of it and remove what it stored. */
+	/** End all processes of it and remove what it stored, unless it was told where. */
 	stop(): Promise<void>;
 }
 
@@ -36,8 +38,8 @@ export interface DevServer {
  * at once, and none finds what another left behind. It ends with this process.
  */
 export async function startDevServer(options: DevServerOptions = {}): Promise<DevServer> {
-	const { configs = ['wrangler.jsonc'] } = options;
 	const directory = mkdtempSync(join(tmpdir(), 'wrangler-dev-'));
+	const { configs = ['wrangler.jsonc'], state = join(directory, 'state') } = options;
 	const wrangler = spawn(
 		process.execPath,
 		[
@@ -47,7 +49,7 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
 			'--ip=127.0.0.1',
 			'--port=0',
 			'--inspector-port=0',
-			`--persist-to=${join(directory, 'state')}`,
+			`--persist-to=${state}`,
 			'--show-interactive-dev-session=false',
 		],
 		{
