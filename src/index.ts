@@ -4,9 +4,9 @@ export {
 	type Attached,
 	type LogPosition,
 	type Subscribed,
-	type SyncLayerOptions,
 	type SyncLayerStats,
 } from './sync-layer/sync-layer.ts';
+export type { SyncLayerOptions } from './sync-layer/options.ts';
 export type { BroadcastResult } from './sync-layer/streams.ts';
 export type {
 	AttachOptions,

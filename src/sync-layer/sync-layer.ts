@@ -1,5 +1,4 @@
 import { DurableObject } from 'cloudflare:workers';
-import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import { CloseCode, encodeFrame, LOG_HEADER, STREAM_TAG, TICKET_TTL_MS } from '../protocol.ts';
 import {
@@ -12,7 +11,6 @@ import {
 	parseBroadcasts,
 	parseDetachOptions,
 	parseNotifications,
-	parseOptions,
 	parseOwner,
 	parseSendOptions,
 	parseSessionId,
@@ -27,8 +25,9 @@ import {
 	type SubscriptionTarget,
 } from '../schemas.ts';
 import { readAttachment } from './attachment.ts';
-import { History, type HistoryBounds } from './history.ts';
+import { History } from './history.ts';
 import { Housekeeper } from './housekeeper.ts';
+import { parseSyncLayerOptions, type SyncLayerOptions } from './options.ts';
 import { Recent } from './recent.ts';
 import { Registry } from './registry.ts';
 import type { ReplayStart } from './replay.ts';
@@ -40,53 +39,6 @@ import { SUBSCRIPTION_TAG } from './subscription-tags.ts';
 import { isTarget, Subscriptions } from './subscriptions.ts';
 import { type Claim, END_MEMORY_MS, TicketOffice } from './ticket-office.ts';
 import { errorResponse, readUpgrade, refusal } from './upgrade.ts';
-
-/** Settings of a subclass: `export class MySyncLayer extends SyncLayer { static options = { … } }`. */
-export interface SyncLayerOptions {
-	/** How many `subscriptions/listen` streams the object takes (default 16,384: half of its sockets). */
-	maxSubscriptions?: number;
-	/**
-	 * How much of what was sent is kept for those who come back for it; `false` keeps nothing, and costs nothing. What is
-	 * over any of the bounds goes, oldest first; the newest event never goes.
-	 */
-	log?:
-		| false
-		| {
-				/** Events (default 10,000). */
-				maxCount?: number;
-				/** UTF-8 bytes of payloads and addressees (default 16 MiB). */
-				maxBytes?: number;
-				/** Seconds since an event was sent (default 3,600), or up to a tenth more. */
-				maxAge?: number;
-		  };
-	/**
-	 * How long a session without a stream is known, in seconds, or up to a tenth longer (default 604,800: seven days, as long
-	 * as `KVInfoSessionManager` remembers it): its place in the log, and for a `SessionGateway`, to which each request of it
-	 * is a sign of life, whose it is.
-	 */
-	sessionTtl?: number;
-}
-
-const Bound = v.pipe(v.number(), v.integer(), v.minValue(1));
-
-/** At most ten years: beyond the year 2189 the platform sets no alarm. */
-const Seconds = v.pipe(Bound, v.maxValue(10 * 365 * 24 * 60 * 60));
-
-const OptionsSchema = v.strictObject({
-	maxSubscriptions: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 16_384),
-	log: v.optional(
-		v.union([
-			v.literal(false),
-			v.strictObject({
-				maxCount: v.optional(Bound, 10_000),
-				maxBytes: v.optional(Bound, 16 * 1024 * 1024),
-				maxAge: v.optional(Seconds, 3_600),
-			}),
-		]),
-		{},
-	),
-	sessionTtl: v.optional(Seconds, 7 * 24 * 60 * 60),
-});
 
 interface ComingBack {
 	lastEventId: string | undefined;
@@ -176,15 +128,15 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** Settings, for a subclass to override. */
 	static readonly options: SyncLayerOptions = {};
 
-	#options = parseOptions(OptionsSchema, Reflect.get(this.constructor, 'options'), 'SyncLayer');
+	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
 	#tickets = new TicketOffice<StreamClaim | SubscriptionClaim>();
-	#registry = new Registry(this.ctx.storage, this.#options.sessionTtl * 1000, () =>
+	#registry = new Registry(this.ctx.storage, this.#options.sessionTtlMs, () =>
 		this.#housekeeper.schedule(),
 	);
 	#housekeeper = new Housekeeper(this.ctx, () =>
 		this.#history ? [this.#history, this.#registry] : [this.#registry],
 	);
-	#history = History.open(this.ctx.storage, boundsOf(this.#options), () =>
+	#history = History.open(this.ctx.storage, this.#options.history, () =>
 		this.#housekeeper.schedule(),
 	);
 	#sent = new SentIds(() => this.#history?.recentBroadcasts() ?? []);
@@ -575,15 +527,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			`the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`,
 		);
 	}
-}
-
-function boundsOf({
-	log,
-	sessionTtl,
-}: v.InferOutput<typeof OptionsSchema>): HistoryBounds | undefined {
-	if (log === false) return undefined;
-	const { maxCount, maxBytes, maxAge } = log;
-	return { maxCount, maxBytes, maxAgeMs: maxAge * 1000, sessionTtlMs: sessionTtl * 1000 };
 }
 
 /** The place that the other end named when it closed its socket, if it did. */
