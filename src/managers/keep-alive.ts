@@ -50,6 +50,9 @@ export const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n');
 
 const LINE_FEED = 10;
 
+/** How much of a stream is looked at for its first event, in bytes. */
+const MAX_BEGINNING = 4_096;
+
 /** The first message on a `subscriptions/listen` stream. */
 const ACKNOWLEDGEMENT = '"notifications/subscriptions/acknowledged"';
 
@@ -87,7 +90,8 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 	#queue = new ClientQueue();
 	/** What the controller wants while nothing is queued. */
 	#capacity = 0;
-	#hasBegun = false;
+	/** What came until the first event is complete, which shows what kind of a stream it is. */
+	#beginning: string | undefined = '';
 	#isListen = false;
 	#stopTimer = () => {};
 	/** A comment inside an event would break it. */
@@ -137,8 +141,7 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		if (this.#isListen && !wasListen) void this.#readOn(controller);
 		controller.enqueue(chunk);
 		this.#restartTimer(controller);
-		this.#queue.add(chunk.byteLength, undefined);
-		this.#queue.keep(this.#capacity - (controller.desiredSize ?? 0));
+		this.#count(chunk, controller);
 		if (this.#queue.bytes - chunk.byteLength < this.#options.maxQueuedBytes) return true;
 		const error = new Error('The client does not read its stream.');
 		void report(this.#options.onCutOff, undefined);
@@ -146,9 +149,18 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		throw error;
 	}
 
+	#count(chunk: Uint8Array, { desiredSize }: Controller): void {
+		this.#queue.add(chunk.byteLength, undefined);
+		this.#queue.keep(this.#capacity - (desiredSize ?? 0));
+	}
+
 	#look(chunk: Uint8Array): void {
-		if (!this.#hasBegun) this.#isListen = new TextDecoder().decode(chunk).includes(ACKNOWLEDGEMENT);
-		this.#hasBegun = true;
+		if (this.#beginning !== undefined) {
+			this.#beginning += new TextDecoder().decode(chunk.subarray(0, MAX_BEGINNING));
+			this.#isListen = this.#beginning.includes(ACKNOWLEDGEMENT);
+			const isKnown = this.#isListen || /^data:.*\n\n/m.test(this.#beginning);
+			if (isKnown || this.#beginning.length > MAX_BEGINNING) this.#beginning = undefined;
+		}
 		const beforeLast = chunk.byteLength > 1 ? chunk.at(-2) : this.#lastByte;
 		this.#lastByte = chunk.at(-1);
 		this.#isBetweenEvents = beforeLast === LINE_FEED && this.#lastByte === LINE_FEED;
@@ -158,8 +170,10 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		this.#stopTimer();
 		const timer = setInterval(() => {
 			// A client that does not read is not idle: what waits for it keeps its connection busy.
-			if (this.#isBetweenEvents && (controller.desiredSize ?? 0) > 0)
-				controller.enqueue(KEEP_ALIVE);
+			if (!this.#isBetweenEvents || (controller.desiredSize ?? 0) <= 0) return;
+			controller.enqueue(KEEP_ALIVE);
+			this.#queue.keep(0);
+			this.#count(KEEP_ALIVE, controller);
 		}, this.#options.keepAlive);
 		this.#stopTimer = () => clearInterval(timer);
 	}

@@ -137,7 +137,7 @@ async function together<Claimed>(
 /** Without its claim a socket is nobody's; it may still open, and must not stay. */
 function forsake(opening: Promise<Opened>): void {
 	opening.then(
-		(opened) => discard(opened, NOTHING_TAKEN),
+		(opened) => discard(opened, String(opened.log?.after ?? NOTHING_TAKEN)),
 		() => {},
 	);
 }

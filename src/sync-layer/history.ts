@@ -23,6 +23,7 @@ export class History {
 	#log: EventLog;
 	#sessions: SessionStore;
 	#storage: DurableObjectStorage;
+	#maxAgeMs: number;
 	#onKept: () => void;
 	#gaps = 0;
 
@@ -33,6 +34,7 @@ export class History {
 		onKept: () => void,
 	) {
 		this.#storage = storage;
+		this.#maxAgeMs = bounds.maxAgeMs;
 		this.#onKept = onKept;
 		this.#sessions = new SessionStore(sql, Math.max(bounds.sessionTtlMs, bounds.maxAgeMs));
 		this.#log = new EventLog(storage, sql, bounds, (session, seq) =>
@@ -86,9 +88,11 @@ export class History {
 		return this.#sessions.get(session)?.connectionId === connectionId;
 	}
 
-	/** Whether the session has had no stream yet, as far as is known. */
+	/** Whether the session has had no stream yet, or will be as one that had none before what is sent now is cut. */
 	isNew(session: string): boolean {
-		return this.#sessions.get(session)?.connectionId === undefined;
+		const known = this.#sessions.get(session);
+		if (known?.connectionId === undefined) return true;
+		return this.#sessions.isForgottenBy(known, Date.now() + 2 * this.#maxAgeMs);
 	}
 
 	/** Whether the session is known. */
@@ -130,12 +134,15 @@ export class History {
 		const { after } = start;
 		// One that has an event of this log, but of which no beginning is known, was here before and was forgotten since.
 		const since = known?.since ?? (after > 0 ? after : this.extent.head);
-		this.#sessions.open(session, connectionId, after, since, Date.now());
 		const isFirst = known?.connectionId === undefined && after === 0;
 		const missed = isFirst
 			? this.#log.missedBeforeFirstStream(session, since)
 			: this.#log.missedBySession(session, after, since);
-		return this.#replay(start, missed, handOver);
+		const { first, ...served } = this.#replay(start, missed, handOver);
+		// Of what was before the first thing that a session ever gets, nothing is for it.
+		const started = isFirst ? (first ?? this.extent.head + 1) - 1 : after;
+		this.#sessions.open(session, connectionId, started, since, Date.now());
+		return served;
 	}
 
 	/** Serve a session no longer, whichever connection did: it was cut off. */
@@ -165,7 +172,8 @@ export class History {
 	serveSubscription(lastEventId: string | undefined, handOver: Handover): ReplayStart {
 		const start = this.startOfSubscription(lastEventId);
 		const missed = lastEventId === undefined ? [] : this.#log.missedBySubscriptions(start.after);
-		return this.#replay(start, missed, handOver);
+		const { after, recovered } = this.#replay(start, missed, handOver);
+		return { after, recovered };
 	}
 
 	/** The ids of the newest broadcasts, newest first, and when each was sent. */
@@ -218,15 +226,21 @@ export class History {
 	}
 
 	/** One by one, so that they are never all in memory, and then the place up to which that is all. */
-	#replay(start: ReplayStart, missed: Iterable<LoggedEvent>, handOver: Handover): ReplayStart {
+	#replay(
+		start: ReplayStart,
+		missed: Iterable<LoggedEvent>,
+		handOver: Handover,
+	): ReplayStart & { first: number | undefined } {
 		let { recovered } = start;
+		let first: number | undefined;
 		for (const { seq, data } of missed) {
+			first ??= seq;
 			if (data === null) recovered = false;
 			else handOver({ seq, data });
 		}
 		handOver({ seq: this.extent.head, data: '' });
 		if (!recovered) this.#gaps++;
-		return { ...start, recovered };
+		return { ...start, recovered, first };
 	}
 
 	#placeOf(known: KnownSession | undefined, connectionId: string): StoredPlace {

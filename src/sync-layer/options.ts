@@ -21,9 +21,9 @@ export interface SyncLayerOptions {
 				maxAge?: number;
 		  };
 	/**
-	 * How long a session without a stream is known, in seconds, or up to a tenth longer (default 604,800: seven days, as long
-	 * as `KVInfoSessionManager` remembers it): its place in the log, and for a `SessionGateway`, to which each request of it
-	 * is a sign of life, whose it is.
+	 * How long a session without a stream is known, in seconds (default 604,800: seven days, as long as
+	 * `KVInfoSessionManager` remembers it): its place in the log, up to a fifth longer, and for a `SessionGateway`, to which
+	 * each request of it is a sign of life, whose it is, up to a tenth longer.
 	 */
 	sessionTtl?: number;
 }

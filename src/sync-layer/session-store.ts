@@ -8,13 +8,15 @@ export interface KnownSession {
 	started: number | undefined;
 	/** Up to which event it was served; `undefined` while it is being served. */
 	position: number | undefined;
+	/** When that was, or when it showed last that it lives, in milliseconds since 1970. */
+	at: number;
 }
 
 /** A sign of life is written once in a tenth of the time, and what is to be forgotten goes in so many parts. */
 const PARTS = 10;
 
-/** In the place of a connection that is not to come back. No connection has that name. */
-const DISMISSED = '';
+/** Before the name of a connection that is not to come back. No connection's name begins with it. */
+const DISMISSED = '-';
 
 /**
  * The sessions that are known, and how far each was served: a row each. While a stream is open its row is not touched,
@@ -39,8 +41,9 @@ export class SessionStore {
 				since: number | null;
 				started: number | null;
 				position: number | null;
+				at: number;
 			}>(
-				'SELECT connection_id, since, started, position FROM tmcp_sessions WHERE session_id = ?',
+				'SELECT connection_id, since, started, position, at FROM tmcp_sessions WHERE session_id = ?',
 				session,
 			)
 			.toArray();
@@ -50,6 +53,7 @@ export class SessionStore {
 				since: row.since ?? undefined,
 				started: row.started ?? undefined,
 				position: row.position ?? undefined,
+				at: row.at,
 			}
 		);
 	}
@@ -75,7 +79,7 @@ export class SessionStore {
 	 * @param since for a session of which it is not known
 	 */
 	open(session: string, connectionId: string, started: number, since: number, now: number): void {
-		if (this.get(session)?.position !== undefined) this.#count(-1);
+		const known = this.get(session);
 		this.#sql.exec(
 			`INSERT INTO tmcp_sessions (session_id, connection_id, started, since, at) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET connection_id = excluded.connection_id,
@@ -87,6 +91,7 @@ export class SessionStore {
 			since,
 			now,
 		);
+		if (known?.position !== undefined) this.#count(-1);
 	}
 
 	/**
@@ -95,21 +100,23 @@ export class SessionStore {
 	 */
 	close(session: string, connectionId: string, position: number, now: number): void {
 		const known = this.get(session);
-		if (known?.connectionId === connectionId && known.position === undefined) this.#count(1);
-		this.#sql.exec(
+		const { rowsWritten } = this.#sql.exec(
 			`UPDATE tmcp_sessions SET position = MAX(?1, started), at = ?2
-			WHERE session_id = ?3 AND connection_id = ?4 AND (position IS NULL OR position > MAX(?1, started))`,
+			WHERE session_id = ?3 AND connection_id IN (?4, ?5) AND (position IS NULL OR position > MAX(?1, started))`,
 			position,
 			now,
 			session,
 			connectionId,
+			DISMISSED + connectionId,
 		);
+		if (rowsWritten > 0 && known?.position === undefined) this.#count(1);
 	}
 
 	/** The connection that served the session is not to come back. */
 	dismiss(session: string): void {
 		this.#sql.exec(
-			'UPDATE tmcp_sessions SET connection_id = ? WHERE session_id = ? AND connection_id IS NOT NULL',
+			`UPDATE tmcp_sessions SET connection_id = ?1 || connection_id
+			WHERE session_id = ?2 AND connection_id NOT LIKE ?1 || '%'`,
 			DISMISSED,
 			session,
 		);
@@ -145,8 +152,9 @@ export class SessionStore {
 	}
 
 	delete(session: string): void {
-		if (this.get(session)?.position !== undefined) this.#count(-1);
+		const known = this.get(session);
 		this.#sql.exec('DELETE FROM tmcp_sessions WHERE session_id = ?', session);
+		if (known?.position !== undefined) this.#count(-1);
 	}
 
 	/** What is stored was changed by somebody else. */
@@ -162,13 +170,18 @@ export class SessionStore {
 		return this.#waiting;
 	}
 
-	/** Forget those that have had no connection for too long, by the last sign of life that may have been written. */
+	/** Forget those that have had no connection for too long. */
 	purge(now: number): void {
 		this.#sql.exec(
 			'DELETE FROM tmcp_sessions WHERE (position IS NULL) = 0 AND at <= ?',
-			now - this.#ttlMs - this.#ttlMs / PARTS,
+			now - this.#keptMs,
 		);
 		this.reload();
+	}
+
+	/** Whether a session may be forgotten until then, if nothing is heard of it. */
+	isForgottenBy({ position, at }: KnownSession, time: number): boolean {
+		return position !== undefined && at + this.#keptMs <= time;
 	}
 
 	/** When the next one is to be forgotten, in milliseconds since 1970; `undefined` where there is none. */
@@ -178,7 +191,12 @@ export class SessionStore {
 				'SELECT MIN(at) AS at FROM tmcp_sessions WHERE (position IS NULL) = 0',
 			)
 			.one();
-		return at === null ? undefined : at + this.#ttlMs + (2 * this.#ttlMs) / PARTS;
+		return at === null ? undefined : at + this.#keptMs + this.#ttlMs / PARTS;
+	}
+
+	/** By the last sign of life that may not have been written. */
+	get #keptMs(): number {
+		return this.#ttlMs + this.#ttlMs / PARTS;
 	}
 
 	#count(change: number): void {

@@ -80,12 +80,13 @@ export class Streams {
 		acceptSocket(this.#ctx, socket, [sessionId, STREAM_TAG]);
 		try {
 			writeAttachment(socket, attachment);
-			const start = this.#history?.atOnce(() =>
-				this.#history?.serve(sessionId, connectionId, lastEventId, (event) =>
+			const begin = () => {
+				this.#registry.hold(sessionId);
+				return this.#history?.serve(sessionId, connectionId, lastEventId, (event) =>
 					deliver(socket, encodeFrame(event)),
-				),
-			);
-			this.#registry.hold(sessionId);
+				);
+			};
+			const start = this.#history ? this.#history.atOnce(begin) : begin();
 			for (const stream of older) {
 				stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
 			}

@@ -46,6 +46,30 @@ it('a stream that cannot be opened loses nothing of what the object handed to it
 	expect(await new EventStream(next.body).messages(1)).toEqual(['waits']);
 });
 
+it('a first stream that cannot be opened is no gap for the next one, though the log was cut', async () => {
+	for (const text of ['a', 'b', 'c', 'd', 'e']) {
+		await env.SHORT_LOG.getByName(name).broadcast(['another'], event(text));
+	}
+	const losing = onlyObject(env.SHORT_LOG, name, (stub, nth) =>
+		nth > 1
+			? {}
+			: {
+					fetch: async (request: Request) => {
+						await stub.fetch(request);
+						throw new Error('Network connection lost.');
+					},
+				},
+	);
+	const onGap = vi.fn<(session: string) => void>();
+	const streams = new DurableObjectStreamSessionManager(losing, { onGap });
+	expect(await codeOf(() => unread(streams, id).started)).toBe('OBJECT_FAILED');
+	const next = unread(streams, id);
+	await next.started;
+	await streams.send([id], event('f'));
+	expect(await new EventStream(next.body).messages(1)).toEqual(['f']);
+	expect(onGap).not.toHaveBeenCalled();
+});
+
 describe('an answer of the object that is lost while a stream opens', () => {
 	const calls = (stub: DurableObjectStub<SyncLayer>) => ({
 		attach: async (...args: Parameters<SyncLayer['attach']>) => {

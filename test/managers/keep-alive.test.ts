@@ -131,6 +131,44 @@ describe('withKeepAlive', () => {
 			expect(stream.events).toHaveLength(131);
 		});
 
+		it('also where its first event comes in pieces', async () => {
+			const { body, write } = source();
+			const onCutOff = vi.fn<() => void>();
+			const response = withKeepAlive(new Response(body, EVENT_STREAM), {
+				maxQueuedBytes: 1_000,
+				onCutOff,
+			});
+			write(': hello\n\n');
+			write(acknowledgement.slice(0, 30));
+			write(acknowledgement.slice(30));
+			const reader = response.body?.getReader();
+			for (let chunks = 0; chunks < 3; chunks++) await reader?.read();
+			for (let events = 0; events < 20; events++) write(event);
+			await vi.waitFor(() => expect(onCutOff).toHaveBeenCalledOnce());
+		});
+
+		it('but not because of a comment that waits behind what it has read', async () => {
+			const { body, write } = source();
+			const options = {
+				keepAlive: 20,
+				maxQueuedBytes: 1_000,
+				onCutOff: () => expect.unreachable(),
+			};
+			const { body: guarded } = withKeepAlive(new Response(body, EVENT_STREAM), options);
+			const reader = guarded?.getReader();
+			write(acknowledgement);
+			await reader?.read();
+			write(event.repeat(20));
+			await scheduler.wait(10);
+			expect((await reader?.read())?.value?.byteLength).toBe(2_000);
+			await scheduler.wait(60);
+			write('data: 1\n\n');
+			write('data: 2\n\n');
+			await scheduler.wait(10);
+			expect((await reader?.read())?.value).toEqual(encode(': keep-alive\n\n'));
+			await reader?.cancel();
+		});
+
 		it('but no other stream: nothing is read ahead of its client', async () => {
 			const pull = vi.fn<(controller: ReadableStreamDefaultController<Uint8Array>) => void>(
 				(controller) => controller.enqueue(encode(event)),

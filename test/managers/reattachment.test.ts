@@ -8,7 +8,7 @@ import {
 	type SyncLayerNamespace,
 } from '../../src/index.ts';
 import { EventStream } from '../support/event-stream.ts';
-import { onlyObject } from '../support/objects.ts';
+import { lost, onlyObject } from '../support/objects.ts';
 import { unread } from '../support/unread.ts';
 
 /** An object of its own for each test. */
@@ -303,5 +303,32 @@ describe('a client without an event id', () => {
 		const second = new EventStream(back.body);
 		await object().broadcast([id], event('d'));
 		expect(await second.messages(2)).toEqual(['c', 'd']);
+	});
+
+	it('does not get again what it had read where the answers to its Worker are lost when it leaves', async () => {
+		let resumes = 0;
+		const losing = onlyObject(env.TMCP_DURABLE_OBJECT, name, (stub) => ({
+			attach: async (...args: Parameters<SyncLayer['attach']>) => {
+				const answer = await stub.attach(...args);
+				if (!args[1]?.resume) return answer;
+				resumes++;
+				throw lost();
+			},
+		}));
+		const { body, started } = unread(new DurableObjectStreamSessionManager(losing), id);
+		await started;
+		const stream = new EventStream(body);
+		for (const text of ['a', 'b', 'c']) await object().broadcast([id], event(text));
+		expect(await stream.messages(3)).toEqual(['a', 'b', 'c']);
+		await scheduler.wait(400);
+		await evict();
+		await vi.waitFor(() => expect(resumes).toBeGreaterThan(0), 3_000);
+		await stream.cancel();
+		await untilOpen(false);
+		const back = unread(managerOf(), id);
+		await back.started;
+		const second = new EventStream(back.body);
+		await object().broadcast([id], event('d'));
+		expect(await second.messages(1)).toEqual(['d']);
 	});
 });

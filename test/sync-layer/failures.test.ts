@@ -25,7 +25,7 @@ const failing = (pattern: RegExp, nth = 1) =>
 	});
 
 describe('a stream that cannot be opened', () => {
-	it.each([/INTO tmcp_sessions/, /SELECT seq, data/])(
+	it.each([/INTO tmcp_sessions/, /SELECT seq, data/, /SET expires_at = NULL/])(
 		'because %s fails leaves all as it was',
 		async (pattern) => {
 			await object.register('one', 'o'.repeat(43));
@@ -86,4 +86,16 @@ it('a socket that refused a message gets nothing more, and its session all of it
 	expect(wire.received).toEqual([]);
 	const back = await Wire.open(object, 'one');
 	await vi.waitFor(() => expect(back.received).toEqual(['a', 'b']));
+});
+
+it('how many wait is right after a change that failed', async () => {
+	for (const session of ['one', 'two']) await Wire.open(object, session);
+	const waiting = async () => (await object.stats()).log?.waiting;
+	expect(await waiting()).toBe(0);
+	await failing(/UPDATE tmcp_sessions SET position/);
+	const detach = async (session: string) => object.detach(session);
+	for (const session of ['one', 'two']) {
+		await expect(detach(session)).rejects.toThrow('disk is full');
+	}
+	expect(await waiting()).toBe(0);
 });

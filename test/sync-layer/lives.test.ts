@@ -73,6 +73,59 @@ describe('a session that lives', () => {
 	});
 });
 
+describe('a session whose place is forgotten', () => {
+	/** It was away for so long that its place goes before what is sent to it now. */
+	async function sentBefore(): Promise<void> {
+		const wire = await Wire.open(object(), 'one');
+		wire.socket.close();
+		await vi.waitFor(async () => expect(await object().has('one')).toBe(false));
+		await runInDurableObject(object(), (_, { storage }) => {
+			storage.sql.exec('UPDATE tmcp_sessions SET at = at - ?', 8.5 * 24 * 60 * 60 * 1000);
+		});
+		await object().broadcast(['two'], 'other');
+		expect(await object().broadcast(['one'], 'secret')).toMatchObject({ waiting: 1 });
+		await runInDurableObject(object(), (instance) => instance.alarm());
+		const places = await runInDurableObject(object(), (_, { storage }) =>
+			storage.sql.exec("SELECT * FROM tmcp_sessions WHERE session_id = 'one'").toArray(),
+		);
+		expect(places).toEqual([]);
+	}
+
+	it('gets what was sent to it by name all the same', async () => {
+		await sentBefore();
+		expect(await heard(object(), 'one')).toEqual(['secret']);
+	});
+
+	it('leaves nothing of that when it ends', async () => {
+		await sentBefore();
+		await object().detach('one', { forget: true });
+		const events = await runInDurableObject(object(), (_, { storage }) =>
+			storage.sql.exec('SELECT * FROM tmcp_events').toArray(),
+		);
+		expect(JSON.stringify(events)).not.toMatch(/secret|one/);
+	});
+});
+
+describe('a stream that is detached', () => {
+	it('while its socket closes already loses nothing that is sent after that', async () => {
+		const wire = await Wire.open(object(), 'one');
+		wire.socket.send('It must not speak.');
+		await object().detach('one');
+		await wire.closed;
+		await object().broadcast(['one'], 'waits');
+		expect(await heard(object(), 'one')).toEqual(['waits']);
+	});
+
+	it('may still say how far its client came', async () => {
+		const connectionId = crypto.randomUUID();
+		(await openSocket(object(), await object().attach('one', { connectionId }))).accept();
+		for (const data of ['a', 'b', 'c']) await object().broadcast(['one'], data);
+		await object().detach('one');
+		await object().detach('one', { connectionId, position: 1 });
+		expect(await heard(object(), 'one')).toEqual(['b', 'c']);
+	});
+});
+
 describe('a stream between two sockets', () => {
 	async function cutOff(): Promise<string> {
 		const connectionId = crypto.randomUUID();
