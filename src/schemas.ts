@@ -38,6 +38,11 @@ const DetachOptionsSchema = v.strictObject({
 	forget: v.optional(v.boolean('forget is not a boolean')),
 });
 
+/** A function that a user gives. Of what it takes and answers nothing can be told before it is called. */
+export function functionSchema<Of extends (...of: never[]) => unknown>() {
+	return v.custom<Of>((value) => typeof value === 'function', 'not a function');
+}
+
 /** What JSON calls an object: no array, no instance of a class. */
 function isPlainObject(value: unknown): boolean {
 	if (typeof value !== 'object' || value === null) return false;

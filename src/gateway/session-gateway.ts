@@ -7,7 +7,7 @@ import {
 	type SyncLayerNamespace,
 } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
-import { isSessionId, parseOptions } from '../schemas.ts';
+import { functionSchema, isSessionId, parseOptions } from '../schemas.ts';
 import { isSessionless, kindOfBody, MAX_MESSAGE_BYTES } from './request-kind.ts';
 
 const SESSION_HEADER = 'mcp-session-id';
@@ -35,10 +35,7 @@ const OptionsSchema = v.strictObject({
 			'info is not a KVInfoSessionManager, nor anything else with prefetch()',
 		),
 	),
-	owner: v.optional(
-		v.custom<OwnerOf>((value) => typeof value === 'function', 'not a function'),
-		() => () => undefined,
-	),
+	owner: v.optional(functionSchema<OwnerOf>(), () => () => undefined),
 	takeover: v.optional(v.boolean(), true),
 });
 

@@ -88,10 +88,7 @@ export class ClientStream {
 				const { primingEvent } = hooks;
 				if (primingEvent !== undefined) this.#writeText(`id: ${id}\n${primingEvent}`, seq);
 			},
-			onFailure: (error) => {
-				const { code } = SessionManagerError.from(error) ?? {};
-				return code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED' ? 'ended' : undefined;
-			},
+			onFailure: (error) => (isOvertaken(error) ? 'ended' : undefined),
 			onEnd: () => this.end(),
 		});
 	}
@@ -223,4 +220,10 @@ export class ClientStream {
 		const timer = setInterval(work, intervalMs);
 		this.#stopTimer = () => clearInterval(timer);
 	}
+}
+
+/** Whether a stream was refused because a newer one, or the end of its session, came first. */
+export function isOvertaken(error: unknown): boolean {
+	const { code } = SessionManagerError.from(error) ?? {};
+	return code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED';
 }

@@ -13,11 +13,12 @@ import {
 	type AttachOptions,
 	type BroadcastInput,
 	type DetachOptions,
+	functionSchema,
 	parseBroadcast,
 	parseOptions,
 	parseSessionId,
 } from '../schemas.ts';
-import { ClientStream, type StreamController } from './client-stream.ts';
+import { ClientStream, isOvertaken, type StreamController } from './client-stream.ts';
 import { hold } from './hold.ts';
 import {
 	DEFAULT_KEEP_ALIVE_MS,
@@ -38,10 +39,7 @@ export interface SessionKeeper {
 	touch(id: string): void | Promise<void>;
 }
 
-const SessionCallbackSchema = v.custom<(sessionId: string) => void>(
-	(value) => typeof value === 'function',
-	'not a function',
-);
+const SessionCallbackSchema = functionSchema<(sessionId: string) => void>();
 
 function isSessionKeeper(value: unknown): boolean {
 	if (typeof value !== 'object' || value === null) return false;
@@ -170,11 +168,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const scope = currentScope();
 		let stopTouching = () => {};
 		const stream: ClientStream = new ClientStream(controller, {
-			connect: (lastEventId, resume) => {
-				const from = lastEventId === undefined ? {} : { lastEventId };
-				const whose = scope && { owner: scope.ownerHash };
-				return this.#connect(session, stream, { resume, ...from, ...whose });
-			},
+			connect: (lastEventId, resume) =>
+				this.#connect(session, stream, { resume, lastEventId, owner: scope?.ownerHash }),
 			leave: (position = 0) =>
 				hold(this.#detach(session, { connectionId: stream.connectionId, position })),
 			keepAliveMs: keepAlive,
@@ -192,10 +187,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 			await stream.open(scope?.lastEventId);
 			if (info && !stream.isCancelled) stopTouching = keepTouching(info, session);
 		} catch (error) {
-			const { code } = SessionManagerError.from(error) ?? {};
-			// A newer stream or a DELETE came first: this one ends, as if it had been open and was told so.
-			const wasOvertaken = code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED';
-			if (wasOvertaken) {
+			// This one ends, as if it had been open and was told so.
+			if (isOvertaken(error)) {
 				stream.end();
 				return;
 			}

@@ -13,6 +13,7 @@ import {
 import { callObject } from '../routing/object.ts';
 import { openSubscription } from '../routing/open-socket.ts';
 import {
+	functionSchema,
 	isOrigin,
 	normaliseNotification,
 	type Notification,
@@ -28,15 +29,9 @@ import { Outbox } from './outbox.ts';
 import { report } from './report.ts';
 
 const OptionsSchema = v.strictObject({
-	onGap: v.optional(
-		v.custom<(subscription: SubscriptionName) => void>(
-			(value) => typeof value === 'function',
-			'not a function',
-		),
-		() => () => {},
-	),
+	onGap: v.optional(functionSchema<(subscription: SubscriptionName) => void>(), () => () => {}),
 	onError: v.optional(
-		v.custom<(error: unknown) => void>((value) => typeof value === 'function', 'not a function'),
+		functionSchema<(error: unknown) => void>(),
 		() => (error: unknown) => console.error(error),
 	),
 });
@@ -138,12 +133,10 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		const subscription = parseSubscription(input);
 		const connectionId = crypto.randomUUID();
 		const listener = new Listener(callbacks, {
-			connect: (lastEventId, resume) => {
-				const from = lastEventId === undefined ? {} : { lastEventId };
-				return callObject(this.#namespace(), true, (stub) =>
-					openSubscription(stub, subscription, { connectionId, resume, ...from }),
-				);
-			},
+			connect: (lastEventId, resume) =>
+				callObject(this.#namespace(), true, (stub) =>
+					openSubscription(stub, subscription, { connectionId, resume, lastEventId }),
+				),
 			onGap: () => void report(this.#onGap, { origin: subscription.origin, id: subscription.id }),
 			onError: (error) => this.#tell(error),
 		});

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseOptions } from '../schemas.ts';
+import { functionSchema, parseOptions } from '../schemas.ts';
 import { ClientQueue } from './client-queue.ts';
 import { report } from './report.ts';
 
@@ -26,10 +26,7 @@ export const MaxQueuedBytesSchema = v.pipe(v.number(), v.integer(), v.minValue(1
 const OptionsSchema = v.strictObject({
 	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
 	maxQueuedBytes: v.optional(MaxQueuedBytesSchema, DEFAULT_MAX_QUEUED_BYTES),
-	onCutOff: v.optional(
-		v.custom<() => void>((value) => typeof value === 'function', 'not a function'),
-		() => () => {},
-	),
+	onCutOff: v.optional(functionSchema<() => void>(), () => () => {}),
 });
 
 /** Options of {@link withKeepAlive}. */

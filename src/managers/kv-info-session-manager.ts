@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import { hash } from '../hash.ts';
 import { type KVBinding, lookUpKV } from '../routing/binding.ts';
-import { isSessionId, parseOptions, parseSessionId, parseUri } from '../schemas.ts';
+import { functionSchema, isSessionId, parseOptions, parseSessionId, parseUri } from '../schemas.ts';
 import { hold } from './hold.ts';
 import { infoKeys, subscribedPrefix, subscribersPrefix } from './kv-keys.ts';
 import { type Entry, KVStore } from './kv-store.ts';
@@ -42,10 +42,7 @@ const OptionsSchema = v.strictObject({
 		DEFAULT_TTL_SECONDS,
 	),
 	onError: v.optional(
-		v.custom<(error: SessionManagerError) => void | Promise<void>>(
-			(value) => typeof value === 'function',
-			'not a function',
-		),
+		functionSchema<(error: SessionManagerError) => void | Promise<void>>(),
 		() => (error: SessionManagerError) => console.error(error),
 	),
 });

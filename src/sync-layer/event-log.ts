@@ -1,4 +1,5 @@
 import { newEpoch } from '../event-id.ts';
+import { PARTS } from './housekeeper.ts';
 import type { LogExtent } from './replay.ts';
 import { cut, type RetentionBounds } from './retention.ts';
 
@@ -30,9 +31,6 @@ export const MAX_LOGGED_BYTES = 2_000_000 - 1_000;
 
 const EPOCH_KEY = 'tmcp:epoch';
 
-/** What is too old goes when another tenth of the age has passed, with all that is too old by then: few wakes, not many. */
-const PURGES = 10;
-
 /** Around and between the ids of an audience. No session id has it. */
 const SEPARATOR = '\n';
 
@@ -51,6 +49,7 @@ export class EventLog {
 	/** Bytes of all events that ever were, and of those that were cut. */
 	#total = 0;
 	#cutBytes = 0;
+
 	/** @param onLost told of each session whose event was cut while it waited for the session */
 	constructor(
 		storage: DurableObjectStorage,
@@ -91,10 +90,12 @@ export class EventLog {
 		broadcastId: string | undefined,
 	): { seq: number; isKept: boolean } {
 		const names = audience.kind === 'sessions' ? encodeSessions(audience.sessions) : '';
-		const isKept = byteLength(data) + byteLength(names) <= MAX_LOGGED_BYTES;
+		const [dataBytes, namesBytes] = [byteLength(data), byteLength(names)];
+		const isKept = dataBytes + namesBytes <= MAX_LOGGED_BYTES;
 		// Where even the names are too many, it was for all.
-		const isNamed = names !== '' && byteLength(names) <= MAX_LOGGED_BYTES;
-		const bytes = (isKept ? byteLength(data) : 0) + (isNamed ? byteLength(names) : 0);
+		const address = namesBytes <= MAX_LOGGED_BYTES ? audience : { kind: 'all' as const };
+		const isNamed = address.kind === 'sessions';
+		const bytes = (isKept ? dataBytes : 0) + (isNamed ? namesBytes : 0);
 		const seq = this.#head + 1;
 		const total = this.#total + bytes;
 		this.#sql.exec(
@@ -104,8 +105,8 @@ export class EventLog {
 			now,
 			bytes,
 			total,
-			isNamed || audience.kind !== 'sessions' ? audience.kind : 'all',
-			isNamed && audience.kind === 'sessions' && audience.waits ? 1 : 0,
+			address.kind,
+			isNamed && address.waits ? 1 : 0,
 			broadcastId ?? null,
 			isNamed ? names : null,
 			isKept ? data : null,
@@ -128,7 +129,7 @@ export class EventLog {
 			`SELECT seq, data FROM tmcp_events WHERE seq > ?
 			AND (instr(audience, ?) > 0 OR (kind = 'all' AND seq > ?)) ORDER BY seq`,
 			after,
-			nameOf(session),
+			encodeSessions([session]),
 			since,
 		);
 	}
@@ -140,7 +141,7 @@ export class EventLog {
 			UNION ALL
 			SELECT seq, data FROM tmcp_events WHERE kind = 'all' AND seq > ?
 			ORDER BY seq`,
-			nameOf(session),
+			encodeSessions([session]),
 			since,
 		);
 	}
@@ -158,7 +159,7 @@ export class EventLog {
 	 * @param since the place after which the session has had streams
 	 */
 	forget(session: string, since: number): void {
-		const name = nameOf(session);
+		const name = encodeSessions([session]);
 		this.#sql.exec(
 			`UPDATE tmcp_events
 			SET audience = replace(audience, ?1, ?2), data = CASE audience WHEN ?1 THEN NULL ELSE data END
@@ -203,7 +204,7 @@ export class EventLog {
 		if (this.stats.events <= 1) return undefined;
 		const { maxAgeMs } = this.#bounds;
 		const oldest = this.#end('ASC');
-		return oldest && oldest.at + maxAgeMs + maxAgeMs / PURGES;
+		return oldest && oldest.at + maxAgeMs + maxAgeMs / PARTS;
 	}
 
 	/** The oldest event, or the newest. */
@@ -215,10 +216,6 @@ export class EventLog {
 			.toArray();
 		return event;
 	}
-}
-
-function nameOf(session: string): string {
-	return SEPARATOR + session + SEPARATOR;
 }
 
 function encodeSessions(sessions: readonly string[]): string {

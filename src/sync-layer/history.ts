@@ -1,5 +1,6 @@
 import { parseEventId } from '../event-id.ts';
 import { type Audience, EventLog, type LoggedEvent, type LogStats } from './event-log.ts';
+import type { Perishable } from './housekeeper.ts';
 import { type LogExtent, type ReplayStart, replayStart, type StoredPlace } from './replay.ts';
 import type { RetentionBounds } from './retention.ts';
 import { existingDatabase, openDatabase } from './schema.ts';
@@ -204,17 +205,9 @@ export class History {
 		this.#sessions.delete(session);
 	}
 
-	/** Purge what is too old. */
-	purge(now: number): void {
-		this.#log.purge(now);
-		this.#sessions.purge(now);
-	}
-
-	/** When to do that next, in milliseconds since 1970; `undefined` where nothing gets old. */
-	get nextPurge(): number | undefined {
-		const times = [this.#log.nextPurge, this.#sessions.nextPurge];
-		const due = times.filter((time) => time !== undefined);
-		return due.length === 0 ? undefined : Math.min(...due);
+	/** What it keeps that gets old. */
+	get keepers(): Perishable[] {
+		return [this.#log, this.#sessions];
 	}
 
 	#start(

@@ -1,8 +1,6 @@
 import { quote, SessionManagerError } from '../errors.ts';
+import { PARTS } from './housekeeper.ts';
 import { existingDatabase, openDatabase } from './schema.ts';
-
-/** A session is renewed so many times in its time to live, not for each request, so that a request is rarely a write. */
-const RENEWALS = 10;
 
 /** Compared with where there is nobody to compare with. No hash is it. */
 const NOBODY = '-'.repeat(43);
@@ -115,7 +113,7 @@ export class Registry {
 		const first = this.#existing
 			?.exec<{ at: number | null }>('SELECT MIN(expires_at) AS at FROM tmcp_registrations')
 			.one();
-		return first?.at ? first.at + this.#ttlMs / RENEWALS : undefined;
+		return first?.at ? first.at + this.#ttlMs / PARTS : undefined;
 	}
 
 	/** It is written only where the last sign of life that was is old enough. */
@@ -130,7 +128,7 @@ export class Registry {
 
 	/** Late enough that a request for which it was not renewed still has its whole time before it. */
 	#deadline(now: number): number {
-		return now + this.#ttlMs + this.#ttlMs / RENEWALS;
+		return now + this.#ttlMs + this.#ttlMs / PARTS;
 	}
 
 	#find(session: string): Registration | undefined {

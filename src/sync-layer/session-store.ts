@@ -1,3 +1,5 @@
+import { PARTS } from './housekeeper.ts';
+
 /** What an object knows of a session beside its socket. */
 export interface KnownSession {
 	/** The connection that claimed the session's stream last; `undefined` until its first one. */
@@ -11,9 +13,6 @@ export interface KnownSession {
 	/** When that was, or when it showed last that it lives, in milliseconds since 1970. */
 	at: number;
 }
-
-/** A sign of life is written once in a tenth of the time, and what is to be forgotten goes in so many parts. */
-const PARTS = 10;
 
 /** Before the name of a connection that is not to come back. No connection's name begins with it. */
 const DISMISSED = '-';

@@ -117,18 +117,11 @@ export class Streams {
 		this.#sent.add(id);
 		const frame = encodeFrame({ seq, data });
 		const handed = audience.map((streams) => this.#send(streams, frame, seq));
-		if (!sessions) {
-			const away = this.#history?.waiting ?? 0;
-			const delivered = sum(handed);
-			return isKept
-				? { delivered, waiting: away, missed: 0 }
-				: { delivered, waiting: 0, missed: away };
-		}
-		const delivered = handed.filter((streams) => streams > 0).length;
-		const rest = sessions.length - delivered;
+		const delivered = sessions ? handed.filter((streams) => streams > 0).length : sum(handed);
+		const away = sessions ? sessions.length - delivered : (this.#history?.waiting ?? 0);
 		return isKept
-			? { delivered, waiting: rest, missed: 0 }
-			: { delivered, waiting: 0, missed: rest };
+			? { delivered, waiting: away, missed: 0 }
+			: { delivered, waiting: 0, missed: away };
 	}
 
 	/** A socket is gone. @param position up to which event the other end took what it was handed, if it said so */

@@ -133,9 +133,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#registry = new Registry(this.ctx.storage, this.#options.sessionTtlMs, () =>
 		this.#housekeeper.schedule(),
 	);
-	#housekeeper = new Housekeeper(this.ctx, () =>
-		this.#history ? [this.#history, this.#registry] : [this.#registry],
-	);
+	#housekeeper = new Housekeeper(this.ctx, () => [
+		...(this.#history?.keepers ?? []),
+		this.#registry,
+	]);
 	#history = History.open(this.ctx.storage, this.#options.history, () =>
 		this.#housekeeper.schedule(),
 	);
