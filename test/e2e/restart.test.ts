@@ -2,28 +2,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { startDevServer } from '../../examples/quickstart/demo/dev-server.ts';
 import { waitFor } from '../../examples/quickstart/demo/wait-for.ts';
+import { startTwoWorkers } from './two-workers.ts';
 
 const LIMIT_MS = 20_000;
 
 /** The quickstart and another Worker, with what was stored before. */
 async function start(state: string) {
-	const server = await startDevServer({
-		state,
-		configs: [
-			'test/e2e/workers/front/second-worker.jsonc',
-			'wrangler.jsonc',
-			'examples/second-worker/wrangler.jsonc',
-		],
-	});
+	const server = await startTwoWorkers({ state });
 	onTestFinished(server.stop);
 	const mcp = new URL('/quickstart/mcp', server.url);
 	const send = (session: string, text: string) =>
-		fetch(new URL(`/second/broadcast?session=${session}`, server.url), {
-			method: 'POST',
-			body: text,
-		});
+		server.ask('POST', `/broadcast?session=${session}`, text);
 
 	/** A client that says hello. @returns its session */
 	async function begin(): Promise<string> {

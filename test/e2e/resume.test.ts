@@ -2,21 +2,15 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { type DevServer, startDevServer } from '../../examples/quickstart/demo/dev-server.ts';
 import { LIMIT_MS } from '../../examples/quickstart/demo/recording-client.ts';
 import { waitFor } from '../../examples/quickstart/demo/wait-for.ts';
 import { Network } from './network.ts';
+import { startTwoWorkers, type TwoWorkers } from './two-workers.ts';
 
-let server: DevServer;
+let server: TwoWorkers;
 
 beforeAll(async () => {
-	server = await startDevServer({
-		configs: [
-			'test/e2e/workers/front/second-worker.jsonc',
-			'wrangler.jsonc',
-			'examples/second-worker/wrangler.jsonc',
-		],
-	});
+	server = await startTwoWorkers();
 });
 afterAll(() => server?.stop());
 
@@ -48,13 +42,6 @@ async function connect(network: Network) {
 	return { received, lastEventIds, sessionId };
 }
 
-/** Asks the second Worker, past the network of the client. */
-async function ask(method: 'GET' | 'POST', path: string, body?: string): Promise<unknown> {
-	const url = new URL(`/second${path}`, server.url);
-	const response = await fetch(url, { method, ...(body === undefined ? {} : { body }) });
-	return response.json();
-}
-
 test.each(['noticed', 'unnoticed'] as const)(
 	'the official client, cut off three times (%s by the server), comes back by itself and gets each message once, in order',
 	async (how) => {
@@ -68,13 +55,13 @@ test.each(['noticed', 'unnoticed'] as const)(
 				// Every other one is for all clients.
 				const query = sent.length % 2 === 0 ? '' : `?${session}`;
 				sent.push(`number ${sent.length + 1}`);
-				await ask('POST', `/broadcast${query}`, sent.at(-1));
+				await server.ask('POST', `/broadcast${query}`, sent.at(-1));
 			}
 		};
 		const all = () =>
 			waitFor(`${sent.length} messages`, LIMIT_MS, () => received.length >= sent.length);
 		await waitFor('the stream', LIMIT_MS, async () => {
-			return Reflect.get(Object(await ask('GET', `/has?${session}`)), 'has') === true;
+			return Reflect.get(Object(await server.ask('GET', `/has?${session}`)), 'has') === true;
 		});
 
 		for (let round = 1; round <= 3; round++) {

@@ -1,40 +1,28 @@
 import type { SubscriptionFilter } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type DevServer, startDevServer } from '../../examples/quickstart/demo/dev-server.ts';
 import { ListeningClient } from '../../examples/quickstart/demo/listening-client.ts';
 import { McpClient } from '../../examples/quickstart/demo/mcp-client.ts';
+import { startTwoWorkers, type TwoWorkers } from './two-workers.ts';
 
 describe('a second Worker, bound to the SyncLayer of the first by script_name', () => {
-	let server: DevServer;
+	let server: TwoWorkers;
 
 	beforeAll(async () => {
-		server = await startDevServer({
-			configs: [
-				'test/e2e/workers/front/second-worker.jsonc',
-				'wrangler.jsonc',
-				'examples/second-worker/wrangler.jsonc',
-			],
-		});
+		server = await startTwoWorkers();
 	});
 	afterAll(() => server?.stop());
-
-	async function ask(method: 'GET' | 'POST', path: string, body?: string): Promise<unknown> {
-		const url = new URL(`/second${path}`, server.url);
-		const response = await fetch(url, { method, ...(body === undefined ? {} : { body }) });
-		return response.json();
-	}
 
 	test('reaches a client of the first, and ends its stream', async () => {
 		const client = await new McpClient('client', new URL('/quickstart/mcp', server.url)).connect();
 		const session = `session=${client.sessionId}`;
 
-		expect(await ask('GET', `/has?${session}`)).toEqual({ has: true });
-		expect(await ask('POST', '/broadcast', 'to all')).toEqual({
+		expect(await server.ask('GET', `/has?${session}`)).toEqual({ has: true });
+		expect(await server.ask('POST', '/broadcast', 'to all')).toEqual({
 			delivered: 1,
 			waiting: 0,
 			missed: 0,
 		});
-		expect(await ask('POST', `/broadcast?${session}`, 'to you')).toEqual({
+		expect(await server.ask('POST', `/broadcast?${session}`, 'to you')).toEqual({
 			delivered: 1,
 			waiting: 0,
 			missed: 0,
@@ -42,10 +30,10 @@ describe('a second Worker, bound to the SyncLayer of the first by script_name', 
 		await client.receives('notifications/message', 2);
 		expect(client.received.map(({ params }) => params?.['data'])).toEqual(['to all', 'to you']);
 
-		expect(await ask('POST', `/detach?${session}`)).toEqual({ detached: true });
+		expect(await server.ask('POST', `/detach?${session}`)).toEqual({ detached: true });
 		await client.streamEnded();
-		expect(await ask('GET', `/has?${session}`)).toEqual({ has: false });
-		expect(await ask('POST', `/broadcast?${session}`, 'too late')).toEqual({
+		expect(await server.ask('GET', `/has?${session}`)).toEqual({ has: false });
+		expect(await server.ask('POST', `/broadcast?${session}`, 'too late')).toEqual({
 			delivered: 0,
 			waiting: 1,
 			missed: 0,
@@ -63,11 +51,11 @@ describe('a second Worker, bound to the SyncLayer of the first by script_name', 
 		const tools = await listen('tools', { toolsListChanged: true });
 		const board = await listen('board', { resourceSubscriptions: ['memo://board'] });
 
-		expect(await ask('POST', '/publish')).toEqual({ delivered: 1 });
-		expect(await ask('POST', '/publish?resource=memo://board')).toEqual({ delivered: 1 });
-		expect(await ask('POST', '/publish?resource=memo://other')).toEqual({ delivered: 0 });
-		expect(await ask('POST', '/publish')).toEqual({ delivered: 1 });
-		expect(await ask('POST', '/publish?resource=memo://board')).toEqual({ delivered: 1 });
+		expect(await server.ask('POST', '/publish')).toEqual({ delivered: 1 });
+		expect(await server.ask('POST', '/publish?resource=memo://board')).toEqual({ delivered: 1 });
+		expect(await server.ask('POST', '/publish?resource=memo://other')).toEqual({ delivered: 0 });
+		expect(await server.ask('POST', '/publish')).toEqual({ delivered: 1 });
+		expect(await server.ask('POST', '/publish?resource=memo://board')).toEqual({ delivered: 1 });
 
 		await tools.receives('notifications/tools/list_changed', 2);
 		await board.receives('notifications/resources/updated', 2);
