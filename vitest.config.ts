@@ -21,12 +21,14 @@ export default defineConfig({
 		provide: { torture },
 		projects: [
 			{
-				plugins: [cloudflareTest({ wrangler: { configPath: 'test/worker/wrangler.jsonc' } })],
+				plugins: [
+					cloudflareTest({ wrangler: { configPath: 'test/support/worker/wrangler.jsonc' } }),
+				],
 				resolve: { alias },
 				test: {
 					name: 'workerd',
 					include: [
-						'test/{contract,gateway,managers,properties,routing,sync-layer,torture,transports}/**/*.test.ts',
+						'test/{contract,object,properties,torture,transports,wire,worker}/**/*.test.ts',
 						'test/*.test.ts',
 					],
 				},

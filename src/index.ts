@@ -5,9 +5,9 @@ export {
 	type LogPosition,
 	type Subscribed,
 	type SyncLayerStats,
-} from './sync-layer/sync-layer.ts';
-export type { SyncLayerOptions } from './sync-layer/options.ts';
-export type { BroadcastResult } from './sync-layer/streams.ts';
+} from './object/sync-layer.ts';
+export type { SyncLayerOptions } from './object/options.ts';
+export type { BroadcastResult } from './object/sessions/streams.ts';
 export type {
 	AttachOptions,
 	BroadcastInput,
@@ -18,25 +18,25 @@ export type {
 	SubscriptionEnd,
 	SubscriptionInput,
 	SubscriptionTarget,
-} from './schemas.ts';
+} from './wire/arguments.ts';
 
 /** The managers: what tmcp's transports take as `sessionManager`. */
 export {
 	DurableObjectStreamSessionManager,
 	type SessionKeeper,
 	type StreamSessionManagerOptions,
-} from './managers/durable-object-stream-session-manager.ts';
-export type { StreamController } from './managers/client-stream.ts';
+} from './worker/streams/durable-object-stream-session-manager.ts';
+export type { StreamController } from './worker/streams/client-stream.ts';
 export {
 	KVInfoSessionManager,
 	type InfoSessionManagerOptions,
-} from './managers/kv-info-session-manager.ts';
+} from './worker/info/kv-info-session-manager.ts';
 
 export {
 	DurableObjectSubscriptionManager,
 	type SubscriptionManagerOptions,
 	type SubscriptionName,
-} from './managers/durable-object-subscription-manager.ts';
+} from './worker/listen/durable-object-subscription-manager.ts';
 
 /** The gateway: what the transports leave undone for session-based clients. */
 export {
@@ -44,12 +44,12 @@ export {
 	SessionGateway,
 	type SessionGatewayOptions,
 	type SessionPrefetcher,
-} from './gateway/session-gateway.ts';
+} from './worker/gateway/session-gateway.ts';
 
-export { type KeepAliveOptions, withKeepAlive } from './managers/keep-alive.ts';
+export { type KeepAliveOptions, withKeepAlive } from './worker/streams/keep-alive.ts';
 
 /** Opening a stream by hand, with a ticket of `SyncLayer.attach`. */
-export { openSocket } from './routing/open-socket.ts';
+export { openSocket } from './worker/connection/open-socket.ts';
 export {
 	CloseCode,
 	decodeFrame,
@@ -57,10 +57,10 @@ export {
 	MAX_BROADCAST_BYTES,
 	MAX_SESSION_ID_CHARS,
 	TICKET_TTL_MS,
-} from './protocol.ts';
+} from './wire/protocol.ts';
 
 /** What a constructor takes as binding. */
-export type { KVBinding, SyncLayerBinding, SyncLayerNamespace } from './routing/binding.ts';
+export type { KVBinding, SyncLayerBinding, SyncLayerNamespace } from './worker/routing/binding.ts';
 
 /** What goes wrong, by code. */
 export { SessionManagerError, type SessionManagerErrorCode } from './errors.ts';

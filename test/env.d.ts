@@ -1,15 +1,17 @@
 declare namespace Cloudflare {
 	interface Env {
 		TMCP_DURABLE_OBJECT: DurableObjectNamespace<import('../src/index.ts').SyncLayer>;
-		SMALL_SYNC_LAYER: DurableObjectNamespace<import('./worker/worker.ts').SmallSyncLayer>;
-		LEGACY_SYNC_LAYER: DurableObjectNamespace<import('./worker/worker.ts').LegacySyncLayer>;
-		SHORT_LOG: DurableObjectNamespace<import('./worker/worker.ts').ShortLogSyncLayer>;
-		FORGETFUL: DurableObjectNamespace<import('./worker/worker.ts').ForgetfulSyncLayer>;
-		SHORT_SESSIONS: DurableObjectNamespace<import('./worker/worker.ts').ShortSessionsSyncLayer>;
-		NO_LOG: DurableObjectNamespace<import('./worker/worker.ts').NoLogSyncLayer>;
+		SMALL_SYNC_LAYER: DurableObjectNamespace<import('./support/worker/worker.ts').SmallSyncLayer>;
+		LEGACY_SYNC_LAYER: DurableObjectNamespace<import('./support/worker/worker.ts').LegacySyncLayer>;
+		SHORT_LOG: DurableObjectNamespace<import('./support/worker/worker.ts').ShortLogSyncLayer>;
+		FORGETFUL: DurableObjectNamespace<import('./support/worker/worker.ts').ForgetfulSyncLayer>;
+		SHORT_SESSIONS: DurableObjectNamespace<
+			import('./support/worker/worker.ts').ShortSessionsSyncLayer
+		>;
+		NO_LOG: DurableObjectNamespace<import('./support/worker/worker.ts').NoLogSyncLayer>;
 		TMCP_SESSION_INFO: KVNamespace;
 	}
 	interface GlobalProps {
-		mainModule: typeof import('./worker/worker.ts');
+		mainModule: typeof import('./support/worker/worker.ts');
 	}
 }

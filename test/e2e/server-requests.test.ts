@@ -4,7 +4,7 @@ import { type DevServer, startDevServer } from '../../examples/quickstart/demo/d
 let server: DevServer;
 
 beforeAll(async () => {
-	server = await startDevServer({ configs: ['test/worker/wrangler.jsonc'] });
+	server = await startDevServer({ configs: ['test/support/worker/wrangler.jsonc'] });
 });
 afterAll(() => server?.stop());
 

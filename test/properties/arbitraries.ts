@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import type { EventId } from '../../src/event-id.ts';
+import type { EventId } from '../../src/wire/event-id.ts';
 
 export const shard = fc.nat({ max: 99_999 });
 

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { ClientQueue } from '../../src/managers/client-queue.ts';
+import { ClientQueue } from '../../src/worker/streams/client-queue.ts';
 
 interface Chunk {
 	bytes: number;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { formatEventId, newEpoch, parseEventId } from '../../src/event-id.ts';
+import { formatEventId, newEpoch, parseEventId } from '../../src/wire/event-id.ts';
 import { eventId } from './arbitraries.ts';
 
 it('an event id that was formatted is parsed as what it was', () => {

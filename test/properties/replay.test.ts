@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type LogExtent, replayStart, type StoredPlace } from '../../src/sync-layer/replay.ts';
+import { type LogExtent, replayStart, type StoredPlace } from '../../src/object/log/replay.ts';
 import { epoch, eventId, shard } from './arbitraries.ts';
 
 /** A log, and a place in it, which may be cut off already. */

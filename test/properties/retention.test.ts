@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { cut, type Kept, type RetentionBounds } from '../../src/sync-layer/retention.ts';
+import { cut, type Kept, type RetentionBounds } from '../../src/object/log/retention.ts';
 
 const NOW = 1_000_000;
 

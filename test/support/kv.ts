@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import { subscribedPrefix } from '../../src/managers/kv-keys.ts';
+import { subscribedPrefix } from '../../src/worker/info/kv-keys.ts';
 
 const kv = env.TMCP_SESSION_INFO;
 

@@ -1,7 +1,7 @@
 /** `/torture`: a stream, resumed where `Last-Event-ID` says. Runs in the Worker under test. */
 import { env } from 'cloudflare:workers';
 import { DurableObjectStreamSessionManager } from '../../src/index.ts';
-import { runInScope } from '../../src/managers/request-scope.ts';
+import { runInScope } from '../../src/worker/request/request-scope.ts';
 
 /** How often a stream may have missed something, by object. */
 export const gapsIn = new Map<string, number>();

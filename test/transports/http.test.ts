@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { McpClient } from '../support/mcp-client.ts';
 import { EventStream } from '../support/event-stream.ts';
 import { age, keysOf } from '../support/kv.ts';
-import { distantKV, requestsToClients, RESOURCE, seen } from '../worker/servers.ts';
+import { distantKV, requestsToClients, RESOURCE, seen } from '../support/worker/servers.ts';
 
 const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
 const TIMES = 20;

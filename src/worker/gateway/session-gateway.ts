@@ -1,0 +1,252 @@
+import * as v from 'valibot';
+import { hash } from '../hash.ts';
+import { type RequestScope, runInScope } from '../request/request-scope.ts';
+import {
+	lookUpSyncLayer,
+	type SyncLayerBinding,
+	type SyncLayerNamespace,
+} from '../routing/binding.ts';
+import { callObject } from '../routing/object.ts';
+import { functionSchema, isSessionId, parseOptions } from '../../wire/arguments.ts';
+import { isSessionless, kindOfBody, MAX_MESSAGE_BYTES } from './request-kind.ts';
+
+const SESSION_HEADER = 'mcp-session-id';
+
+/**
+ * What a gateway stands in front of: tmcp's `HttpTransport`, or what answers as it does. Before a request that no session
+ * lets in, it gets one that asks for nothing (a POST of the same headers, without content type and body), so that its own
+ * refusals come first.
+ */
+export interface GatewayTransport<Custom> {
+	respond(request: Request, ctx?: Custom): Promise<Response | null>;
+}
+
+/** What can begin to read what is known of a session before it is asked for. */
+export interface SessionPrefetcher {
+	/** Begin to read what the running request will ask for. */
+	prefetch(sessionId: string): void;
+}
+
+const OptionsSchema = v.strictObject({
+	path: v.optional(v.nullable(v.string()), '/mcp'),
+	info: v.optional(
+		v.custom<SessionPrefetcher>(
+			isPrefetcher,
+			'info is not a KVInfoSessionManager, nor anything else with prefetch()',
+		),
+	),
+	owner: v.optional(functionSchema<OwnerOf>(), () => () => undefined),
+	takeover: v.optional(v.boolean(), true),
+});
+
+type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;
+
+/** Options of {@link SessionGateway}. */
+export interface SessionGatewayOptions {
+	/**
+	 * Where the transport serves MCP, as it was told itself (default `/mcp`; `null`: everywhere). What is elsewhere passes,
+	 * but for what has the id of a session and would be served all the same.
+	 */
+	path?: string | null;
+	/** The {@link KVInfoSessionManager} of the transport: it is read while the object is asked, not after. */
+	info?: SessionPrefetcher;
+	/**
+	 * Who makes a request, for example the subject of its token: a session is its owner's alone. Reads the headers only.
+	 * What it says is stored as a hash. Default: nobody, so that whoever has a session's id has the session.
+	 */
+	owner?: OwnerOf;
+	/**
+	 * Whether a GET takes the place of a stream that its session has (default), or is refused with 409. A client that lost
+	 * its connection comes back before anyone can know that it was lost, and would be refused until then.
+	 */
+	takeover?: boolean;
+}
+
+/**
+ * From this revision of MCP on, clients expect an event with an id and no data, so that they know from the beginning where
+ * they are. To those before it, it is an event of a name that is none of theirs: they note its id, and take it for no
+ * message.
+ */
+const FIRST_PRIMED_VERSION = '2025-11-25';
+const PRIMING_EVENT = 'data: \n\n';
+const OTHER_PRIMING_EVENT = `event: place\n${PRIMING_EVENT}`;
+
+/** Why a request goes no further. The bodies are those of the official SDK's server. */
+const REFUSALS = {
+	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
+	unknown: { status: 404, code: -32001, message: 'Session not found' },
+	tooLarge: {
+		status: 413,
+		code: -32600,
+		message: `Invalid Request: a message outside of a session has at most ${MAX_MESSAGE_BYTES} bytes`,
+	},
+} as const;
+
+/**
+ * Stands in front of an `HttpTransport` and does for the session-based revisions of MCP what it cannot:
+ *
+ * - 404 for a session that was never issued, has ended, has expired or is another owner's, without a difference between
+ *   them, and 400 for none. It is the transport that makes the ids: one that an `initialize` brings is ignored.
+ * - A GET takes the place of a stream whose client is gone, and goes on after its `Last-Event-ID`.
+ * - What is known of the session is read while the object is asked: one round trip for both.
+ *
+ * Requests of 2026-07-28, which have no session, pass untouched.
+ *
+ * ```ts
+ * const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { info, owner: userOf });
+ * export default { fetch: async (request) => (await gateway.respond(request)) ?? notFound() };
+ * ```
+ *
+ * Sessions are registered in the object and survive it; after which time without a request they expire is `sessionTtl`
+ * in the object's `static options`. The transport's `streams` must be a {@link DurableObjectStreamSessionManager} of the
+ * same object: it is what ends a session. Safe to construct at module scope.
+ */
+export class SessionGateway<Custom = undefined> {
+	#transport: GatewayTransport<Custom>;
+	#options: v.InferOutput<typeof OptionsSchema>;
+	#namespace: () => SyncLayerNamespace;
+
+	/**
+	 * @param transport which the gateway alone calls from now on: sessions that it does not see begin are unknown to it
+	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
+	 * @throws `INVALID_ARGUMENT` for options that are none
+	 */
+	constructor(
+		transport: GatewayTransport<Custom>,
+		binding?: SyncLayerBinding | SyncLayerNamespace,
+		options?: SessionGatewayOptions,
+	) {
+		this.#transport = transport;
+		this.#options = parseOptions(OptionsSchema, options, 'SessionGateway');
+		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+	}
+
+	/**
+	 * Answer a request as the transport would, or refuse it.
+	 * @returns `null` where the transport does not serve the path
+	 * @throws what the transport and `owner` throw, and where the object cannot be asked: `BINDING_MISSING`,
+	 * `BINDING_WRONG_KIND`, `OBJECT_FAILED`, and `SQLITE_MISSING` for a class that was made with `new_classes`
+	 */
+	async respond(request: Request, ctx?: Custom): Promise<Response | null> {
+		const session = request.headers.get(SESSION_HEADER) || undefined;
+		const isGuarded = this.#isOnPath(request) || (session && (await this.#probe(request, ctx)));
+		if (!isGuarded || isSessionless(request)) return this.#transport.respond(request, ctx);
+		const owner = await this.#options.owner(request);
+		return session === undefined
+			? this.#receive(request, ctx, owner, 'missing')
+			: this.#goOn(session, request, ctx, owner);
+	}
+
+	#isOnPath({ url }: Request): boolean {
+		const { path } = this.#options;
+		return path === null || new URL(url).pathname === path;
+	}
+
+	/** What the transport says to one that asks for nothing; `null` where it does not serve the URL, whatever `path` is. */
+	#probe({ url, headers }: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const probe = new Request(url, { method: 'POST', headers });
+		probe.headers.delete('content-type');
+		return this.#transport.respond(probe, ctx);
+	}
+
+	async #goOn(
+		session: string,
+		request: Request,
+		ctx: Custom | undefined,
+		owner: string | undefined,
+	): Promise<Response | null> {
+		const ownerHash = await this.#hashOfOwner(session, owner);
+		const admitted = await runInScope(scopeOf(request, this.#options, ownerHash), async () => {
+			if (!(await this.#admits(session, ownerHash, request))) return undefined;
+			return { response: await this.#transport.respond(request, ctx) };
+		});
+		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown');
+	}
+
+	async #admits(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
+		if (!isSessionId(session)) return false;
+		// The transport asks for it on a POST only.
+		if (method === 'POST') this.#options.info?.prefetch(session);
+		return callObject(this.#namespace(), true, (stub) => stub.admits(session, ownerHash));
+	}
+
+	/**
+	 * Answer a request that no session lets in. The transport has the first word, because it may not even serve the one who
+	 * asks (path, origin, token), and because a page of another origin can read only what has its CORS headers. Only then the
+	 * body is read.
+	 */
+	async #receive(
+		request: Request,
+		ctx: Custom | undefined,
+		owner: string | undefined,
+		why: keyof typeof REFUSALS,
+	): Promise<Response | null> {
+		const answer = await this.#probe(request, ctx);
+		if (!answer || answer.status === 401 || answer.status === 403) return answer;
+		const kind = await kindOfBody(request);
+		if (kind === 'sessionless') return this.#transport.respond(request, ctx);
+		if (kind === 'initialize') return this.#begin(request, ctx, owner);
+		return refusal(kind === 'tooLarge' ? kind : why, answer.headers);
+	}
+
+	async #begin(
+		request: Request,
+		ctx: Custom | undefined,
+		owner: string | undefined,
+	): Promise<Response | null> {
+		const response = await this.#transport.respond(withoutSession(request), ctx);
+		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
+		if (session === null) return response;
+		try {
+			const ownerHash = await this.#hashOfOwner(session, owner);
+			await callObject(this.#namespace(), true, (stub) => stub.register(session, ownerHash));
+		} catch (error) {
+			await response?.body?.cancel();
+			throw error;
+		}
+		return response;
+	}
+
+	/** The hash is of all three, so that no session is another server's, and no two show that they have one owner. */
+	#hashOfOwner(session: string, owner: string | undefined): Promise<string> {
+		return hash(JSON.stringify([this.#options.path, session, owner ?? null]));
+	}
+}
+
+function scopeOf(
+	{ headers, method }: Request,
+	{ takeover }: v.InferOutput<typeof OptionsSchema>,
+	ownerHash: string,
+): RequestScope {
+	const isGet = method === 'GET';
+	const version = headers.get('mcp-protocol-version') ?? '';
+	return {
+		ownerHash,
+		lastEventId: (isGet && headers.get('last-event-id')) || undefined,
+		takesOver: isGet && takeover,
+		primingEvent: version >= FIRST_PRIMED_VERSION ? PRIMING_EVENT : OTHER_PRIMING_EVENT,
+	};
+}
+
+function refusal(why: keyof typeof REFUSALS, headers: Headers): Response {
+	const { status, ...error } = REFUSALS[why];
+	const cors = [...headers].filter(([name]) => name.startsWith('access-control-'));
+	return Response.json({ jsonrpc: '2.0', id: null, error }, { status, headers: cors });
+}
+
+/** The transport takes any id that it is given, so nobody may give it one: another's, or one that can be guessed. */
+function withoutSession(request: Request): Request {
+	if (!request.headers.has(SESSION_HEADER)) return request;
+	const headers = new Headers(request.headers);
+	headers.delete(SESSION_HEADER);
+	return new Request(request, { headers });
+}
+
+function isPrefetcher(value: unknown): boolean {
+	return (
+		typeof value === 'object' &&
+		value !== null &&
+		'prefetch' in value &&
+		typeof value.prefetch === 'function'
+	);
+}

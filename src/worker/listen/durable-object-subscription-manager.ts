@@ -1,0 +1,184 @@
+import type {
+	Subscription,
+	SubscriptionCallbacks,
+	SubscriptionManager,
+} from '@tmcp/session-manager';
+import * as v from 'valibot';
+import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/protocol.ts';
+import {
+	lookUpSyncLayer,
+	type SyncLayerBinding,
+	type SyncLayerNamespace,
+} from '../routing/binding.ts';
+import { callObject } from '../routing/object.ts';
+import { openSubscription } from '../connection/open-socket.ts';
+import {
+	functionSchema,
+	isOrigin,
+	normaliseNotification,
+	type Notification,
+	parseOptions,
+	parseSubscription,
+	parseUnsubscribe,
+	type SubscriptionEnd,
+	type SubscriptionTarget,
+} from '../../wire/arguments.ts';
+import { hold } from '../request/hold.ts';
+import { Listener } from './listener.ts';
+import { Outbox } from '../request/outbox.ts';
+import { report } from '../request/report.ts';
+
+const OptionsSchema = v.strictObject({
+	onGap: v.optional(functionSchema<(subscription: SubscriptionName) => void>(), () => () => {}),
+	onError: v.optional(
+		functionSchema<(error: unknown) => void>(),
+		() => (error: unknown) => console.error(error),
+	),
+});
+
+/** Which subscription it is: an origin has one of each id. */
+export interface SubscriptionName {
+	origin: string;
+	id: string | number;
+}
+
+/** Options of {@link DurableObjectSubscriptionManager}. */
+export interface SubscriptionManagerOptions {
+	/** Told of each subscription that came back for what the log no longer has (default: nothing). */
+	onGap?: (subscription: SubscriptionName) => void;
+	/**
+	 * Told of what went wrong where nobody else is, once each: a notification that could not be sent (`HttpTransport` drops
+	 * the rejection of `send`), a callback of a listen stream that failed, a listen stream that could not come back at
+	 * once (default: one `console.error`).
+	 */
+	onError?: (error: unknown) => void;
+}
+
+/**
+ * Serves `subscriptions/listen` (MCP 2026-07-28) from any Worker instance: whoever sends, each listener gets what it
+ * asked for, each once, and what one request sends in the order in which it did. Give it to tmcp's `HttpTransport`, and
+ * let {@link withKeepAlive} keep its responses alive, which a subscription manager cannot:
+ *
+ * ```ts
+ * const transport = new HttpTransport(server, {
+ * 	subscriptionManager: new DurableObjectSubscriptionManager('TMCP_DURABLE_OBJECT'),
+ * });
+ * ```
+ *
+ * Safe to construct at module scope: each listen stream opens its own socket, in its own request. A listen stream
+ * survives the object (a deploy, an eviction): it comes back by itself, within half a second, and where that fails after pauses of
+ * up to 30 s. It gets what was sent meanwhile.
+ *
+ * All its work is held with `waitUntil`. Every method rejects with a `SessionManagerError`: its own codes, and
+ * `BINDING_MISSING`, `BINDING_WRONG_KIND`, `OBJECT_FAILED`.
+ */
+export class DurableObjectSubscriptionManager implements SubscriptionManager {
+	#namespace: () => SyncLayerNamespace;
+	#onError: (error: unknown) => void;
+	#onGap: (subscription: SubscriptionName) => void;
+	#told = new WeakSet<Error>();
+	#outbox = new Outbox<Notification>((batch) => this.#publish(batch), MAX_BROADCAST_BYTES);
+
+	/**
+	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
+	 * @throws `INVALID_ARGUMENT` for options that are none
+	 */
+	constructor(
+		binding?: SyncLayerBinding | SyncLayerNamespace,
+		options?: SubscriptionManagerOptions,
+	) {
+		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+		const parsed = parseOptions(OptionsSchema, options, 'DurableObjectSubscriptionManager');
+		this.#onError = parsed.onError;
+		this.#onGap = parsed.onGap;
+	}
+
+	/**
+	 * Open a listen stream: acknowledge it, then send it what matches, until it is closed. What is sent before it is
+	 * acknowledged follows the acknowledgement.
+	 * @returns `false` where the origin has a subscription of that id already; a string and a number are different ids
+	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`, `OBJECT_FULL`, and what `acknowledge` throws
+	 */
+	create(subscription: Subscription, callbacks: SubscriptionCallbacks): Promise<boolean> {
+		return hold(this.#create(subscription, callbacks));
+	}
+
+	/**
+	 * Send a notification to every subscription that asked for it, wherever its stream is. Notifications of one request
+	 * arrive in order.
+	 * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+	 */
+	send(notification: Notification): Promise<void> {
+		return hold(this.#send(notification));
+	}
+
+	/**
+	 * End one subscription, wherever its stream is.
+	 * @returns whether there was one
+	 * @throws `INVALID_ARGUMENT`
+	 */
+	close(id: string | number, origin: string, reason: SubscriptionEnd): Promise<boolean> {
+		return hold(this.#end({ id, origin }, reason));
+	}
+
+	/**
+	 * End every subscription, or every one of an origin.
+	 * @throws `INVALID_ARGUMENT`
+	 */
+	closeAll(origin?: string, reason: SubscriptionEnd = 'cancelled'): Promise<void> {
+		return hold(this.#endAll(origin, reason));
+	}
+
+	async #create(input: Subscription, callbacks: SubscriptionCallbacks): Promise<boolean> {
+		const subscription = parseSubscription(input);
+		const connectionId = crypto.randomUUID();
+		const listener = new Listener(callbacks, {
+			connect: (lastEventId, resume) =>
+				callObject(this.#namespace(), true, (stub) =>
+					openSubscription(stub, subscription, { connectionId, resume, lastEventId }),
+				),
+			onGap: () => void report(this.#onGap, { origin: subscription.origin, id: subscription.id }),
+			onError: (error) => this.#tell(error),
+		});
+		return listener.start();
+	}
+
+	async #send(input: Notification): Promise<void> {
+		try {
+			const notification = normaliseNotification(input);
+			const bytes = broadcastBytes(undefined, JSON.stringify(notification));
+			await this.#outbox.add(notification, bytes);
+		} catch (error) {
+			this.#tell(error);
+			throw error;
+		}
+	}
+
+	async #publish(notifications: readonly Notification[]): Promise<void> {
+		const options = { id: crypto.randomUUID() };
+		await callObject(this.#namespace(), true, (stub) => stub.publish(notifications, options));
+	}
+
+	/** Notifications that left together fail together, with one error. */
+	#tell(error: unknown): void {
+		if (error instanceof Error) {
+			if (this.#told.has(error)) return;
+			this.#told.add(error);
+		}
+		void report(this.#onError, error);
+	}
+
+	async #endAll(origin: string | undefined, reason: SubscriptionEnd): Promise<void> {
+		// HttpTransport passes on whatever a client gave as session id. Where it can be no origin, nothing is of it.
+		if (origin !== undefined && !isOrigin(origin)) return;
+		await this.#end(origin === undefined ? {} : { origin }, reason);
+	}
+
+	async #end(target: SubscriptionTarget, reason: SubscriptionEnd): Promise<boolean> {
+		const parsed = parseUnsubscribe(target, reason);
+		const ended = await callObject(this.#namespace(), true, (stub) =>
+			stub.unsubscribe(parsed.target, parsed.reason),
+		);
+		return ended > 0;
+	}
+}

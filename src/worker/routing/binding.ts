@@ -1,0 +1,92 @@
+import { env } from 'cloudflare:workers';
+import { quote, SessionManagerError } from '../../errors.ts';
+import type { SyncLayer } from '../../object/sync-layer.ts';
+
+/** The Durable Object namespace of `SyncLayer` or of a subclass. */
+export type SyncLayerNamespace = DurableObjectNamespace<SyncLayer>;
+
+/** The names in `Cloudflare.Env` whose binding `IsWanted`; any string where nobody declared `Cloudflare.Env`. */
+type BindingName<Names> = keyof Cloudflare.Env extends never ? string : Names & string;
+
+/** Names of `SyncLayer` namespaces. `wrangler types` leaves another Worker's class open, so that fits too. */
+export type SyncLayerBinding = BindingName<
+	{
+		[Name in keyof Cloudflare.Env]: Cloudflare.Env[Name] extends DurableObjectNamespace<infer Class>
+			? undefined extends Class
+				? Name
+				: Class extends SyncLayer
+					? Name
+					: never
+			: never;
+	}[keyof Cloudflare.Env]
+>;
+
+/** Names of KV namespaces. */
+export type KVBinding = BindingName<
+	{
+		[Name in keyof Cloudflare.Env]: Cloudflare.Env[Name] extends KVNamespace ? Name : never;
+	}[keyof Cloudflare.Env]
+>;
+
+/** A kind of binding: how it is told from others, and what to write into `wrangler.jsonc` to have it. */
+interface BindingKind<Namespace> {
+	article: string;
+	is(value: unknown): value is Namespace;
+	configuration(name: string): string;
+}
+
+/** An RPC stub (a service binding, for example) has a method of any name, so it must not have this one. */
+const NO_METHOD = 'tmcpNoSuchMethod';
+
+function hasMethods(value: unknown, names: readonly string[]): boolean {
+	if (typeof value !== 'object' || value === null) return false;
+	const has = (name: string) => typeof Reflect.get(value, name) === 'function';
+	return names.every(has) && !has(NO_METHOD);
+}
+
+const syncLayerKind: BindingKind<SyncLayerNamespace> = {
+	article: 'a Durable Object namespace',
+	is: (value): value is SyncLayerNamespace => hasMethods(value, ['getByName', 'idFromName']),
+	configuration: (name) =>
+		`"durable_objects": { "bindings": [{ "name": "${name}", "class_name": "SyncLayer" }] }, "migrations": [{ "tag": "v1", "new_sqlite_classes": ["SyncLayer"] }]`,
+};
+
+const kvKind: BindingKind<KVNamespace> = {
+	article: 'a KV namespace',
+	is: (value): value is KVNamespace =>
+		hasMethods(value, ['get', 'getWithMetadata', 'list', 'put', 'delete']),
+	configuration: (name) => `"kv_namespaces": [{ "binding": "${name}" }]`,
+};
+
+/**
+ * The binding itself, looked up at each call, because `env` may not be read for I/O at module scope and
+ * managers are made there.
+ */
+function lookUp<Namespace>(
+	kind: BindingKind<Namespace>,
+	binding: string | Namespace,
+): () => Namespace {
+	return () => {
+		const value: unknown = typeof binding === 'string' ? Reflect.get(env, binding) : binding;
+		if (kind.is(value)) return value;
+		const name = typeof binding === 'string' ? binding : 'NAME';
+		const fix = `Write ${kind.configuration(name)} into wrangler.jsonc.`;
+		if (value === undefined && typeof binding === 'string') {
+			throw new SessionManagerError(
+				'BINDING_MISSING',
+				`the Worker has no binding ${quote(name)}. ${fix}`,
+			);
+		}
+		const what =
+			typeof binding === 'string' ? `the binding ${quote(name)}` : 'what was given as binding';
+		throw new SessionManagerError('BINDING_WRONG_KIND', `${what} is not ${kind.article}. ${fix}`);
+	};
+}
+
+/** @throws (when called) `BINDING_MISSING`, `BINDING_WRONG_KIND` */
+export const lookUpSyncLayer = (binding: string | SyncLayerNamespace): (() => SyncLayerNamespace) =>
+	lookUp(syncLayerKind, binding);
+
+/** @throws (when called) `BINDING_MISSING`, `BINDING_WRONG_KIND` */
+export const lookUpKV = (binding: string | KVNamespace): (() => KVNamespace) =>
+	lookUp(kvKind, binding);

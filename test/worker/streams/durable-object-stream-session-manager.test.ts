@@ -1,0 +1,374 @@
+import { env, exports } from 'cloudflare:workers';
+import { describe, expect, it, vi } from 'vitest';
+import { DurableObjectStreamSessionManager, MAX_BROADCAST_BYTES } from '../../../src/index.ts';
+import { codeOf } from '../../support/codes.ts';
+import { EventStream } from '../../support/event-stream.ts';
+import { unread } from '../../support/unread.ts';
+
+const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+const event = (text: string) => `data: ${JSON.stringify(text)}\n\n`;
+
+/** A stream that no 409 guards, served by a request of its own. */
+async function takeOver(id: string): Promise<EventStream> {
+	const response = await exports.default.fetch(
+		`https://example.com/takeover?id=${encodeURIComponent(id)}`,
+	);
+	return new EventStream(response.body);
+}
+
+/** The object's namespace with other stubs. */
+function namespaceOf(getByName: (name: string) => unknown): typeof env.TMCP_DURABLE_OBJECT {
+	return new Proxy(env.TMCP_DURABLE_OBJECT, {
+		get: (target, name) => (name === 'getByName' ? getByName : Reflect.get(target, name)),
+	});
+}
+
+async function untilOpen(id: string): Promise<void> {
+	await vi.waitFor(async () => expect(await object().has(id)).toBe(true));
+}
+
+describe('two streams of one session', () => {
+	it('become one: the newer stays and gets the messages, the older ends', async () => {
+		const id = crypto.randomUUID();
+		const older = await takeOver(id);
+		await untilOpen(id);
+		const newer = await takeOver(id);
+		await expect(older.ended).resolves.toBeUndefined();
+		expect(await object().broadcast([id], event('hello'))).toMatchObject({
+			delivered: 1,
+			missed: 0,
+		});
+		expect(await newer.messages(1)).toEqual(['hello']);
+		expect(older.events).toEqual([]);
+		await object().detach(id);
+	});
+
+	it('become one 20 of 20 times when they race', async () => {
+		for (let round = 1; round <= 20; round++) {
+			const id = crypto.randomUUID();
+			const streams = await Promise.all([takeOver(id), takeOver(id), takeOver(id)]);
+			await untilOpen(id);
+			await Promise.any(streams.map(({ ended }) => ended));
+			await vi.waitFor(async () => {
+				expect(await object().broadcast([id], event('hello'))).toMatchObject({
+					delivered: 1,
+					missed: 0,
+				});
+			});
+			const open = await Promise.any(
+				streams.map((stream) => stream.messages(1).then(() => stream)),
+			);
+			for (const stream of streams)
+				if (stream !== open) await expect(stream.ended).resolves.toBeUndefined();
+			await object().detach(id);
+			await expect(open.ended).resolves.toBeUndefined();
+		}
+	}, 20_000);
+
+	it('leave the newer one alone when the older one is cancelled late', async () => {
+		const id = crypto.randomUUID();
+		const streams = new DurableObjectStreamSessionManager();
+		// Unread messages keep the older response open after it was superseded, so that it can still be cancelled.
+		const older = unread(streams, id);
+		await older.started;
+		await streams.send([id], event('never read'));
+		await vi.waitFor(() => expect(older.desiredSize()).toBeLessThan(1));
+		const newer = await takeOver(id);
+		await vi.waitFor(async () => expect((await object().stats()).streams).toBeGreaterThan(0));
+		await older.body.cancel();
+		expect(await object().broadcast([id], event('still here'))).toMatchObject({
+			delivered: 1,
+			missed: 0,
+		});
+		expect((await newer.messages(1)).at(-1)).toBe('still here');
+		await streams.delete(id);
+		await expect(newer.ended).resolves.toBeUndefined();
+	});
+});
+
+describe('two streams of one session that one manager serves in two requests', () => {
+	it('leave the newer one alone when the older one is cancelled with messages unread', async () => {
+		const id = crypto.randomUUID();
+		const older = await takeOverUnread(id);
+		await untilOpen(id);
+		const backlog = event('never read'.repeat(100_000));
+		for (let round = 1; round <= 3; round++) await object().broadcast([id], backlog);
+		const newer = await takeOver(id);
+		await vi.waitFor(async () =>
+			expect(await object().broadcast([id], event('for the newer'))).toMatchObject({
+				delivered: 1,
+			}),
+		);
+		await newer.messages(1);
+		await older.cancel();
+		expect(await object().has(id)).toBe(true);
+		const sent = newer.events.length;
+		expect(await object().broadcast([id], event('still here'))).toMatchObject({ delivered: 1 });
+		expect((await newer.messages(sent + 1)).at(-1)).toBe('still here');
+		await object().detach(id);
+		await expect(newer.ended).resolves.toBeUndefined();
+	});
+});
+
+describe('a stream that is cancelled while it is opening', () => {
+	/** The object as a distant Worker sees it. */
+	function distant(delay: (call: () => Promise<unknown>) => Promise<unknown>) {
+		return namespaceOf((name) => {
+			const stub = env.TMCP_DURABLE_OBJECT.getByName(name);
+			const slowly =
+				(method: 'attach' | 'fetch') =>
+				(...args: unknown[]) =>
+					delay(() => Reflect.apply(stub[method], stub, args));
+			return {
+				attach: slowly('attach'),
+				fetch: slowly('fetch'),
+				detach: (...args: unknown[]) => Reflect.apply(stub.detach, stub, args),
+			};
+		});
+	}
+	const afterwards = async (call: () => Promise<unknown>) => {
+		const answer = await call();
+		await scheduler.wait(100);
+		return answer;
+	};
+	const before = async (call: () => Promise<unknown>) => {
+		await scheduler.wait(100);
+		return call();
+	};
+
+	it.each([
+		['the call', before],
+		['its answer', afterwards],
+	])('is over for the object soon after it has opened, %s being slow', async (_, delay) => {
+		const id = crypto.randomUUID();
+		const { body, started } = unread(new DurableObjectStreamSessionManager(distant(delay)), id);
+		await body.cancel();
+		await started;
+		await vi.waitFor(async () => expect(await object().has(id)).toBe(false), 1_000);
+		expect(await object().broadcast([id], event('x'))).toEqual({
+			delivered: 0,
+			waiting: 1,
+			missed: 0,
+		});
+	});
+
+	it.each([
+		['the call', before],
+		['its answer', afterwards],
+	])('leaves alone a stream that took its place meanwhile, %s being slow', async (_, delay) => {
+		const id = crypto.randomUUID();
+		const { body, started } = unread(new DurableObjectStreamSessionManager(distant(delay)), id);
+		const newer = await takeOver(id);
+		await untilOpen(id);
+		await body.cancel();
+		await started;
+		expect(await object().broadcast([id], event('still here'))).toMatchObject({
+			delivered: 1,
+			missed: 0,
+		});
+		expect(await newer.messages(1)).toEqual(['still here']);
+		await object().detach(id);
+		await expect(newer.ended).resolves.toBeUndefined();
+	});
+});
+
+describe('the info of a session with an open stream', () => {
+	it('is touched at once, again and again, and no more when the stream has ended', async () => {
+		const touched: string[] = [];
+		const touches = (id: string) => touched.filter((of) => of === id).length;
+		const info = { touchIntervalMs: 20, touch: (id: string) => void touched.push(id) };
+		const streams = new DurableObjectStreamSessionManager(undefined, { info });
+		const [id, other] = [crypto.randomUUID(), crypto.randomUUID()];
+		const { body, started } = unread(streams, id);
+		await started;
+		expect(touched).toEqual([id]);
+		await vi.waitFor(() => expect(touches(id)).toBeGreaterThan(3));
+		await streams.delete(id);
+		await new EventStream(body).ended;
+		const touchedInLife = touches(id);
+		// Another stream shows that time goes on.
+		const { started: otherStarted } = unread(streams, other);
+		await otherStarted;
+		await vi.waitFor(() => expect(touches(other)).toBeGreaterThan(3));
+		expect(touches(id)).toBe(touchedInLife);
+		await streams.delete(other);
+	});
+});
+
+/** A stream of a request of its own whose client does not read. */
+async function takeOverUnread(id: string): Promise<ReadableStream<Uint8Array>> {
+	const { body } = await exports.default.fetch(`https://example.com/takeover?id=${id}`);
+	if (!body) throw new Error('The response has no body.');
+	return body;
+}
+
+describe('a client that does not read', () => {
+	it('still gets all that was queued for it when its stream ends', async () => {
+		const id = crypto.randomUUID();
+		const streams = new DurableObjectStreamSessionManager();
+		const { body, started } = unread(streams, id);
+		await started;
+		for (const text of ['one', 'two', 'three']) await streams.send([id], event(text));
+		await streams.delete(id);
+		const stream = new EventStream(body);
+		expect(await stream.messages(3)).toEqual(['one', 'two', 'three']);
+		await expect(stream.ended).resolves.toBeUndefined();
+	});
+});
+
+describe('a client that reads nothing at all', () => {
+	it('is cut off at the bound, which is reported, and can come back for the rest', async () => {
+		const id = crypto.randomUUID();
+		const cutOff: string[] = [];
+		const streams = new DurableObjectStreamSessionManager(undefined, {
+			maxQueuedBytes: 10_000,
+			onCutOff: (session) => void cutOff.push(session),
+		});
+		const { body, started } = unread(streams, id);
+		await started;
+		const texts = Array.from({ length: 20 }, (_, i) => `${i} ${'x'.repeat(1_000)}`);
+		for (const text of texts) await streams.send([id], event(text));
+		await vi.waitFor(() => expect(cutOff).toEqual([id]));
+		await expect(body.getReader().read()).rejects.toThrow('does not read');
+		await vi.waitFor(async () => expect(await object().has(id)).toBe(false));
+		const back = await takeOver(id);
+		expect(await back.messages(texts.length)).toEqual(texts);
+		await object().detach(id, { forget: true });
+	});
+});
+
+describe('a session that comes back for what the log no longer has', () => {
+	it('gets what is left, and that is reported', async () => {
+		const id = crypto.randomUUID();
+		const gaps: string[] = [];
+		const streams = new DurableObjectStreamSessionManager('SHORT_LOG', {
+			onGap: (session) => void gaps.push(session),
+		});
+		const first = unread(streams, id);
+		await first.started;
+		await first.body.cancel();
+		await vi.waitFor(async () => expect(await streams.has(id)).toBe(false));
+		for (const text of ['a', 'b', 'c', 'd', 'e']) await streams.send([id], event(text));
+		expect(gaps).toEqual([]);
+		const second = unread(streams, id);
+		await second.started;
+		expect(await new EventStream(second.body).messages(3)).toEqual(['c', 'd', 'e']);
+		expect(gaps).toEqual([id]);
+		await streams.delete(id);
+	});
+});
+
+describe('bad input', () => {
+	const streams = new DurableObjectStreamSessionManager();
+
+	it('is refused with a code before the object is asked', async () => {
+		const controller = { enqueue() {}, close() {}, error() {}, desiredSize: 1 };
+		expect(await codeOf(() => streams.create('a b', controller))).toBe('INVALID_SESSION_ID');
+		expect(await codeOf(() => streams.delete(''))).toBe('INVALID_SESSION_ID');
+		expect(await codeOf(() => streams.has('é'))).toBe('INVALID_SESSION_ID');
+		expect(await codeOf(() => streams.send(['ok', 'not ok'], event('x')))).toBe(
+			'INVALID_SESSION_ID',
+		);
+	});
+
+	it('is a payload over the platform’s limit: nothing is sent', async () => {
+		const id = crypto.randomUUID();
+		const stream = await takeOver(id);
+		await untilOpen(id);
+		const tooLarge = [
+			'x'.repeat(MAX_BROADCAST_BYTES + 1),
+			// Fits as UTF-8, but the RPC call would carry two bytes a character.
+			`é${'x'.repeat(MAX_BROADCAST_BYTES / 2)}€`,
+			// Fits into the RPC call, but not as UTF-8 into a WebSocket message.
+			'€'.repeat(MAX_BROADCAST_BYTES / 2 - 1000),
+		];
+		for (const data of tooLarge) {
+			expect(await codeOf(() => streams.send([id], data))).toBe('PAYLOAD_TOO_LARGE');
+			expect(await codeOf(() => streams.send(undefined, data))).toBe('PAYLOAD_TOO_LARGE');
+		}
+		await streams.send([id], event('small'));
+		expect(await stream.messages(1)).toEqual(['small']);
+		await streams.delete(id);
+	}, 15_000);
+
+	it.each([
+		['a pause of 0', { keepAlive: 0 }],
+		['a pause of 1.5', { keepAlive: 1.5 }],
+		['a pause that is no number', { keepAlive: '25s' }],
+		['a name that there is not', { keepalive: 1 }],
+		['info without anything', { info: {} }],
+		['info without touch', { info: { touchIntervalMs: 20 } }],
+		['info without touchIntervalMs', { info: { touch() {} } }],
+		['info with a touchIntervalMs of 0', { info: { touch() {}, touchIntervalMs: 0 } }],
+		['info with a touchIntervalMs of NaN', { info: { touch() {}, touchIntervalMs: Number.NaN } }],
+		['info with a touchIntervalMs of "20"', { info: { touch() {}, touchIntervalMs: '20' } }],
+	])('is an option like %s', async (_, options) => {
+		const make = () => Reflect.construct(DurableObjectStreamSessionManager, [undefined, options]);
+		expect(await codeOf(make)).toBe('INVALID_ARGUMENT');
+	});
+});
+
+describe('an object that fails', () => {
+	/** A namespace whose stubs fail as the platform says they may, for the first `times` calls. */
+	function failing(times: number, flags: object) {
+		let calls = 0;
+		const getByName = (name: string) => {
+			calls++;
+			if (calls > times) return env.TMCP_DURABLE_OBJECT.getByName(name);
+			const fail = () =>
+				Promise.reject(Object.assign(new Error('Network connection lost.'), flags));
+			return { has: fail, detach: fail, broadcastAll: fail, attach: fail, fetch: fail };
+		};
+		const streams = new DurableObjectStreamSessionManager(namespaceOf(getByName));
+		return { streams, calls: () => calls };
+	}
+
+	it('is asked again, with a new stub, where the platform says that it may be', async () => {
+		const { streams, calls } = failing(2, { retryable: true });
+		expect(await streams.has('nobody')).toBe(false);
+		expect(calls()).toBe(3);
+	});
+
+	it('opens a stream after all', async () => {
+		const { streams } = failing(1, { retryable: true });
+		const { started } = unread(streams, 'later');
+		await started;
+		expect(await object().has('later')).toBe(true);
+		await object().detach('later');
+	});
+
+	it('opens a stream although it was replaced between the call that made the ticket and the upgrade', async () => {
+		const refused = vi.fn<() => Promise<Response>>(async () =>
+			Response.json({ code: 'TICKET_REFUSED', message: 'nobody made it' }, { status: 403 }),
+		);
+		const namespace = namespaceOf((name) => {
+			const stub = env.TMCP_DURABLE_OBJECT.getByName(name);
+			if (refused.mock.calls.length > 0) return stub;
+			return {
+				attach: (...args: unknown[]) => Reflect.apply(stub.attach, stub, args),
+				fetch: refused,
+			};
+		});
+		const id = crypto.randomUUID();
+		const { started } = unread(new DurableObjectStreamSessionManager(namespace), id);
+		await started;
+		expect(refused).toHaveBeenCalledTimes(1);
+		expect(await object().has(id)).toBe(true);
+		await object().detach(id);
+	});
+
+	it.each([{}, { retryable: true, overloaded: true }])(
+		'is not asked again where the error is %j',
+		async (flags) => {
+			const { streams, calls } = failing(1, flags);
+			expect(await codeOf(() => streams.has('nobody'))).toBe('OBJECT_FAILED');
+			expect(calls()).toBe(1);
+		},
+	);
+
+	it('is told to whoever sends, after four tries', async () => {
+		const { streams, calls } = failing(9, { retryable: true });
+		expect(await codeOf(() => streams.send(undefined, event('x')))).toBe('OBJECT_FAILED');
+		expect(calls()).toBe(4);
+	});
+});

@@ -1,0 +1,203 @@
+import { HttpTransport } from '@tmcp/transport-http';
+import { McpServer } from 'tmcp';
+import { describe, expect, it, vi } from 'vitest';
+import { withKeepAlive } from '../../../src/index.ts';
+import { codeOf } from '../../support/codes.ts';
+import { EventStream } from '../../support/event-stream.ts';
+
+const EVENT_STREAM = { headers: { 'content-type': 'text/event-stream' } };
+const encode = (text: string) => new TextEncoder().encode(text);
+
+function source() {
+	const cancelled = Promise.withResolvers<unknown>();
+	let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+	const body = new ReadableStream<Uint8Array>({
+		start: (given) => void (controller = given),
+		cancel: (reason) => cancelled.resolve(reason),
+	});
+	return {
+		body,
+		cancelled: cancelled.promise,
+		write: (text: string) => controller?.enqueue(encode(text)),
+		close: () => controller?.close(),
+		fail: (error: Error) => controller?.error(error),
+	};
+}
+
+describe('withKeepAlive', () => {
+	it('puts comments on an idle event stream, and passes events on as they are', async () => {
+		const { body, write, close } = source();
+		const stream = new EventStream(
+			withKeepAlive(new Response(body, EVENT_STREAM), { keepAlive: 20 }).body,
+		);
+		write('data: 1\n\n');
+		await stream.until(() => stream.comments.length >= 2, 'two comments');
+		write('data: 2\n\n');
+		close();
+		await stream.ended;
+		expect(stream.events).toEqual(['1', '2']);
+		expect(new Set(stream.comments)).toEqual(new Set([': keep-alive']));
+	});
+
+	it('puts none inside an event', async () => {
+		const { body, write, close } = source();
+		const stream = new EventStream(
+			withKeepAlive(new Response(body, EVENT_STREAM), { keepAlive: 10 }).body,
+		);
+		write('data: 1\n');
+		await scheduler.wait(50);
+		write('\n');
+		await stream.until(() => stream.comments.length >= 1, 'a comment');
+		close();
+		await stream.ended;
+		expect(stream.events).toEqual(['1']);
+	});
+
+	it('passes on the end, an error, and the client’s going away', async () => {
+		const failing = source();
+		const broken = new EventStream(withKeepAlive(new Response(failing.body, EVENT_STREAM)).body);
+		failing.fail(new Error('broken'));
+		await expect(broken.ended).rejects.toThrow('broken');
+		const left = source();
+		await withKeepAlive(new Response(left.body, EVENT_STREAM)).body?.cancel('bye');
+		expect(await left.cancelled).toBe('bye');
+	});
+
+	describe('cuts off a client that does not read a listen stream', () => {
+		const acknowledgement =
+			'data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged"}\n\n';
+		const event = `data: ${'x'.repeat(92)}\n\n`;
+
+		it('at the bound, and tells the source and whoever asked', async () => {
+			const { body, cancelled, write } = source();
+			const onCutOff = vi.fn<() => void>();
+			const options = { maxQueuedBytes: acknowledgement.length + 1_000, onCutOff };
+			const response = withKeepAlive(new Response(body, EVENT_STREAM), options);
+			write(acknowledgement);
+			for (let events = 0; events < 10; events++) write(event);
+			await scheduler.wait(50);
+			expect(onCutOff).not.toHaveBeenCalled();
+			write('data: 1\n\n');
+			expect(await cancelled).toMatchObject({ message: 'The client does not read its stream.' });
+			expect(onCutOff).toHaveBeenCalledOnce();
+			await expect(response.text()).rejects.toThrow('does not read');
+		});
+
+		it('as tmcp serves it', async () => {
+			const server = new McpServer(
+				{ name: 'test', version: '1.0.0' },
+				{ adapter: undefined, capabilities: { tools: { listChanged: true } } },
+			);
+			const transport = new HttpTransport(server, { path: '/mcp' });
+			const version = '2026-07-28';
+			const method = 'subscriptions/listen';
+			const params = {
+				_meta: {
+					'io.modelcontextprotocol/protocolVersion': version,
+					'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1.0.0' },
+					'io.modelcontextprotocol/clientCapabilities': {},
+				},
+				notifications: { toolsListChanged: true },
+			};
+			const headers = {
+				'content-type': 'application/json',
+				'mcp-protocol-version': version,
+				'mcp-method': method,
+			};
+			const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
+			const response = await transport.respond(
+				new Request('https://example.com/mcp', { method: 'POST', headers, body }),
+			);
+			const onCutOff = vi.fn<() => void>();
+			const guarded = response && withKeepAlive(response, { maxQueuedBytes: 2_000, onCutOff });
+			await scheduler.wait(50);
+			for (let changes = 0; changes < 50; changes++) server.changed('tools');
+			await vi.waitFor(() => expect(onCutOff).toHaveBeenCalledOnce());
+			await expect(guarded?.text()).rejects.toThrow('does not read');
+		});
+
+		it('but not one that reads slowly, nor for one large event behind a small one', async () => {
+			const { body, write, close } = source();
+			const options = { maxQueuedBytes: 1_000, onCutOff: () => expect.unreachable() };
+			const stream = new EventStream(withKeepAlive(new Response(body, EVENT_STREAM), options).body);
+			write(acknowledgement);
+			for (let events = 0; events < 30; events++) {
+				write(event);
+				await scheduler.wait(1);
+			}
+			write(event.repeat(100));
+			close();
+			await stream.ended;
+			expect(stream.events).toHaveLength(131);
+		});
+
+		it('also where its first event comes in pieces', async () => {
+			const { body, write } = source();
+			const onCutOff = vi.fn<() => void>();
+			const response = withKeepAlive(new Response(body, EVENT_STREAM), {
+				maxQueuedBytes: 1_000,
+				onCutOff,
+			});
+			write(': hello\n\n');
+			write(acknowledgement.slice(0, 30));
+			write(acknowledgement.slice(30));
+			const reader = response.body?.getReader();
+			for (let chunks = 0; chunks < 3; chunks++) await reader?.read();
+			for (let events = 0; events < 20; events++) write(event);
+			await vi.waitFor(() => expect(onCutOff).toHaveBeenCalledOnce());
+		});
+
+		it('but not because of a comment that waits behind what it has read', async () => {
+			const { body, write } = source();
+			const options = {
+				keepAlive: 20,
+				maxQueuedBytes: 1_000,
+				onCutOff: () => expect.unreachable(),
+			};
+			const { body: guarded } = withKeepAlive(new Response(body, EVENT_STREAM), options);
+			const reader = guarded?.getReader();
+			write(acknowledgement);
+			await reader?.read();
+			write(event.repeat(20));
+			await scheduler.wait(10);
+			expect((await reader?.read())?.value?.byteLength).toBe(2_000);
+			await scheduler.wait(60);
+			write('data: 1\n\n');
+			write('data: 2\n\n');
+			await scheduler.wait(10);
+			expect((await reader?.read())?.value).toEqual(encode(': keep-alive\n\n'));
+			await reader?.cancel();
+		});
+
+		it('but no other stream: nothing is read ahead of its client', async () => {
+			const pull = vi.fn<(controller: ReadableStreamDefaultController<Uint8Array>) => void>(
+				(controller) => controller.enqueue(encode(event)),
+			);
+			const body = new ReadableStream<Uint8Array>({ pull });
+			const response = withKeepAlive(new Response(body, EVENT_STREAM), { maxQueuedBytes: 1 });
+			await scheduler.wait(50);
+			expect(pull.mock.calls.length).toBeLessThan(4);
+			await response.body?.cancel();
+		});
+
+		it.each([[{ keepAlive: 0 }], [{ maxQueuedBytes: 0 }], [{ interval: 1 }], [5]])(
+			'refuses the options %j',
+			async (options) => {
+				const response = new Response(source().body, EVENT_STREAM);
+				expect(
+					await codeOf(() => Reflect.apply(withKeepAlive, undefined, [response, options])),
+				).toBe('INVALID_ARGUMENT');
+			},
+		);
+	});
+
+	it('returns any other response as it is', () => {
+		for (const response of [
+			new Response(null, EVENT_STREAM),
+			new Response('{}'),
+			Response.json({}),
+		]) {
+			expect(withKeepAlive(response)).toBe(response);
+		}
+	});
+});
