@@ -28,6 +28,9 @@ const AttachOptionsSchema = v.strictObject({
 	lastEventId: v.optional(v.string('lastEventId is not a string')),
 	resume: v.optional(v.boolean('resume is not a boolean')),
 	owner: v.optional(OwnerSchema),
+	window: v.optional(
+		v.pipe(v.number(), v.integer(), v.minValue(1, 'window is not a number of bytes')),
+	),
 });
 
 const DetachOptionsSchema = v.strictObject({

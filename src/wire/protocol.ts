@@ -58,6 +58,8 @@ export const CloseCode = {
 	subscriptionClosed: 4006,
 	/** The subscription was cancelled. */
 	subscriptionCancelled: 4007,
+	/** As much of a replay was sent as the stream's `window` takes. The Worker comes back for the rest once the client has read. */
+	windowFull: 4008,
 } as const;
 
 /** The reason of `CloseCode.clientGone` where nothing was taken. */
