@@ -167,7 +167,7 @@ export class SessionGateway<Custom = undefined> {
 		if (!isSessionId(session)) return false;
 		// The transport asks for it on a POST only.
 		if (method === 'POST') this.#options.info?.prefetch(session);
-		return callObject(this.#namespace(), true, (stub) => stub.admits(session, ownerHash));
+		return callObject(this.#namespace(), (stub) => stub.admits(session, ownerHash));
 	}
 
 	/**
@@ -199,7 +199,7 @@ export class SessionGateway<Custom = undefined> {
 		if (session === null) return response;
 		try {
 			const ownerHash = await this.#hashOfOwner(session, owner);
-			await callObject(this.#namespace(), true, (stub) => stub.register(session, ownerHash));
+			await callObject(this.#namespace(), (stub) => stub.register(session, ownerHash));
 		} catch (error) {
 			await response?.body?.cancel();
 			throw error;

@@ -7,18 +7,22 @@ import { type RetryPolicy, withRetry } from './retry.ts';
 export type SyncLayerStub = DurableObjectStub<SyncLayer>;
 
 /**
- * A call fails over quickly, because somebody waits for it, and never adds load to an object that is overloaded:
+ * The runtime retries calls by itself, up to five attempts
+ * (https://developers.cloudflare.com/durable-objects/best-practices/automatic-retries/), so this is a single attempt more,
+ * for what the runtime cannot help with: a ticket that was lost with the object, and runtimes without automatic retries
+ * (the local one makes a single attempt: an object that aborts during a call fails that call at once).
+ * An object that is overloaded gets no further call:
  * https://developers.cloudflare.com/durable-objects/best-practices/error-handling/
  */
-const CALL_RETRIES: RetryPolicy = {
-	attempts: 4,
+const ONE_MORE_ATTEMPT: RetryPolicy = {
+	attempts: 2,
 	baseMs: 100,
-	maxMs: 1_000,
+	maxMs: 100,
 	isRetryable: (error) =>
 		(flag(error, 'retryable') && !flag(error, 'overloaded')) || hasLostTicket(error),
 };
 
-/** The object was replaced between a call that made a ticket and the upgrade that brought it. */
+/** The object was replaced between the call that made a ticket and the upgrade that brought it. */
 function hasLostTicket(error: unknown): boolean {
 	return SessionManagerError.from(error)?.code === 'TICKET_REFUSED';
 }
@@ -28,21 +32,37 @@ function flag(error: unknown, name: 'retryable' | 'overloaded'): boolean {
 }
 
 /**
- * Call the object that holds the streams.
+ * Call the object that holds the streams, once.
  *
- * Every try takes a new stub: one that has seen its object fail throws that same error for ever.
+ * It takes a new stub, because a stub that has seen its object fail throws that same error for ever.
  *
- * @param repeatable whether the work may be done twice: where it may, what the platform marks as retryable is tried again
+ * @throws the object's own coded error, or `OBJECT_FAILED`
+ */
+export async function callObjectOnce<T>(
+	namespace: SyncLayerNamespace,
+	work: (stub: SyncLayerStub) => Promise<T>,
+): Promise<T> {
+	return coded(() => work(namespace.getByName(OBJECT_NAME)));
+}
+
+/**
+ * Call the object that holds the streams, and where that may help once more. The work must do no harm when it is done
+ * twice.
+ *
  * @throws the object's own coded error, or `OBJECT_FAILED`
  */
 export async function callObject<T>(
 	namespace: SyncLayerNamespace,
-	repeatable: boolean,
 	work: (stub: SyncLayerStub) => Promise<T>,
 ): Promise<T> {
-	const once = () => work(namespace.getByName(OBJECT_NAME));
+	return coded(() =>
+		withRetry(ONE_MORE_ATTEMPT, async () => work(namespace.getByName(OBJECT_NAME))),
+	);
+}
+
+async function coded<T>(call: () => Promise<T>): Promise<T> {
 	try {
-		return await (repeatable ? withRetry(CALL_RETRIES, once) : once());
+		return await call();
 	} catch (error) {
 		throw (
 			SessionManagerError.from(error) ??
