@@ -23,10 +23,9 @@ export type {
 /** The managers: what tmcp's transports take as `sessionManager`. */
 export {
 	DurableObjectStreamSessionManager,
-	type SessionKeeper,
 	type StreamSessionManagerOptions,
 } from './worker/streams/durable-object-stream-session-manager.ts';
-export type { StreamController } from './worker/streams/client-stream.ts';
+export type { SessionKeeper, StreamController } from './worker/streams/client-stream.ts';
 export {
 	KVInfoSessionManager,
 	type InfoSessionManagerOptions,

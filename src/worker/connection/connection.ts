@@ -1,162 +1,212 @@
-import { CloseCode, decodeFrame, NOTHING_TAKEN } from '../../wire/protocol.ts';
+import { SessionManagerError, type SessionManagerErrorCode } from '../../errors.ts';
+import type { SubscriptionEnd } from '../../wire/arguments.ts';
+import { CloseCode } from '../../wire/protocol.ts';
 import type { LogPosition } from '../../object/sync-layer.ts';
-import { discard, type Opened } from './open-socket.ts';
-import { reattachPauseMs } from '../routing/retry.ts';
 import { isOfThisRequest } from '../request/this-request.ts';
+import { reattachPauseMs } from '../routing/retry.ts';
+import { discard, letGo, type Opened, SubscriptionRefused } from './open-socket.ts';
 
 /** A socket that lived as long as this, in milliseconds, shows that the object is well again. */
 const SETTLED_MS = 10_000;
 
-/** What comes on a connection. */
-export interface ConnectionEvent {
-	data: string;
-	/** Its place in the log, if it has one. */
-	seq: number | undefined;
-	/** The same with what names the log. */
-	id: string | undefined;
+/** How often a connection tries to come back to an object that is full before it ends: 15 seconds at most. */
+const MAX_TRIES_WHILE_FULL = 5;
+
+/** Which close codes end a connection, and how. After any other the object went away, and the connection comes back. */
+const ENDS: Record<number, SubscriptionEnd> = {
+	[CloseCode.superseded]: 'cancelled',
+	[CloseCode.detached]: 'cancelled',
+	[CloseCode.foreignAttachment]: 'cancelled',
+	[CloseCode.unexpectedMessage]: 'cancelled',
+	[CloseCode.subscriptionClosed]: 'closed',
+	[CloseCode.subscriptionCancelled]: 'cancelled',
+};
+
+/** A newer stream, or the end of the session, came first. */
+const OVERTAKEN = new Set<SessionManagerErrorCode>(['STREAM_SUPERSEDED', 'STREAM_DETACHED']);
+
+/** What no further try can heal. */
+const HOPELESS = new Set<SessionManagerErrorCode>([
+	'INVALID_SESSION_ID',
+	'INVALID_ARGUMENT',
+	'SQLITE_MISSING',
+]);
+
+/** What heals only when others leave. */
+const FULL = new Set<SessionManagerErrorCode>(['OBJECT_FULL', 'TOO_MANY_SUBSCRIPTIONS']);
+
+/** Whether a stream was refused because a newer one, or the end of its session, came first. */
+export function isOvertaken(error: unknown): boolean {
+	const code = SessionManagerError.from(error)?.code;
+	return code !== undefined && OVERTAKEN.has(code);
 }
 
-/** What a connection is given by what it serves. `End` is how it may end. */
-export interface ConnectionHooks<End> {
-	/** Open a socket for what comes after an event; `resume` where there was one before. */
-	connect(lastEventId: string | undefined, resume: boolean): Promise<Opened | { end: End }>;
-	/** Which close codes end it, and how. After any other the object went away, and the connection goes after it. */
-	endOf(code: number): End | undefined;
-	/** A socket is open, the first or another one. */
-	onOpen(log: LogPosition | undefined): void;
-	onEvent(event: ConnectionEvent): void;
-	/** All up to a place that was for it has come. */
-	onPlace(event: Omit<ConnectionEvent, 'data'>): void;
-	/** A try to come back failed. @returns how it ends because of that; `undefined` to try again */
-	onFailure(error: unknown, failures: number): End | undefined;
-	onEnd(end: End): void;
+/** How a connection ends because it could not come back; `undefined` where it is to try again. */
+function endAfter(error: unknown, failures: number): SubscriptionEnd | undefined {
+	if (error instanceof SubscriptionRefused) return error.end === 'closed' ? 'closed' : 'cancelled';
+	const code = SessionManagerError.from(error)?.code;
+	if (code === undefined) return undefined;
+	if (OVERTAKEN.has(code) || HOPELESS.has(code)) return 'cancelled';
+	return FULL.has(code) && failures >= MAX_TRIES_WHILE_FULL ? 'cancelled' : undefined;
 }
 
 /**
- * A socket of the object that comes back. Where the object goes away without an end (a deploy), it takes up a new one by
- * itself, from the place where it was. What arrives a second time after that is told once.
+ * What one client is sent, on one socket of the object after another. Where the object goes away without an end (a
+ * deploy), it opens a new socket by itself, at the position that it has reached. An event that arrives a second time after
+ * that is passed on once.
  *
  * All of it belongs to the request that made it.
  */
-export class Connection<End> {
-	#hooks: ConnectionHooks<End>;
-	/** `undefined` until the first one is there. */
+export abstract class Connection {
+	/** Names it in the object, whichever socket it has. */
+	readonly connectionId = crypto.randomUUID();
+	#state: 'opening' | 'open' | 'away' | 'closed' = 'opening';
+	/** The newest socket. */
 	#opened: Opened | undefined;
-	#isOpen = false;
-	#isClosed = false;
-	#taken = NOTHING_TAKEN;
+	/** The position of the last event that the client took, once that is known to be final. */
+	#taken: number | undefined;
 	#eventIdPrefix: string | undefined;
 	#lastSeq = 0;
 	/** Tries to come back since the object was well. */
 	#tries = 0;
 
-	constructor(hooks: ConnectionHooks<End>) {
-		this.#hooks = hooks;
-	}
+	/** Open a socket for what comes after an event; `resume` where there was one before. */
+	protected abstract connect(lastEventId: string | undefined, resume: boolean): Promise<Opened>;
+	/** A socket is open, the first or another one. */
+	protected abstract onOpen(log: LogPosition | undefined): void;
+	/** @param frame position and payload @param seq the position, in a log */
+	protected abstract onEvent(frame: string, seq: number | undefined): void;
+	/** There was nothing more for this client up to a position. */
+	protected abstract onPosition(seq: number): void;
+	/** The object has sent as much as it was asked for, and has more. */
+	protected abstract onWindowFull(): void;
+	/** A try to come back failed; `isLast` where there will be no other. */
+	protected abstract onFailure(error: unknown, failures: number, isLast: boolean): void;
+	protected abstract onEnd(end: SubscriptionEnd): void;
 
-	/** Connect. What comes waits until it is accepted. @returns how it ended, where it was not to be */
-	async open(lastEventId: string | undefined): Promise<End | undefined> {
-		const opened = await this.#hooks.connect(lastEventId, false);
-		if ('end' in opened) return opened.end;
-		this.#opened = opened;
-		return undefined;
+	/** Open the first socket. What comes on it waits until {@link accept}. */
+	protected async connectFirst(lastEventId: string | undefined): Promise<void> {
+		this.#opened = await this.connect(lastEventId, false);
 	}
 
 	/** Begin to take what comes. */
-	accept(): void {
+	protected accept(): void {
 		if (this.#opened) this.#carry(this.#opened);
 	}
 
-	/** Nobody is there any more for what comes. @param taken the place of the last event that was taken, if any was */
-	close(taken: number | undefined): void {
-		if (this.#isClosed) return;
-		this.#isClosed = true;
-		if (taken !== undefined) this.#taken = String(taken);
-		if (this.#isOpen) this.#opened?.socket.close(CloseCode.clientGone, this.#taken);
-		else if (this.#opened && this.#tries === 0) discard(this.#opened, this.#taken);
+	/** Close for good. @param taken the position of the last event that the client took */
+	protected close(taken: number | undefined): void {
+		if (this.#state === 'closed') return;
+		if (this.#opened && this.#state === 'open') letGo(this.#opened.socket, taken);
+		else if (this.#opened && this.#state === 'opening') discard(this.#opened, taken);
+		this.#taken = taken;
+		this.#state = 'closed';
+	}
+
+	/** Do without a socket until {@link comeBack}. The log keeps what comes. @param taken as for {@link close} */
+	protected pause(taken: number | undefined): void {
+		if (!this.#opened || this.#state !== 'open') return;
+		this.#state = 'away';
+		letGo(this.#opened.socket, taken);
+	}
+
+	/** Open another socket, at once. */
+	protected comeBack(): void {
+		if (this.#state === 'away') void this.#reconnect(0);
 	}
 
 	/** Whether it has a socket. */
-	get isOpen(): boolean {
-		return this.#isOpen;
+	protected get isOpen(): boolean {
+		return this.#state === 'open';
 	}
 
 	/** Whether the code that asks runs in the request of this connection, as far as that can be told. */
-	get isOfThisRequest(): boolean {
+	protected get isOfThisRequest(): boolean {
 		return !this.#opened || isOfThisRequest(this.#opened.socket);
 	}
 
 	#carry(opened: Opened): void {
-		if (this.#isClosed) {
+		if (this.#state === 'closed') {
 			discard(opened, this.#taken);
 			return;
 		}
 		const { socket, log } = opened;
 		this.#opened = opened;
-		this.#isOpen = true;
-		if (log) {
-			if (log.eventIdPrefix !== this.#eventIdPrefix) this.#lastSeq = log.after;
+		this.#state = 'open';
+		if (log && log.eventIdPrefix !== this.#eventIdPrefix) {
 			this.#eventIdPrefix = log.eventIdPrefix;
+			this.#lastSeq = log.after;
 		}
 		const since = Date.now();
+		const seqBefore = this.#lastSeq;
 		const onGone = (code: number) => {
-			// A broken connection may tell of its end twice.
-			if (this.#opened !== opened || !this.#isOpen) return;
-			this.#isOpen = false;
+			// A socket that broke may tell it twice, and one that was paused tells it, too.
+			if (this.#opened !== opened || this.#state !== 'open') return;
+			this.#state = 'away';
 			socket.close();
 			if (Date.now() - since >= SETTLED_MS) this.#tries = 0;
-			const end = this.#hooks.endOf(code);
-			if (end === undefined) void this.#reconnect();
-			else this.#end(end);
+			const end = ENDS[code];
+			if (end !== undefined) this.#end(end);
+			else if (code === CloseCode.windowFull && this.#lastSeq > seqBefore) this.onWindowFull();
+			else void this.#reconnect(reattachPauseMs(++this.#tries));
 		};
-		socket.addEventListener('message', ({ data }) => this.#take(data));
+		socket.addEventListener('message', ({ data }) => {
+			if (this.#opened === opened && this.#state === 'open') this.#take(data);
+		});
 		socket.addEventListener('close', ({ code }) => onGone(code));
 		socket.addEventListener('error', () => onGone(1006));
 		socket.accept();
-		this.#hooks.onOpen(log);
+		this.onOpen(log);
 	}
 
-	/** Come back, for as long as somebody is there. */
-	async #reconnect(): Promise<void> {
-		for (let failures = 0; !this.#isClosed;) {
-			this.#tries++;
-			await scheduler.wait(reattachPauseMs(this.#tries));
-			if (this.#isClosed) return;
+	/** Open another socket, however often it takes. */
+	async #reconnect(pauseMs: number): Promise<void> {
+		for (let failures = 1; ; failures++) {
+			if (pauseMs > 0) await scheduler.wait(pauseMs);
+			if (this.#state !== 'away') return;
 			try {
-				const opened = await this.#hooks.connect(this.#lastEventId, true);
-				if ('end' in opened) this.#end(opened.end);
-				else this.#carry(opened);
+				this.#carry(await this.connect(this.#lastEventId, true));
 				return;
 			} catch (error) {
-				const end = this.#hooks.onFailure(error, ++failures);
-				if (end === undefined) continue;
-				this.#end(end);
-				return;
+				const end = endAfter(error, failures);
+				if (!isOvertaken(error)) this.onFailure(error, failures, end !== undefined);
+				if (end !== undefined) {
+					this.#end(end);
+					return;
+				}
 			}
+			pauseMs = reattachPauseMs(++this.#tries);
 		}
 	}
 
-	#end(end: End): void {
-		if (this.#isClosed) return;
-		this.#isClosed = true;
-		this.#hooks.onEnd(end);
+	#end(end: SubscriptionEnd): void {
+		if (this.#state === 'closed') return;
+		this.#state = 'closed';
+		this.onEnd(end);
 	}
 
 	get #lastEventId(): string | undefined {
 		return this.#eventIdPrefix === undefined ? undefined : this.#eventIdPrefix + this.#lastSeq;
 	}
 
-	#take(message: unknown): void {
-		const { seq, data } = decodeFrame(message) ?? {};
-		if (data === undefined) return;
-		if (seq === undefined || this.#eventIdPrefix === undefined) {
-			if (data !== '') this.#hooks.onEvent({ data, seq: undefined, id: undefined });
+	/** This runs for each message of each stream, so a frame is cut into pieces only where that is needed. */
+	#take(frame: unknown): void {
+		if (typeof frame !== 'string') return;
+		const end = frame.indexOf('\n');
+		const isEvent = end < frame.length - 1;
+		if (end === 0 || this.#eventIdPrefix === undefined) {
+			if (end >= 0 && isEvent) this.onEvent(frame, undefined);
 			return;
 		}
-		if (seq <= this.#lastSeq && data !== '') return;
-		this.#lastSeq = Math.max(seq, this.#lastSeq);
-		const event = { seq: this.#lastSeq, id: this.#eventIdPrefix + this.#lastSeq };
-		if (data === '') this.#hooks.onPlace(event);
-		else this.#hooks.onEvent({ ...event, data });
+		const seq = Number(frame.slice(0, end));
+		if (end < 0 || !Number.isSafeInteger(seq)) return;
+		if (isEvent) {
+			if (seq <= this.#lastSeq) return;
+			this.#lastSeq = seq;
+			this.onEvent(frame, seq);
+		} else {
+			this.#lastSeq = Math.max(seq, this.#lastSeq);
+			this.onPosition(this.#lastSeq);
+		}
 	}
 }

@@ -1,26 +1,34 @@
-import * as v from 'valibot';
 import { SessionManagerError } from '../../errors.ts';
-import {
-	CloseCode,
-	type Holder,
-	LOG_HEADER,
-	NOTHING_TAKEN,
-	upgradeRequest,
-} from '../../wire/protocol.ts';
-import type { AttachOptions, SubscribeOptions, SubscriptionInput } from '../../wire/arguments.ts';
+import { CloseCode, HOLDER_PARAMS, LOG_HEADER, TICKET_HEADER } from '../../wire/protocol.ts';
+import type {
+	AttachOptions,
+	SubscribeOptions,
+	SubscriptionEnd,
+	SubscriptionInput,
+} from '../../wire/arguments.ts';
 import type { Attached, LogPosition, Subscribed, SyncLayer } from '../../object/sync-layer.ts';
 import type { SyncLayerStub } from '../routing/object.ts';
 
-const RefusalSchema = v.object({ code: v.string(), message: v.string() });
-const LogPositionSchema = v.object({
-	eventIdPrefix: v.string(),
-	after: v.number(),
-	recovered: v.boolean(),
-});
+/** A socket that is not accepted yet, and where it starts in the object's log. */
+export interface Opened {
+	socket: WebSocket;
+	log: LogPosition | undefined;
+}
+
+/** A subscription gets no socket, because it has ended or was never begun. */
+export class SubscriptionRefused extends SessionManagerError {
+	/** Why it has ended; `duplicate` where its origin has another one with the same id. */
+	readonly end: SubscriptionEnd | 'duplicate';
+
+	constructor(end: SubscriptionEnd | 'duplicate') {
+		super('STREAM_DETACHED', `the subscription gets no socket (${end}).`);
+		this.end = end;
+	}
+}
 
 /**
  * Open the WebSocket that a ticket of `SyncLayer.attach` stands for. Each text message on it is one payload of
- * `broadcast`, with its place in the log: {@link decodeFrame} reads it.
+ * `broadcast`, with its position in the log: {@link decodeFrame} reads it.
  *
  * The socket belongs to the request that opened it, and messages wait until it is accepted: add the listeners
  * first, then call `accept()`.
@@ -40,17 +48,100 @@ export async function openSocket(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
 	attached: Pick<Attached, 'sessionId' | 'ticket'>,
 ): Promise<WebSocket> {
-	const holder: Holder = { kind: 'session', id: attached.sessionId };
-	const { socket } = await upgrade(object, holder, attached.ticket);
-	return socket;
+	return (await upgrade(object, 'session', attached.sessionId, attached.ticket)).socket;
+}
+
+/** Claim a session's stream and open its socket. */
+export async function openStream(
+	stub: SyncLayerStub,
+	sessionId: string,
+	options: Omit<AttachOptions, 'ticket'>,
+): Promise<Opened> {
+	const ticket = crypto.randomUUID();
+	const opening = upgrade(stub, 'session', sessionId, ticket);
+	await claim(opening, async () => stub.attach(sessionId, { ...options, ticket }));
+	return opening;
+}
+
+/**
+ * Register a subscription and open its socket.
+ * @param options `connectionId`: the same for each socket that the subscription has, one after another; `lastEventId`:
+ * the last event that it has
+ * @throws {@link SubscriptionRefused}
+ */
+export async function openSubscription(
+	stub: SyncLayerStub,
+	subscription: SubscriptionInput,
+	options: Omit<SubscribeOptions, 'ticket'>,
+): Promise<Opened> {
+	const ticket = crypto.randomUUID();
+	const opening = upgrade(stub, 'origin', subscription.origin, ticket);
+	const subscribed = await claim(opening, async (): Promise<Subscribed> =>
+		stub.subscribe(subscription, { ...options, ticket }),
+	);
+	if (subscribed.kind !== 'subscribed') {
+		forsake(opening);
+		throw refusalOf(subscribed);
+	}
+	try {
+		return await opening;
+	} catch (error) {
+		if (error instanceof SubscriptionRefused) throw error;
+		if (SessionManagerError.from(error)?.code !== 'STREAM_DETACHED') throw error;
+		// It was ended while it opened, by an object whose refusal does not say why. Asked again, it does.
+		const again: Subscribed = await stub.subscribe(subscription, options);
+		throw again.kind === 'subscribed' ? error : refusalOf(again);
+	}
+}
+
+function refusalOf(subscribed: Exclude<Subscribed, { kind: 'subscribed' }>): SubscriptionRefused {
+	return new SubscriptionRefused(subscribed.kind === 'ended' ? subscribed.reason : 'duplicate');
+}
+
+/**
+ * Await the call that makes a ticket. The upgrade that brings the ticket has left before, and waits for it in the object:
+ * one round trip for both.
+ */
+async function claim<Claimed>(
+	opening: Promise<Opened>,
+	claiming: () => Promise<Claimed>,
+): Promise<Claimed> {
+	// It may be refused before the claim is answered; whoever awaits it is told all the same.
+	opening.catch(ignore);
+	try {
+		return await claiming();
+	} catch (error) {
+		forsake(opening);
+		throw error;
+	}
+}
+
+/** Close a socket that may still open, after its claim has failed. */
+function forsake(opening: Promise<Opened>): void {
+	opening.then((opened) => discard(opened, opened.log?.after), ignore);
+}
+
+/** Close a socket from which nothing was taken. @param taken the position of the last event that the client took before */
+export function discard({ socket }: Opened, taken: number | undefined): void {
+	socket.accept();
+	letGo(socket, taken);
+}
+
+/** Close a socket because the client is gone, or reads too slowly. @param taken the position of the last event that it took */
+export function letGo(socket: WebSocket, taken = 0): void {
+	socket.close(CloseCode.clientGone, String(taken));
 }
 
 async function upgrade(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
-	holder: Holder,
+	kind: keyof typeof HOLDER_PARAMS,
+	holder: string,
 	ticket: string,
 ): Promise<Opened> {
-	const response = await object.fetch(upgradeRequest(holder, ticket));
+	const response = await object.fetch(
+		`https://sync-layer/?${HOLDER_PARAMS[kind]}=${encodeURIComponent(holder)}`,
+		{ headers: { upgrade: 'websocket', [TICKET_HEADER]: ticket } },
+	);
 	if (response.webSocket) return { socket: response.webSocket, log: logOf(response.headers) };
 	const body = await response.text();
 	throw (
@@ -62,108 +153,33 @@ async function upgrade(
 	);
 }
 
-/** A socket that is not accepted yet, and where it starts in the object's log. */
-export interface Opened {
-	socket: WebSocket;
-	log: LogPosition | undefined;
-}
-
-/** Claim a session's stream and open its socket. */
-export async function openStream(
-	stub: SyncLayerStub,
-	sessionId: string,
-	options: Omit<AttachOptions, 'ticket'>,
-): Promise<Opened> {
-	const { opened } = await together(
-		stub,
-		{ kind: 'session', id: sessionId },
-		async (ticket): Promise<Attached> => stub.attach(sessionId, { ...options, ticket }),
-	);
-	return opened;
-}
-
-/** What came of opening a subscription. */
-export type OpenedSubscription =
-	| ({ kind: 'open' } & Opened)
-	| Exclude<Subscribed, { kind: 'subscribed' }>;
-
-/**
- * Register a subscription and open its socket.
- * @param options `connectionId`: the same for each socket that the subscription has, one after another; `lastEventId`:
- * the last event that it has
- */
-export async function openSubscription(
-	stub: SyncLayerStub,
-	subscription: SubscriptionInput,
-	options: Omit<SubscribeOptions, 'ticket'>,
-): Promise<OpenedSubscription> {
-	const subscribe = async (more: SubscribeOptions): Promise<Subscribed> =>
-		stub.subscribe(subscription, { ...options, ...more });
-	const { claimed, opened } = await together(
-		stub,
-		{ kind: 'origin', id: subscription.origin },
-		(ticket) => subscribe({ ticket }),
-	);
-	if (claimed.kind !== 'subscribed') {
-		forsake(opened);
-		return claimed;
-	}
-	try {
-		return { kind: 'open', ...(await opened) };
-	} catch (error) {
-		if (SessionManagerError.from(error)?.code !== 'STREAM_DETACHED') throw error;
-		// It was ended while it opened. Asked again, the object says why.
-		const again = await subscribe({});
-		if (again.kind === 'subscribed') throw error;
-		return again;
-	}
-}
-
-/**
- * One network round trip for two calls: the upgrade leaves together with the call that makes its ticket, and waits for
- * it in the object.
- */
-async function together<Claimed>(
-	stub: SyncLayerStub,
-	holder: Holder,
-	claim: (ticket: string) => Promise<Claimed>,
-): Promise<{ claimed: Claimed; opened: Promise<Opened> }> {
-	const ticket = crypto.randomUUID();
-	const opened = upgrade(stub, holder, ticket);
-	// It may be refused before the claim is answered; whoever awaits it is told all the same.
-	opened.catch(() => {});
-	try {
-		return { claimed: await claim(ticket), opened };
-	} catch (error) {
-		forsake(opened);
-		throw error;
-	}
-}
-
-/** Without its claim a socket is nobody's; it may still open, and must not stay. */
-function forsake(opening: Promise<Opened>): void {
-	opening.then(
-		(opened) => discard(opened, String(opened.log?.after ?? NOTHING_TAKEN)),
-		() => {},
-	);
-}
-
-/** Close a socket from which nothing was taken. @param taken the place of the last event that was taken before */
-export function discard({ socket }: Opened, taken: string): void {
-	socket.accept();
-	socket.close(CloseCode.clientGone, taken);
-}
-
+/** Checked by hand: it is read once for each socket. */
 function logOf(headers: Headers): LogPosition | undefined {
 	const text = headers.get(LOG_HEADER);
-	return text === null ? undefined : v.parse(LogPositionSchema, JSON.parse(text));
+	if (text === null) return undefined;
+	const log: Partial<Record<string, unknown>> = JSON.parse(text);
+	const { eventIdPrefix, after, recovered } = log;
+	if (
+		typeof eventIdPrefix === 'string' &&
+		typeof after === 'number' &&
+		typeof recovered === 'boolean'
+	) {
+		return { eventIdPrefix, after, recovered };
+	}
+	throw new SessionManagerError('OBJECT_FAILED', `the header ${LOG_HEADER} is not valid.`);
 }
 
 function codedRefusal(body: string): SessionManagerError | undefined {
+	let refusal: unknown;
 	try {
-		const { code, message } = v.parse(RefusalSchema, JSON.parse(body));
-		return SessionManagerError.from(new Error(`${code}: ${message}`));
+		refusal = JSON.parse(body);
 	} catch {
 		return undefined;
 	}
+	const field = (name: string): unknown => Reflect.get(Object(refusal), name);
+	const reason = field('reason');
+	if (reason === 'closed' || reason === 'cancelled') return new SubscriptionRefused(reason);
+	return SessionManagerError.from(new Error(`${field('code')}: ${field('message')}`));
 }
+
+function ignore(): void {}

@@ -11,7 +11,6 @@ import {
 	type SyncLayerNamespace,
 } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
-import { openSubscription } from '../connection/open-socket.ts';
 import {
 	functionSchema,
 	isOrigin,
@@ -131,13 +130,9 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	async #create(input: Subscription, callbacks: SubscriptionCallbacks): Promise<boolean> {
 		const subscription = parseSubscription(input);
-		const connectionId = crypto.randomUUID();
-		const listener = new Listener(callbacks, {
-			connect: (lastEventId, resume) =>
-				callObject(this.#namespace(), true, (stub) =>
-					openSubscription(stub, subscription, { connectionId, resume, lastEventId }),
-				),
-			onGap: () => void report(this.#onGap, { origin: subscription.origin, id: subscription.id }),
+		const { origin, id } = subscription;
+		const listener = new Listener(subscription, callbacks, this.#namespace(), {
+			onGap: () => void report(this.#onGap, { origin, id }),
 			onError: (error) => this.#tell(error),
 		});
 		return listener.start();
@@ -156,7 +151,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	async #publish(notifications: readonly Notification[]): Promise<void> {
 		const options = { id: crypto.randomUUID() };
-		await callObject(this.#namespace(), true, (stub) => stub.publish(notifications, options));
+		await callObject(this.#namespace(), (stub) => stub.publish(notifications, options));
 	}
 
 	/** Notifications that left together fail together, with one error. */
@@ -176,7 +171,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	async #end(target: SubscriptionTarget, reason: SubscriptionEnd): Promise<boolean> {
 		const parsed = parseUnsubscribe(target, reason);
-		const ended = await callObject(this.#namespace(), true, (stub) =>
+		const ended = await callObject(this.#namespace(), (stub) =>
 			stub.unsubscribe(parsed.target, parsed.reason),
 		);
 		return ended > 0;

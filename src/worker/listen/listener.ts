@@ -1,67 +1,47 @@
 import type { SubscriptionCallbacks } from '@tmcp/session-manager';
 import * as v from 'valibot';
-import { SessionManagerError, type SessionManagerErrorCode } from '../../errors.ts';
-import { CloseCode } from '../../wire/protocol.ts';
-import type { OpenedSubscription } from '../connection/open-socket.ts';
-import { NotificationSchema, type SubscriptionEnd } from '../../wire/arguments.ts';
+import {
+	NotificationSchema,
+	type SubscribeOptions,
+	type SubscriptionEnd,
+	type SubscriptionInput,
+} from '../../wire/arguments.ts';
+import type { LogPosition } from '../../object/sync-layer.ts';
 import { Connection } from '../connection/connection.ts';
+import { type Opened, openSubscription, SubscriptionRefused } from '../connection/open-socket.ts';
+import type { SyncLayerNamespace } from '../routing/binding.ts';
+import { callObject, callObjectOnce } from '../routing/object.ts';
 
-/** Which close codes end a subscription, and what its stream is told. Any other means that the object went away. */
-const ENDS: Record<number, SubscriptionEnd> = {
-	[CloseCode.subscriptionClosed]: 'closed',
-	[CloseCode.subscriptionCancelled]: 'cancelled',
-	[CloseCode.superseded]: 'cancelled',
-};
-
-/** What trying again cannot heal. */
-const HOPELESS = new Set<SessionManagerErrorCode | undefined>([
-	'INVALID_ARGUMENT',
-	'BINDING_MISSING',
-	'BINDING_WRONG_KIND',
-]);
-
-/** What a listener is given by its manager. */
-export interface ListenerHooks {
-	/** Open a socket for what comes after an event; `resume` in the place of one that was lost. */
-	connect(lastEventId: string | undefined, resume: boolean): Promise<OpenedSubscription>;
-	/** Called each time the listener may have missed something for good; must not throw. */
+/** Whom a listener tells of what happens to it. Neither may throw. */
+export interface ListenerReports {
+	/** Called each time the listener may have missed something for good. */
 	onGap(): void;
-	/** Told of a callback that failed, and of the first try to come back that did; must not throw. */
+	/** Told of a callback that failed, and of the first and the last try to come back that did. */
 	onError(error: unknown): void;
 }
 
 /** The Worker's side of one `subscriptions/listen` stream: a socket in, tmcp's callbacks out, one after another. */
-export class Listener {
+export class Listener extends Connection {
+	#subscription: SubscriptionInput;
 	#callbacks: SubscriptionCallbacks;
-	#hooks: ListenerHooks;
-	#connection: Connection<SubscriptionEnd | 'duplicate'>;
+	#namespace: SyncLayerNamespace;
+	#reports: ListenerReports;
+	/** Says in `subscribe` that it comes back. */
+	#resume: SubscribeOptions['resume'];
 	/** Callbacks are called in order, each after the one before has finished. */
 	#queue = Promise.resolve();
 
-	constructor(callbacks: SubscriptionCallbacks, hooks: ListenerHooks) {
+	constructor(
+		subscription: SubscriptionInput,
+		callbacks: SubscriptionCallbacks,
+		namespace: SyncLayerNamespace,
+		reports: ListenerReports,
+	) {
+		super();
+		this.#subscription = subscription;
 		this.#callbacks = callbacks;
-		this.#hooks = hooks;
-		this.#connection = new Connection({
-			connect: async (lastEventId, resume) => {
-				const opened = await hooks.connect(lastEventId, resume);
-				if (opened.kind === 'open') return opened;
-				return { end: opened.kind === 'ended' ? opened.reason : opened.kind };
-			},
-			endOf: (code) => ENDS[code],
-			onOpen: (log) => {
-				if (log?.recovered === false) hooks.onGap();
-			},
-			onEvent: ({ data }) => {
-				const result = v.safeParse(NotificationSchema, JSON.parse(data));
-				if (result.success) this.#enqueue(() => this.#callbacks.send(result.output));
-			},
-			onPlace: () => {},
-			onFailure: (error, failures) => {
-				if (failures === 1) hooks.onError(error);
-				return HOPELESS.has(SessionManagerError.from(error)?.code) ? 'cancelled' : undefined;
-			},
-			onEnd: (end) => this.#end(end),
-		});
+		this.#namespace = namespace;
+		this.#reports = reports;
 	}
 
 	/**
@@ -70,25 +50,70 @@ export class Listener {
 	 * @returns `false` where the origin has a subscription of that id already
 	 */
 	async start(): Promise<boolean> {
-		const end = await this.#connection.open(undefined);
-		if (end === 'duplicate') return false;
+		let end: SubscriptionEnd | undefined;
+		try {
+			await this.connectFirst(undefined);
+		} catch (error) {
+			if (!(error instanceof SubscriptionRefused)) throw error;
+			if (error.end === 'duplicate') return false;
+			end = error.end;
+		}
 		try {
 			await this.#callbacks.acknowledge();
 		} catch (error) {
-			this.#connection.close(undefined);
+			this.close(undefined);
 			throw error;
 		}
-		if (end === undefined) this.#connection.accept();
-		else this.#end(end);
+		if (end === undefined) this.accept();
+		else this.onEnd(end);
 		return true;
 	}
 
-	/** Another one that took its place is as good as a cancel. */
-	#end(end: SubscriptionEnd | 'duplicate'): void {
-		this.#enqueue(() => this.#callbacks.close(end === 'duplicate' ? 'cancelled' : end));
+	protected override async connect(
+		lastEventId: string | undefined,
+		isBack: boolean,
+	): Promise<Opened> {
+		const { connectionId } = this;
+		// A listener that comes back tries again by itself.
+		const call = isBack ? callObjectOnce : callObject;
+		const opened = await call(this.#namespace, (stub) =>
+			openSubscription(stub, this.#subscription, {
+				connectionId,
+				lastEventId,
+				resume: this.#resume,
+			}),
+		);
+		this.#resume = true;
+		return opened;
+	}
+
+	protected override onOpen(log: LogPosition | undefined): void {
+		if (log?.recovered === false) this.#reports.onGap();
+	}
+
+	protected override onEvent(frame: string): void {
+		this.#enqueue(() => {
+			const payload: unknown = JSON.parse(frame.slice(frame.indexOf('\n') + 1));
+			if (v.is(NotificationSchema, payload)) return this.#callbacks.send(payload);
+		});
+	}
+
+	protected override onPosition(): void {}
+
+	protected override onWindowFull(): void {
+		this.comeBack();
+	}
+
+	protected override onFailure(error: unknown, failures: number, isLast: boolean): void {
+		if (error instanceof SubscriptionRefused) return;
+		if (failures === 1 || isLast) this.#reports.onError(error);
+	}
+
+	protected override onEnd(end: SubscriptionEnd): void {
+		this.#enqueue(() => this.#callbacks.close(end));
 	}
 
 	#enqueue(call: () => void | Promise<void>): void {
-		this.#queue = this.#queue.then(call).catch((error: unknown) => this.#hooks.onError(error));
+		this.#queue = this.#queue.then(call).catch((error: unknown) => this.#reports.onError(error));
 	}
 }

@@ -3,6 +3,8 @@ export async function report<News>(callback: (news: News) => unknown, news: News
 	try {
 		await callback(news);
 	} catch (thrown) {
-		console.error(news, 'was to be reported, but the callback threw', thrown);
+		// An error would be lost. Anything else names a session, which belongs in no log: its id is a credential.
+		const what = news instanceof Error ? news : 'Something';
+		console.error(what, 'was to be reported, but the callback threw', thrown);
 	}
 }

@@ -1,10 +1,15 @@
+/**
+ * What a chunk weighs beside its bytes: 9,900 unread events of a few bytes were measured to take 6 to 13 MB.
+ */
+export const CHUNK_OVERHEAD_BYTES = 1_024;
+
 /** What was put on a response and its client has not read yet. */
 export class ClientQueue {
 	#chunks: { bytes: number; seq: number | undefined }[] = [];
 	#bytes = 0;
 	#takenSeq: number | undefined;
 
-	/** Bytes that wait for the client. */
+	/** Memory that waits for the client, in bytes. */
 	get bytes(): number {
 		return this.#bytes;
 	}
@@ -13,34 +18,40 @@ export class ClientQueue {
 		return this.#chunks.length === 0;
 	}
 
-	/** The place of the last event that the client took, or of the one after which its stream began. */
+	/** The position of the last event that the client took, or of the one after which its stream began. */
 	get takenSeq(): number | undefined {
 		return this.#takenSeq;
 	}
 
-	/** The stream begins after a place. */
+	/** The stream begins after a position. */
 	begin(after: number): void {
 		this.#takenSeq ??= after;
 	}
 
-	add(bytes: number, seq: number | undefined): void {
+	add(chunkBytes: number, seq: number | undefined): void {
+		const bytes = chunkBytes + CHUNK_OVERHEAD_BYTES;
 		this.#chunks.push({ bytes, seq });
 		this.#bytes += bytes;
 	}
 
-	/** There was nothing more for the client up to a place: it is there once it has taken what waits. */
+	/** There was nothing more for the client up to a position: it is there once it has taken what waits. */
 	moveTo(seq: number): void {
 		const last = this.#chunks.at(-1);
 		if (last) last.seq = seq;
 		else this.#takenSeq = seq;
 	}
 
-	/** Say how many chunks still wait; all before them were taken. */
-	keep(waiting: number): void {
-		const taken = this.#chunks.splice(0, Math.max(0, this.#chunks.length - waiting));
-		for (const { bytes, seq } of taken) {
+	/**
+	 * Say how many chunks still wait; all before them were taken.
+	 * @returns whether any was
+	 */
+	keep(waiting: number): boolean {
+		const count = Math.max(0, this.#chunks.length - waiting);
+		if (count === 0) return false;
+		for (const { bytes, seq } of this.#chunks.splice(0, count)) {
 			this.#bytes -= bytes;
 			this.#takenSeq = seq ?? this.#takenSeq;
 		}
+		return true;
 	}
 }

@@ -1,28 +1,26 @@
 import { SessionManagerError } from '../../errors.ts';
-import { CloseCode } from '../../wire/protocol.ts';
-import type { Opened } from '../connection/open-socket.ts';
 import type { LogPosition } from '../../object/sync-layer.ts';
-import { ClientQueue } from './client-queue.ts';
 import { Connection } from '../connection/connection.ts';
+import { type Opened, openStream } from '../connection/open-socket.ts';
+import { hold } from '../request/hold.ts';
+import { report } from '../request/report.ts';
+import type { RequestScope } from '../request/request-scope.ts';
+import type { SyncLayerNamespace } from '../routing/binding.ts';
+import { callObject, callObjectOnce } from '../routing/object.ts';
+import { ClientQueue } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
 
-/** How often it is looked whether a client has read the rest of an ended stream, in milliseconds. */
-const DRAIN_CHECK_MS = 250;
-
-/** The same for a stream that goes on: soon, and then less and less often. */
-const FIRST_READ_CHECK_MS = 10;
+/** How often it is looked whether a client has read, in milliseconds: often while it does, else less and less often. */
+const FIRST_READ_CHECK_MS = 5;
 const LAST_READ_CHECK_MS = 1_000;
 
 /** How long a client may take to read the rest of an ended stream, in milliseconds. */
 const DRAIN_LIMIT_MS = 30_000;
 
-/** Which close codes end a stream. After any other the object went away, and the stream goes after it. */
-const ENDS = new Set<number>([
-	CloseCode.superseded,
-	CloseCode.detached,
-	CloseCode.foreignAttachment,
-	CloseCode.unexpectedMessage,
-]);
+/** Without a log nothing can wait but in the Worker: a client is cut off where this many times the bound waits. */
+const BOUNDS_WITHOUT_LOG = 16;
+
+const encoder = new TextEncoder();
 
 /** The part of a `ReadableStreamDefaultController` that a stream needs. */
 export type StreamController = Pick<
@@ -30,78 +28,95 @@ export type StreamController = Pick<
 	'enqueue' | 'close' | 'error' | 'desiredSize'
 >;
 
-/** What a stream is given by its manager. */
-export interface StreamHooks {
-	/** Open a socket for what comes after an event; `resume` where the stream had one before. */
-	connect(lastEventId: string | undefined, resume: boolean): Promise<Opened>;
-	/** The client went away; tell the object how far it came. */
-	leave(position: number | undefined): Promise<void>;
-	/** Pause between two keep-alive comments, in milliseconds. */
-	keepAliveMs: number;
-	/** How much may wait for a client that does not read, in bytes. */
+/** What a stream keeps from expiring while it is open. */
+export interface SessionKeeper {
+	/** How long after one `touch` the next one is due, in milliseconds. */
+	readonly touchIntervalMs: number;
+	/** Renew the expiry of all that is stored for a session, where it is due. */
+	touch(id: string): void | Promise<void>;
+}
+
+/** The options of the stream manager; what they mean stands there. */
+export interface StreamOptions {
+	keepAlive: number;
 	maxQueuedBytes: number;
-	/** What follows the `id` line of an event that has no message, so that the client has an id to come back with. */
-	primingEvent: string | undefined;
-	/** Called each time the stream may have missed something for good; must not throw. */
-	onGap(): void;
-	/** Called when a client was cut off because it does not read; must not throw. */
-	onCutOff(): void;
-	/** Called once, when nothing more can happen on the response. */
-	onEnd(): void;
+	readTimeout: number;
+	onGap: (sessionId: string) => void;
+	onCutOff: (sessionId: string) => void;
+	info?: SessionKeeper | undefined;
 }
 
 /**
  * One GET that a client holds open: what comes in on the socket goes out on the response, with a comment from
  * time to time, which keeps proxies from cutting it and is the only way to notice a client that vanished.
  *
+ * Where a client reads slowly, the stream closes its socket until the client has read: what comes meanwhile waits in the
+ * object's log.
+ *
  * Connection, timers and response belong to the request that made them.
  */
-export class ClientStream {
-	/** Names this stream's claim and sockets in the object. */
-	readonly connectionId = crypto.randomUUID();
+export class ClientStream extends Connection {
 	/** Settles when the object knows that the client is gone, where it has to be told by a call. */
-	left = Promise.resolve();
+	left: Promise<void> | undefined;
+	#session: string;
 	#controller: StreamController;
-	#hooks: StreamHooks;
-	#encoder = new TextEncoder();
+	#namespace: SyncLayerNamespace;
+	#options: StreamOptions;
+	#scope: RequestScope | undefined;
+	/** Called once, when nothing more can happen on the response. */
+	#onFinish: (stream: ClientStream) => void;
 	#queue = new ClientQueue();
-	#connection: Connection<'ended'>;
-	#stopTimer = () => {};
-	#isWatched = false;
 	#state: 'live' | 'draining' | 'ended' = 'live';
+	/** It does without a socket until its client has read. */
+	#isPaused = false;
 	/** What the controller wants while nothing is queued. */
 	#capacity: number;
+	/** The line that an event with a position begins with, up to the position; `undefined` without a log. */
+	#idLine: string | undefined;
+	#timer: ReturnType<typeof setInterval> | undefined;
+	#touchedAt = 0;
+	#isWatched = false;
+	/** When the client read something, or what waits began to wait. */
+	#readAt = 0;
+	/** When the rest of an ended stream is cut off. */
+	#drainUntil = Infinity;
 
 	/** @param controller of a response on which nothing was written yet */
-	constructor(controller: StreamController, hooks: StreamHooks) {
+	constructor(
+		session: string,
+		controller: StreamController,
+		namespace: SyncLayerNamespace,
+		options: StreamOptions,
+		scope: RequestScope | undefined,
+		onFinish: (stream: ClientStream) => void,
+	) {
+		super();
+		this.#session = session;
 		this.#controller = controller;
-		this.#hooks = hooks;
+		this.#namespace = namespace;
+		this.#options = options;
+		this.#scope = scope;
+		this.#onFinish = onFinish;
 		this.#capacity = controller.desiredSize ?? 0;
-		this.#connection = new Connection({
-			connect: (lastEventId, resume) => hooks.connect(lastEventId, resume),
-			endOf: (code) => (ENDS.has(code) ? 'ended' : undefined),
-			onOpen: (log) => this.#opened(log),
-			onEvent: ({ data, seq, id }) =>
-				this.#writeText(id === undefined ? data : `id: ${id}\n${data}`, seq),
-			onPlace: ({ seq, id }) => {
-				if (seq !== undefined) this.#queue.moveTo(seq);
-				const { primingEvent } = hooks;
-				if (primingEvent !== undefined) this.#writeText(`id: ${id}\n${primingEvent}`, seq);
-			},
-			onFailure: (error) => (isOvertaken(error) ? 'ended' : undefined),
-			onEnd: () => this.end(),
-		});
 	}
 
-	/**
-	 * Connect, and begin to carry messages.
-	 * @param lastEventId the last event that the client has, as it said
-	 */
-	async open(lastEventId: string | undefined): Promise<void> {
-		await this.#connection.open(lastEventId);
-		this.#connection.accept();
+	/** Connect, and begin to carry messages. */
+	async open(): Promise<void> {
+		await this.connectFirst(this.#scope?.lastEventId);
+		this.accept();
 		if (this.#state !== 'live') return;
-		this.#every(this.#hooks.keepAliveMs, () => this.#write(KEEP_ALIVE, undefined));
+		const { info, keepAlive } = this.#options;
+		// One timer for both: as many ticks for each comment as `touch` needs.
+		const ticks = info ? Math.ceil(keepAlive / Math.min(info.touchIntervalMs, keepAlive)) : 1;
+		let tick = 0;
+		this.#touch();
+		this.#timer = setInterval(() => {
+			this.#touch();
+			if (++tick % ticks !== 0) return;
+			this.#look();
+			// What waits for a client keeps its connection busy.
+			if (this.#queue.isEmpty) this.#write(KEEP_ALIVE, undefined);
+		}, keepAlive / ticks);
 	}
 
 	/**
@@ -109,11 +124,101 @@ export class ClientStream {
 	 * make the same call on the manager; this tells them apart.
 	 */
 	get isBeingCancelled(): boolean {
-		return this.#connection.isOfThisRequest && this.isCancelled;
+		return this.isOfThisRequest && this.#isCancelled;
+	}
+
+	/**
+	 * Finish the response once the client has read what is queued for it. It stays open until then, because a response
+	 * that was closed before it is empty can still be cancelled, and no one could tell that late cancel from a DELETE.
+	 */
+	end(): void {
+		if (this.#state !== 'live') return;
+		this.#state = 'draining';
+		this.#drainUntil = Math.min(this.#drainUntil, Date.now() + DRAIN_LIMIT_MS);
+		clearInterval(this.#timer);
+		this.close(this.#queue.takenSeq);
+		this.#look();
+		if (this.#queue.isEmpty) this.finish();
+		else void this.#watch();
+	}
+
+	/** A second newer stream took over: do not wait any longer until the client has read the rest. Any request may call it. */
+	hurry(): void {
+		if (this.#state === 'draining') this.#drainUntil = 0;
+	}
+
+	/** Finish at once: the client is gone, or has read everything. */
+	finish(): void {
+		// Where the socket cannot tell it, or may be gone already, a call does.
+		if (this.#state === 'live' && !(this.isOpen && this.#queue.isEmpty)) this.#leave();
+		if (this.#state === 'ended') return;
+		this.#state = 'ended';
+		clearInterval(this.#timer);
+		this.close(this.#queue.takenSeq);
+		try {
+			this.#controller.close();
+		} catch {
+			// The client cancelled the response: there is nothing left to close.
+		}
+		this.#onFinish(this);
+	}
+
+	protected override connect(lastEventId: string | undefined, resume: boolean): Promise<Opened> {
+		const { connectionId } = this;
+		const owner = this.#scope?.ownerHash;
+		// A stream that comes back tries again by itself.
+		const call = resume ? callObjectOnce : callObject;
+		return call(this.#namespace, async (stub) => {
+			if (this.#isCancelled) {
+				throw new SessionManagerError(
+					'STREAM_DETACHED',
+					'the client went away before its stream was open.',
+				);
+			}
+			const window = Math.max(1, this.#options.maxQueuedBytes - this.#queue.bytes);
+			return openStream(stub, this.#session, { connectionId, lastEventId, resume, owner, window });
+		});
+	}
+
+	protected override onOpen(log: LogPosition | undefined): void {
+		this.#isPaused = false;
+		this.#idLine = log && `id: ${log.eventIdPrefix}`;
+		if (log) this.#queue.begin(log.after);
+		if (this.#isCancelled) this.finish();
+		else if (log?.recovered === false) void report(this.#options.onGap, this.#session);
+	}
+
+	protected override onEvent(frame: string, seq: number | undefined): void {
+		const text =
+			seq === undefined ? frame.slice(frame.indexOf('\n') + 1) : `${this.#idLine}${frame}`;
+		this.#write(encoder.encode(text), seq);
+		if (this.#queue.bytes >= this.#options.maxQueuedBytes) this.#holdBack();
+	}
+
+	protected override onPosition(seq: number): void {
+		this.#queue.moveTo(seq);
+		const priming = this.#scope?.primingEvent;
+		if (priming !== undefined)
+			this.#write(encoder.encode(`${this.#idLine}${seq}\n${priming}`), seq);
+	}
+
+	protected override onWindowFull(): void {
+		this.#isPaused = true;
+		this.#look();
+		this.#goOnIfRead();
+	}
+
+	/** That the object is away for a while is nothing to tell; that it can never be reached is. */
+	protected override onFailure(error: unknown, _: number, isLast: boolean): void {
+		if (isLast) console.error(error);
+	}
+
+	protected override onEnd(): void {
+		this.end();
 	}
 
 	/** A cancelled response wants nothing more. So does one with a full queue, and only a write tells them apart. */
-	get isCancelled(): boolean {
+	get #isCancelled(): boolean {
 		if (this.#state === 'ended') return true;
 		if (this.#controller.desiredSize !== 0) return this.#controller.desiredSize === null;
 		try {
@@ -125,54 +230,6 @@ export class ClientStream {
 		}
 	}
 
-	/**
-	 * Finish the response once the client has read what is queued for it. It stays open until then, because a response
-	 * that was closed before it is empty can still be cancelled, and no one could tell that late cancel from a DELETE.
-	 */
-	end(): void {
-		if (this.#state !== 'live') return;
-		this.#state = 'draining';
-		this.#stopTimer();
-		this.#connection.close(this.#queue.takenSeq);
-		let checksLeft = DRAIN_LIMIT_MS / DRAIN_CHECK_MS;
-		const check = () => {
-			const { desiredSize } = this.#controller;
-			if (desiredSize === null || desiredSize === this.#capacity) this.finish();
-			else if (checksLeft-- <= 0) this.#cutOff();
-		};
-		this.#every(DRAIN_CHECK_MS, check);
-		check();
-	}
-
-	/** Finish at once: the client is gone, or has read everything. */
-	finish(): void {
-		// Where the socket cannot tell it, or may be gone already, a call does.
-		if (this.#state === 'live' && !(this.#connection.isOpen && this.#queue.isEmpty)) {
-			this.left = this.#hooks.leave(this.#queue.takenSeq);
-			this.left.catch(() => {});
-		}
-		this.end();
-		if (this.#state === 'ended') return;
-		this.#state = 'ended';
-		this.#stopTimer();
-		try {
-			this.#controller.close();
-		} catch {
-			// The client cancelled the response: there is nothing left to close.
-		}
-		this.#hooks.onEnd();
-	}
-
-	#opened(log: LogPosition | undefined): void {
-		if (log) this.#queue.begin(log.after);
-		if (this.isCancelled) this.finish();
-		else if (log?.recovered === false) this.#hooks.onGap();
-	}
-
-	#writeText(text: string, seq: number | undefined): void {
-		this.#write(this.#encoder.encode(text), seq);
-	}
-
 	#write(chunk: Uint8Array, seq: number | undefined): void {
 		if (this.#state !== 'live') return;
 		try {
@@ -182,48 +239,92 @@ export class ClientStream {
 			this.finish();
 			return;
 		}
+		// A client that reads as fast as this costs no entry in the queue.
+		if (this.#controller.desiredSize === this.#capacity) {
+			this.#queue.keep(0);
+			if (seq !== undefined) this.#queue.moveTo(seq);
+			return;
+		}
 		this.#queue.add(chunk.byteLength, seq);
-		this.#lookAtQueue();
-		if (this.#queue.bytes - chunk.byteLength >= this.#hooks.maxQueuedBytes) this.#cutOff();
-		else void this.#watchQueue();
+		this.#look();
+		if (!this.#isWatched) void this.#watch();
+	}
+
+	/** As much waits as may: do without a socket until the client has read. */
+	#holdBack(): void {
+		if (this.#state !== 'live') return;
+		if (this.#idLine !== undefined) {
+			this.#isPaused = true;
+			this.pause(this.#queue.takenSeq);
+		} else if (this.#queue.bytes >= this.#options.maxQueuedBytes * BOUNDS_WITHOUT_LOG) {
+			this.#cutOff();
+		}
+	}
+
+	#goOnIfRead(): void {
+		if (!this.#isPaused || this.#queue.bytes > this.#options.maxQueuedBytes / 2) return;
+		this.#isPaused = false;
+		this.comeBack();
 	}
 
 	/** As long as something waits, nothing but looking tells that it was read. */
-	async #watchQueue(): Promise<void> {
+	async #watch(): Promise<void> {
 		if (this.#isWatched) return;
 		this.#isWatched = true;
-		for (let pauseMs = FIRST_READ_CHECK_MS; !this.#queue.isEmpty; pauseMs *= 2) {
-			await scheduler.wait(Math.min(pauseMs, LAST_READ_CHECK_MS));
+		this.#readAt = Date.now();
+		for (let pauseMs = FIRST_READ_CHECK_MS; !this.#queue.isEmpty;) {
+			await scheduler.wait(pauseMs);
 			// What a cancelled response wants says nothing of what was read.
-			if (this.#state !== 'live' || this.isCancelled) break;
-			this.#lookAtQueue();
+			if (this.#isCancelled) {
+				if (this.#state === 'draining') this.finish();
+				break;
+			}
+			const before = this.#readAt;
+			this.#look();
+			const hasRead = this.#readAt > before;
+			pauseMs = hasRead
+				? Math.max(pauseMs / 2, FIRST_READ_CHECK_MS)
+				: Math.min(pauseMs * 2, LAST_READ_CHECK_MS);
+			const limit = Math.min(this.#readAt + this.#options.readTimeout, this.#drainUntil);
+			if (this.#queue.isEmpty && this.#state === 'draining') this.finish();
+			else if (!this.#queue.isEmpty && Date.now() >= limit) this.#cutOff();
+			else this.#goOnIfRead();
 		}
 		this.#isWatched = false;
 	}
 
-	#lookAtQueue(): void {
-		this.#queue.keep(this.#capacity - (this.#controller.desiredSize ?? 0));
+	#look(): void {
+		const hasRead = this.#queue.keep(this.#capacity - (this.#controller.desiredSize ?? 0));
+		if (hasRead) this.#readAt = Date.now();
 	}
 
 	/** An error, because a close would wait for the client for ever, and be told as if all had been read. */
 	#cutOff(): void {
 		const wasLive = this.#state === 'live';
-		this.#connection.close(this.#queue.takenSeq);
+		if (wasLive) this.#leave();
+		this.#state = 'draining';
 		this.#controller.error(new Error('The client does not read its stream.'));
 		this.finish();
-		if (wasLive) this.#hooks.onCutOff();
+		if (wasLive) void report(this.#options.onCutOff, this.#session);
 	}
 
-	/** Replaces what was done until now. */
-	#every(intervalMs: number, work: () => void): void {
-		this.#stopTimer();
-		const timer = setInterval(work, intervalMs);
-		this.#stopTimer = () => clearInterval(timer);
+	/** Tell the object how far its client came. */
+	#leave(): void {
+		const { connectionId } = this;
+		const position = this.#queue.takenSeq ?? 0;
+		this.left = hold(
+			callObject(this.#namespace, async (stub) => {
+				await stub.detach(this.#session, { connectionId, position });
+			}),
+		);
+		this.left.catch(() => {});
 	}
-}
 
-/** Whether a stream was refused because a newer one, or the end of its session, came first. */
-export function isOvertaken(error: unknown): boolean {
-	const { code } = SessionManagerError.from(error) ?? {};
-	return code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED';
+	#touch(): void {
+		const { info } = this.#options;
+		const now = Date.now();
+		if (!info || now - this.#touchedAt < info.touchIntervalMs) return;
+		this.#touchedAt = now;
+		void info.touch(this.#session);
+	}
 }

@@ -1,6 +1,5 @@
 import type { StreamSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
-import { SessionManagerError } from '../../errors.ts';
 import {
 	lookUpSyncLayer,
 	type SyncLayerBinding,
@@ -8,9 +7,8 @@ import {
 } from '../routing/binding.ts';
 import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/protocol.ts';
 import { callObject } from '../routing/object.ts';
-import { type Opened, openStream } from '../connection/open-socket.ts';
+import { isOvertaken } from '../connection/connection.ts';
 import {
-	type AttachOptions,
 	type BroadcastInput,
 	type DetachOptions,
 	functionSchema,
@@ -18,26 +16,17 @@ import {
 	parseOptions,
 	parseSessionId,
 } from '../../wire/arguments.ts';
-import { ClientStream, isOvertaken, type StreamController } from './client-stream.ts';
+import { ClientStream, type SessionKeeper, type StreamController } from './client-stream.ts';
 import { hold } from '../request/hold.ts';
-import {
-	DEFAULT_KEEP_ALIVE_MS,
-	DEFAULT_MAX_QUEUED_BYTES,
-	KeepAliveSchema,
-	MAX_TIMER_MS,
-	MaxQueuedBytesSchema,
-} from './keep-alive.ts';
+import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema, PositiveIntegerSchema } from './keep-alive.ts';
 import { Outbox } from '../request/outbox.ts';
-import { report } from '../request/report.ts';
 import { currentScope } from '../request/request-scope.ts';
 
-/** What a stream keeps from expiring while it is open, see {@link StreamSessionManagerOptions.info}. */
-export interface SessionKeeper {
-	/** How long after one `touch` the next one is due, in milliseconds. */
-	readonly touchIntervalMs: number;
-	/** Renew the expiry of all that is stored for a session, where it is due. */
-	touch(id: string): void | Promise<void>;
-}
+/** How much may wait in the Worker for one client, in bytes. */
+const DEFAULT_MAX_QUEUED_BYTES = 1024 * 1024;
+
+/** How long a client may read nothing while something waits for it, in milliseconds. */
+const DEFAULT_READ_TIMEOUT_MS = 120_000;
 
 const SessionCallbackSchema = functionSchema<(sessionId: string) => void>();
 
@@ -53,7 +42,8 @@ function isSessionKeeper(value: unknown): boolean {
 
 const OptionsSchema = v.strictObject({
 	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
-	maxQueuedBytes: v.optional(MaxQueuedBytesSchema, DEFAULT_MAX_QUEUED_BYTES),
+	maxQueuedBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_QUEUED_BYTES),
+	readTimeout: v.optional(PositiveIntegerSchema, DEFAULT_READ_TIMEOUT_MS),
 	onGap: v.optional(SessionCallbackSchema, () => () => {}),
 	onCutOff: v.optional(SessionCallbackSchema, () => () => {}),
 	info: v.optional(
@@ -78,13 +68,21 @@ export interface StreamSessionManagerOptions {
 	 */
 	info?: SessionKeeper;
 	/**
-	 * How much may wait in the Worker for a client that does not read, in bytes (default 16 MiB). What comes on top of it
-	 * cuts the client off; it can come back for the rest, as long as the log has it.
+	 * How much may wait in the Worker for one client, in bytes (default 1 MiB; each message counts for 1 KiB beside its
+	 * text). When that much waits, the rest stays in the object's log until the client has read. A single message that is
+	 * larger gets through all the same.
+	 *
+	 * Where the log is switched off nothing can stay there: a client is cut off when 16 times as much waits.
 	 */
 	maxQueuedBytes?: number;
+	/**
+	 * How long a client may read nothing at all while something waits for it, in milliseconds (default 120,000). After
+	 * that it is cut off; it can come back for the rest, as long as the log has it.
+	 */
+	readTimeout?: number;
 	/** Told of each session that came back for what the log no longer has (default: nothing). */
 	onGap?: (sessionId: string) => void;
-	/** Told of each session whose client was cut off because it does not read (default: nothing). */
+	/** Told of each session whose client was cut off because it does not read, see `readTimeout` (default: nothing). */
 	onCutOff?: (sessionId: string) => void;
 }
 
@@ -101,7 +99,7 @@ export interface StreamSessionManagerOptions {
  * ```
  *
  * Safe to construct at module scope. All its work is held with `waitUntil`, so it is done even where the caller does
- * not await it. Every method rejects with a {@link SessionManagerError}: its own codes, and `BINDING_MISSING`,
+ * not await it. Every method rejects with a `SessionManagerError`: its own codes, and `BINDING_MISSING`,
  * `BINDING_WRONG_KIND`, `OBJECT_FAILED`.
  */
 export class DurableObjectStreamSessionManager implements StreamSessionManager {
@@ -164,28 +162,19 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 
 	async #create(id: string, controller: StreamController): Promise<void> {
 		const session = parseSessionId(id);
-		const { info, keepAlive, maxQueuedBytes, onCutOff, onGap } = this.#options;
-		const scope = currentScope();
-		let stopTouching = () => {};
-		const stream: ClientStream = new ClientStream(controller, {
-			connect: (lastEventId, resume) =>
-				this.#connect(session, stream, { resume, lastEventId, owner: scope?.ownerHash }),
-			leave: (position = 0) =>
-				hold(this.#detach(session, { connectionId: stream.connectionId, position })),
-			keepAliveMs: keepAlive,
-			maxQueuedBytes,
-			primingEvent: scope?.primingEvent,
-			onGap: () => void report(onGap, session),
-			onCutOff: () => void report(onCutOff, session),
-			onEnd: () => {
-				stopTouching();
-				this.#forget(session, stream);
-			},
-		});
-		this.#remember(session, stream);
+		const streams = this.#streams.get(session) ?? new Set();
+		for (const other of streams) other.hurry();
+		const stream = new ClientStream(
+			session,
+			controller,
+			this.#namespace(),
+			this.#options,
+			currentScope(),
+			() => this.#forget(session, stream),
+		);
+		this.#streams.set(session, streams.add(stream));
 		try {
-			await stream.open(scope?.lastEventId);
-			if (info && !stream.isCancelled) stopTouching = keepTouching(info, session);
+			await stream.open();
 		} catch (error) {
 			// This one ends, as if it had been open and was told so.
 			if (isOvertaken(error)) {
@@ -200,21 +189,6 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		}
 	}
 
-	#connect(
-		session: string,
-		stream: ClientStream,
-		options: Omit<AttachOptions, 'ticket' | 'connectionId'>,
-	): Promise<Opened> {
-		const { connectionId } = stream;
-		return callObject(this.#namespace(), true, (stub) => {
-			if (!stream.isCancelled) return openStream(stub, session, { connectionId, ...options });
-			throw new SessionManagerError(
-				'STREAM_DETACHED',
-				'the client went away before its stream was open.',
-			);
-		});
-	}
-
 	async #delete(id: string): Promise<void> {
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? [];
@@ -227,14 +201,14 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #detach(session: string, options: DetachOptions): Promise<void> {
-		await callObject(this.#namespace(), true, (stub) => stub.detach(session, options));
+		await callObject(this.#namespace(), (stub) => stub.detach(session, options));
 	}
 
 	async #has(id: string): Promise<boolean> {
 		const session = parseSessionId(id);
 		// `create` supersedes; it is the transport that would refuse.
 		if (currentScope()?.takesOver) return false;
-		return callObject(this.#namespace(), true, (stub) => stub.has(session));
+		return callObject(this.#namespace(), (stub) => stub.has(session));
 	}
 
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
@@ -244,12 +218,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #broadcast(broadcasts: readonly BroadcastInput[]): Promise<void> {
-		await callObject(this.#namespace(), true, (stub) => stub.broadcastAll(broadcasts));
-	}
-
-	#remember(session: string, stream: ClientStream): void {
-		const streams = this.#streams.get(session) ?? new Set();
-		this.#streams.set(session, streams.add(stream));
+		await callObject(this.#namespace(), (stub) => stub.broadcastAll(broadcasts));
 	}
 
 	#forget(session: string, stream: ClientStream): void {
@@ -257,11 +226,4 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		streams?.delete(stream);
 		if (streams?.size === 0) this.#streams.delete(session);
 	}
-}
-
-function keepTouching(info: SessionKeeper, session: string): () => void {
-	const touch = () => void info.touch(session);
-	touch();
-	const timer = setInterval(touch, Math.min(info.touchIntervalMs, MAX_TIMER_MS));
-	return () => clearInterval(timer);
 }

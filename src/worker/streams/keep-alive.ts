@@ -17,15 +17,15 @@ export const KeepAliveSchema = v.pipe(
 	v.maxValue(MAX_TIMER_MS),
 );
 
-/** How much may wait for a client that does not read, in bytes: as much as an object's log keeps by default. */
-export const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
+/** A number of bytes or milliseconds. */
+export const PositiveIntegerSchema = v.pipe(v.number(), v.integer(), v.minValue(1));
 
-/** At least one byte. */
-export const MaxQueuedBytesSchema = v.pipe(v.number(), v.integer(), v.minValue(1));
+/** How much may wait for the client of a listen stream, in bytes: as much as an object's log keeps by default. */
+const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
 const OptionsSchema = v.strictObject({
 	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
-	maxQueuedBytes: v.optional(MaxQueuedBytesSchema, DEFAULT_MAX_QUEUED_BYTES),
+	maxQueuedBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_QUEUED_BYTES),
 	onCutOff: v.optional(functionSchema<() => void>(), () => () => {}),
 });
 
@@ -72,36 +72,41 @@ export function withKeepAlive(response: Response, options?: KeepAliveOptions): R
 	const parsed = parseOptions(OptionsSchema, options, 'withKeepAlive');
 	const { body, headers } = response;
 	if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) return response;
-	return new Response(new ReadableStream(new CommentedStream(body, parsed)), response);
+	const commented = new CommentedStream(body, parsed);
+	return new Response(new ReadableStream(commented, { highWaterMark: 0 }), response);
 }
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
 /**
- * What a stream says, with a comment whenever it says nothing. tmcp puts on a `subscriptions/listen` stream whatever comes,
- * read or not, so that one is read at once, to see how much waits; of any other no more is read than its client does.
+ * What a stream says, with a comment whenever it says nothing.
+ *
+ * A chunk is read only when the client asks for one: what its stream was never asked for counts there as unread, so that
+ * it is sent again where the client goes away. A `subscriptions/listen` stream cannot send again, and tmcp puts on it
+ * whatever comes; so, once it has shown what it is, all of it is read at once, to see how much waits.
  */
 class CommentedStream implements UnderlyingSource<Uint8Array> {
-	#reader: ReadableStreamDefaultReader<Uint8Array>;
+	#stream: ReadableStream<Uint8Array>;
 	#options: v.InferOutput<typeof OptionsSchema>;
+	/** Of the read that is under way. */
+	#reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+	/** Whose read was given up, because the client got a comment instead. */
+	#withdrawn: ReadableStreamDefaultReader<Uint8Array> | undefined;
 	#queue = new ClientQueue();
-	/** What the controller wants while nothing is queued. */
-	#capacity = 0;
 	/** What came until the first event is complete, which shows what kind of a stream it is. */
 	#beginning: string | undefined = '';
 	#isListen = false;
-	#stopTimer = () => {};
+	#timer: ReturnType<typeof setInterval> | undefined;
 	/** A comment inside an event would break it. */
 	#isBetweenEvents = true;
 	#lastByte: number | undefined;
 
 	constructor(stream: ReadableStream<Uint8Array>, options: v.InferOutput<typeof OptionsSchema>) {
-		this.#reader = stream.getReader();
+		this.#stream = stream;
 		this.#options = options;
 	}
 
 	start(controller: Controller): void {
-		this.#capacity = controller.desiredSize ?? 0;
 		this.#restartTimer(controller);
 	}
 
@@ -110,8 +115,8 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 	}
 
 	cancel(reason: unknown): Promise<void> {
-		this.#stopTimer();
-		return this.#reader.cancel(reason);
+		clearInterval(this.#timer);
+		return (this.#reader ?? this.#stream).cancel(reason);
 	}
 
 	async #readOn(controller: Controller): Promise<void> {
@@ -120,35 +125,47 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 
 	/** @returns whether there may be more */
 	async #step(controller: Controller): Promise<boolean> {
+		const reader = this.#stream.getReader();
+		this.#reader = reader;
 		try {
-			const { done, value } = await this.#reader.read();
-			if (!done) return await this.#pass(value, controller);
-			this.#stopTimer();
+			const { done, value } = await reader.read();
+			this.#release(reader);
+			if (!done) return this.#pass(value, controller);
 			controller.close();
 		} catch (error) {
-			this.#stopTimer();
+			if (this.#withdrawn === reader) return true;
 			controller.error(error);
 		}
+		clearInterval(this.#timer);
 		return false;
 	}
 
-	async #pass(chunk: Uint8Array, controller: Controller): Promise<boolean> {
+	#release(reader: ReadableStreamDefaultReader<Uint8Array>): void {
+		this.#reader = undefined;
+		reader.releaseLock();
+	}
+
+	#pass(chunk: Uint8Array, controller: Controller): boolean {
+		if (this.#waiting(controller) >= this.#options.maxQueuedBytes) {
+			const error = new Error('The client does not read its stream.');
+			controller.error(error);
+			void report(this.#options.onCutOff, undefined);
+			this.cancel(error).catch(() => {});
+			return false;
+		}
 		const wasListen = this.#isListen;
 		if (chunk.byteLength > 0) this.#look(chunk);
 		if (this.#isListen && !wasListen) void this.#readOn(controller);
 		controller.enqueue(chunk);
+		this.#queue.add(chunk.byteLength, undefined);
 		this.#restartTimer(controller);
-		this.#count(chunk, controller);
-		if (this.#queue.bytes - chunk.byteLength < this.#options.maxQueuedBytes) return true;
-		const error = new Error('The client does not read its stream.');
-		void report(this.#options.onCutOff, undefined);
-		await this.#reader.cancel(error);
-		throw error;
+		return true;
 	}
 
-	#count(chunk: Uint8Array, { desiredSize }: Controller): void {
-		this.#queue.add(chunk.byteLength, undefined);
-		this.#queue.keep(this.#capacity - (desiredSize ?? 0));
+	/** How much waits for the client, in bytes. */
+	#waiting({ desiredSize }: Controller): number {
+		this.#queue.keep(-(desiredSize ?? 0));
+		return this.#queue.bytes;
 	}
 
 	#look(chunk: Uint8Array): void {
@@ -164,14 +181,20 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 	}
 
 	#restartTimer(controller: Controller): void {
-		this.#stopTimer();
-		const timer = setInterval(() => {
-			// A client that does not read is not idle: what waits for it keeps its connection busy.
-			if (!this.#isBetweenEvents || (controller.desiredSize ?? 0) <= 0) return;
-			controller.enqueue(KEEP_ALIVE);
-			this.#queue.keep(0);
-			this.#count(KEEP_ALIVE, controller);
-		}, this.#options.keepAlive);
-		this.#stopTimer = () => clearInterval(timer);
+		clearInterval(this.#timer);
+		this.#timer = setInterval(() => this.#comment(controller), this.#options.keepAlive);
+	}
+
+	/** A client that does not read is not idle: what waits for it keeps its connection busy. */
+	#comment(controller: Controller): void {
+		if (!this.#isBetweenEvents || this.#waiting(controller) > 0) return;
+		if (!this.#isListen) {
+			// No read is under way because the client does not ask, or because this one is answered now.
+			if (!this.#reader) return;
+			this.#withdrawn = this.#reader;
+			this.#release(this.#reader);
+		}
+		controller.enqueue(KEEP_ALIVE);
+		this.#queue.add(KEEP_ALIVE.byteLength, undefined);
 	}
 }

@@ -211,9 +211,9 @@ describe('a listen stream that is opening', () => {
 		async (reason) => {
 			const slow = new DurableObjectSubscriptionManager(
 				namespaceWith((stub) => ({
-					fetch: async (request: Request) => {
+					fetch: async (...request: Parameters<typeof stub.fetch>) => {
 						await scheduler.wait(100);
-						return stub.fetch(request);
+						return stub.fetch(...request);
 					},
 				})),
 			);

@@ -30,8 +30,8 @@ async function leave(body: ReadableStream, of?: DurableObjectStub<SyncLayer>): P
 it('a stream that cannot be opened loses nothing of what the object handed to it', async () => {
 	await object().broadcast([id], event('waits'));
 	const namespace = onlyObject(env.TMCP_DURABLE_OBJECT, name, (stub) => ({
-		fetch: async (request: Request) => {
-			const { webSocket } = await stub.fetch(request);
+		fetch: async (...request: Parameters<typeof stub.fetch>) => {
+			const { webSocket } = await stub.fetch(...request);
 			webSocket?.accept();
 			webSocket?.close(1001);
 			throw new Error('Network connection lost.');
@@ -54,8 +54,8 @@ it('a first stream that cannot be opened is no gap for the next one, though the 
 		nth > 1
 			? {}
 			: {
-					fetch: async (request: Request) => {
-						await stub.fetch(request);
+					fetch: async (...request: Parameters<typeof stub.fetch>) => {
+						await stub.fetch(...request);
 						throw new Error('Network connection lost.');
 					},
 				},
@@ -76,8 +76,8 @@ describe('an answer of the object that is lost while a stream opens', () => {
 			await stub.attach(...args);
 			throw lost();
 		},
-		fetch: async (request: Request) => {
-			const { webSocket } = await stub.fetch(request);
+		fetch: async (...request: Parameters<typeof stub.fetch>) => {
+			const { webSocket } = await stub.fetch(...request);
 			webSocket?.accept();
 			webSocket?.close(1000);
 			throw lost();
@@ -154,10 +154,10 @@ describe('an open that fails in the object', () => {
 				attached.resolve();
 				return answer;
 			},
-			fetch: async (request: Request) => {
+			fetch: async (...request: Parameters<typeof stub.fetch>) => {
 				await attached.promise;
 				await sql('ALTER TABLE tmcp_sessions RENAME TO hidden');
-				return stub.fetch(request);
+				return stub.fetch(...request);
 			},
 		}));
 		const { started } = unread(new DurableObjectStreamSessionManager(namespace), id);
@@ -234,12 +234,16 @@ describe('a callback that throws', () => {
 	it.each(broken)('(onCutOff %s) leaves nothing of the client', async (_, onCutOff) => {
 		const namespace = onlyObject(env.TMCP_DURABLE_OBJECT, name);
 		const { body, started } = unread(
-			new DurableObjectStreamSessionManager(namespace, { onCutOff, maxQueuedBytes: 100 }),
+			new DurableObjectStreamSessionManager(namespace, {
+				onCutOff,
+				maxQueuedBytes: 100,
+				readTimeout: 100,
+			}),
 			id,
 		);
 		await started;
 		for (const text of TEXTS) await object().broadcast([id], event(text.repeat(50)));
-		await vi.waitFor(() => expect(logged).toHaveBeenCalledTimes(1));
+		await vi.waitFor(() => expect(logged).toHaveBeenCalledTimes(1), 3_000);
 		await expect(body.getReader().read()).rejects.toThrow('does not read');
 		await untilOpen(false);
 	});

@@ -89,9 +89,9 @@ describe('a client that leaves what it was sent unread', () => {
 				attached.resolve();
 				return answer;
 			},
-			fetch: async (request: Request) => {
+			fetch: async (...request: Parameters<typeof stub.fetch>) => {
 				await gate.promise;
-				return stub.fetch(request);
+				return stub.fetch(...request);
 			},
 		}));
 		const older = await withBacklog(managerOf());
