@@ -25,9 +25,11 @@ export default {
 			async start(controller) {
 				await streams.create(session, controller);
 				controller.enqueue(encoder.encode(': connected\n\n'));
-				// Keep-alives that pile up: the client reads nothing.
+				// A keep-alive that is not read for long: the client reads nothing.
+				let behind = 0;
 				const timer = setInterval(() => {
-					if ((controller.desiredSize ?? 0) > -3) return;
+					behind = (controller.desiredSize ?? 0) > 0 ? 0 : behind + 1;
+					if (behind < 5) return;
 					console.log(`${session} has a backlog`);
 					clearInterval(timer);
 				}, KEEP_ALIVE_MS);
