@@ -1,5 +1,5 @@
 import { CloseCode, decodeFrame, NOTHING_TAKEN } from '../../wire/protocol.ts';
-import type { LogPosition } from '../../object/sync-layer.ts';
+import type { LogPosition } from '../../wire/answers.ts';
 import { discard, type Opened } from './open-socket.ts';
 import { reattachPauseMs } from '../routing/retry.ts';
 import { isOfThisRequest } from '../request/this-request.ts';

@@ -2,13 +2,14 @@ import * as v from 'valibot';
 import { SessionManagerError } from '../../errors.ts';
 import {
 	CloseCode,
-	type Holder,
 	LOG_HEADER,
 	NOTHING_TAKEN,
-	upgradeRequest,
+	TICKET_HEADER,
+	UPGRADE_URL,
 } from '../../wire/protocol.ts';
 import type { AttachOptions, SubscribeOptions, SubscriptionInput } from '../../wire/arguments.ts';
-import type { Attached, LogPosition, Subscribed, SyncLayer } from '../../object/sync-layer.ts';
+import type { SyncLayer } from '../../object/sync-layer.ts';
+import type { Attached, LogPosition, Subscribed } from '../../wire/answers.ts';
 import type { SyncLayerStub } from '../routing/object.ts';
 
 const RefusalSchema = v.object({ code: v.string(), message: v.string() });
@@ -33,24 +34,24 @@ const LogPositionSchema = v.object({
  * ```
  *
  * @param object a stub of the object that made the ticket
- * @param attached session id and ticket, as `attach` answered them; the ticket is good for 5 seconds and one socket
+ * @param attached the ticket, as `attach` answered it: it is valid for 5 seconds and one socket
  * @throws `TICKET_REFUSED`, `STREAM_SUPERSEDED`, `STREAM_DETACHED`, `OBJECT_FULL`, `INVALID_SESSION_ID`
  */
 export async function openSocket(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
-	attached: Pick<Attached, 'sessionId' | 'ticket'>,
+	attached: Pick<Attached, 'ticket'>,
 ): Promise<WebSocket> {
-	const holder: Holder = { kind: 'session', id: attached.sessionId };
-	const { socket } = await upgrade(object, holder, attached.ticket);
+	const { socket } = await upgrade(object, attached.ticket);
 	return socket;
 }
 
 async function upgrade(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
-	holder: Holder,
 	ticket: string,
 ): Promise<Opened> {
-	const response = await object.fetch(upgradeRequest(holder, ticket));
+	const response = await object.fetch(
+		new Request(UPGRADE_URL, { headers: { upgrade: 'websocket', [TICKET_HEADER]: ticket } }),
+	);
 	if (response.webSocket) return { socket: response.webSocket, log: logOf(response.headers) };
 	const body = await response.text();
 	throw (
@@ -74,17 +75,15 @@ export async function openStream(
 	sessionId: string,
 	options: Omit<AttachOptions, 'ticket'>,
 ): Promise<Opened> {
-	const { opened } = await together(
-		stub,
-		{ kind: 'session', id: sessionId },
-		async (ticket): Promise<Attached> => stub.attach(sessionId, { ...options, ticket }),
+	const { opened } = await together(stub, async (ticket): Promise<Attached> =>
+		stub.attach(sessionId, { ...options, ticket }),
 	);
 	return opened;
 }
 
 /** What came of opening a subscription. */
 export type OpenedSubscription =
-	| ({ kind: 'open' } & Opened)
+	| ({ kind: 'open'; began: number } & Opened)
 	| Exclude<Subscribed, { kind: 'subscribed' }>;
 
 /**
@@ -99,17 +98,13 @@ export async function openSubscription(
 ): Promise<OpenedSubscription> {
 	const subscribe = async (more: SubscribeOptions): Promise<Subscribed> =>
 		stub.subscribe(subscription, { ...options, ...more });
-	const { claimed, opened } = await together(
-		stub,
-		{ kind: 'origin', id: subscription.origin },
-		(ticket) => subscribe({ ticket }),
-	);
+	const { claimed, opened } = await together(stub, (ticket) => subscribe({ ticket }));
 	if (claimed.kind !== 'subscribed') {
 		forsake(opened);
 		return claimed;
 	}
 	try {
-		return { kind: 'open', ...(await opened) };
+		return { kind: 'open', began: claimed.began, ...(await opened) };
 	} catch (error) {
 		if (SessionManagerError.from(error)?.code !== 'STREAM_DETACHED') throw error;
 		// It was ended while it opened. Asked again, the object says why.
@@ -125,11 +120,10 @@ export async function openSubscription(
  */
 async function together<Claimed>(
 	stub: SyncLayerStub,
-	holder: Holder,
 	claim: (ticket: string) => Promise<Claimed>,
 ): Promise<{ claimed: Claimed; opened: Promise<Opened> }> {
 	const ticket = crypto.randomUUID();
-	const opened = upgrade(stub, holder, ticket);
+	const opened = upgrade(stub, ticket);
 	// It may be refused before the claim is answered; whoever awaits it is told all the same.
 	opened.catch(() => {});
 	try {

@@ -132,11 +132,19 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	async #create(input: Subscription, callbacks: SubscriptionCallbacks): Promise<boolean> {
 		const subscription = parseSubscription(input);
 		const connectionId = crypto.randomUUID();
+		let began: number | undefined;
 		const listener = new Listener(callbacks, {
-			connect: (lastEventId, resume) =>
-				callObject(this.#namespace(), true, (stub) =>
-					openSubscription(stub, subscription, { connectionId, resume, lastEventId }),
-				),
+			connect: async (lastEventId, resume) => {
+				const opened = await callObject(this.#namespace(), true, (stub) =>
+					openSubscription(stub, subscription, {
+						connectionId,
+						lastEventId,
+						...(resume && began !== undefined ? { resume: began } : {}),
+					}),
+				);
+				if (opened.kind === 'open') began ??= opened.began;
+				return opened;
+			},
 			onGap: () => void report(this.#onGap, { origin: subscription.origin, id: subscription.id }),
 			onError: (error) => this.#tell(error),
 		});

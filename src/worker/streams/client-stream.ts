@@ -1,7 +1,7 @@
 import { SessionManagerError } from '../../errors.ts';
 import { CloseCode } from '../../wire/protocol.ts';
 import type { Opened } from '../connection/open-socket.ts';
-import type { LogPosition } from '../../object/sync-layer.ts';
+import type { LogPosition } from '../../wire/answers.ts';
 import { ClientQueue } from './client-queue.ts';
 import { Connection } from '../connection/connection.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';

@@ -219,7 +219,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? [];
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
-		if (cancelled.length === 0) await this.#detach(session, { forget: true });
+		if (cancelled.length === 0) await this.#end(session);
 		for (const stream of cancelled) {
 			stream.finish();
 			await stream.left;
@@ -228,6 +228,10 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 
 	async #detach(session: string, options: DetachOptions): Promise<void> {
 		await callObject(this.#namespace(), true, (stub) => stub.detach(session, options));
+	}
+
+	async #end(session: string): Promise<void> {
+		await callObject(this.#namespace(), true, (stub) => stub.end(session));
 	}
 
 	async #has(id: string): Promise<boolean> {
@@ -244,7 +248,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #broadcast(broadcasts: readonly BroadcastInput[]): Promise<void> {
-		await callObject(this.#namespace(), true, (stub) => stub.broadcastAll(broadcasts));
+		await callObject(this.#namespace(), true, (stub) => stub.broadcastBatch(broadcasts));
 	}
 
 	#remember(session: string, stream: ClientStream): void {
