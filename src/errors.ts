@@ -10,9 +10,9 @@ export const ERROR_CODES = [
 	'BINDING_MISSING',
 	/** The binding exists but is of another kind. */
 	'BINDING_WRONG_KIND',
-	/** The request on `fetch` was not a WebSocket upgrade with a holder and a ticket. */
+	/** The request on `fetch` was not a WebSocket upgrade with a ticket. */
 	'INVALID_UPGRADE',
-	/** The ticket is unknown, expired, used, or was made for another holder. */
+	/** The ticket is unknown, expired or used. */
 	'TICKET_REFUSED',
 	/** A newer claim took the place of the stream that was being opened. */
 	'STREAM_SUPERSEDED',

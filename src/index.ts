@@ -1,13 +1,13 @@
 /** The Durable Object: export it from your Worker, and call it by RPC from any other. */
-export {
-	SyncLayer,
-	type Attached,
-	type LogPosition,
-	type Subscribed,
-	type SyncLayerStats,
-} from './object/sync-layer.ts';
+export { SyncLayer } from './object/sync-layer.ts';
 export type { SyncLayerOptions } from './object/options.ts';
-export type { BroadcastResult } from './object/sessions/streams.ts';
+export type {
+	Attached,
+	BroadcastResult,
+	LogPosition,
+	Subscribed,
+	SyncLayerStats,
+} from './wire/answers.ts';
 export type {
 	AttachOptions,
 	BroadcastInput,

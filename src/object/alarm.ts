@@ -1,51 +1,54 @@
-/**
- * What gets old goes when another tenth of its time has passed, with all that is old by then: few wakes, not many. Signs of
- * life are written as rarely: once in a tenth of the time that they give.
- */
-export const PARTS = 10;
-
-/** What keeps things that get old. */
-export interface Perishable {
-	/** Delete what is too old. */
-	purge(now: number): void;
-	/** When to do that next, in milliseconds since 1970; `undefined` where nothing gets old. */
-	readonly nextPurge: number | undefined;
+/** What a subclass of `SyncLayer` uses for an alarm of its own, because an object has only one. */
+export interface OwnAlarm {
+	/** When `onAlarm` is to be called, in milliseconds since 1970. Replaces an earlier time. */
+	set(at: number): Promise<void>;
+	/** The time that was set, or `undefined`. */
+	get(): Promise<number | undefined>;
+	delete(): Promise<void>;
 }
 
-/** Purges by the object's one alarm. There is none where nothing gets old, so that an idle object stays asleep. */
-export class Housekeeper {
+const OWN_KEY = 'tmcp:own_alarm';
+
+/** Keys that only a subclass with an alarm of its own has are looked up asynchronously: a class without SQLite has them too. */
+export class Alarm {
 	#ctx: DurableObjectState;
-	#keepers: () => Perishable[];
-	#isScheduled = false;
+	/** When the alarm rings, as far as this instance knows; `undefined` until it has asked. */
+	#setFor: number | undefined;
 
-	constructor(ctx: DurableObjectState, keepers: () => Perishable[]) {
+	constructor(ctx: DurableObjectState) {
 		this.#ctx = ctx;
-		this.#keepers = keepers;
 	}
 
-	/** Something is kept that gets old. However often it is said in one turn, it is seen to once. */
-	schedule(): void {
-		if (this.#isScheduled) return;
-		this.#isScheduled = true;
-		this.#ctx.waitUntil(this.#setAlarmNext());
+	/** Wake up then, or earlier. Costs a write only where nothing is to be done before. */
+	schedule(dueAt: number | undefined): void {
+		if (dueAt === undefined || dueAt >= (this.#setFor ?? Infinity)) return;
+		const isKnown = this.#setFor !== undefined;
+		this.#setFor = dueAt;
+		this.#ctx.waitUntil(isKnown ? this.#ctx.storage.setAlarm(dueAt) : this.#setIfEarlier(dueAt));
 	}
 
-	/** Purge what is too old, and come back when more is. */
-	purge(): Promise<void> {
-		for (const keeper of this.#keepers()) keeper.purge(Date.now());
-		return this.#setAlarm();
+	/** The alarm rang: nothing is set any more. */
+	rang(): void {
+		this.#setFor = undefined;
 	}
 
-	async #setAlarmNext(): Promise<void> {
-		await Promise.resolve();
-		this.#isScheduled = false;
-		await this.#setAlarm();
-	}
+	/** The alarm of a subclass. */
+	readonly own: OwnAlarm = {
+		set: async (at) => {
+			await this.#ctx.storage.put(OWN_KEY, at);
+			this.schedule(at);
+		},
+		get: () => this.#ctx.storage.get<number>(OWN_KEY),
+		delete: async () => {
+			await this.#ctx.storage.delete(OWN_KEY);
+		},
+	};
 
-	async #setAlarm(): Promise<void> {
-		const { storage } = this.#ctx;
-		const times = this.#keepers().map(({ nextPurge }) => nextPurge);
-		const next = Math.min(...times.filter((time) => time !== undefined));
-		if (next < ((await storage.getAlarm()) ?? Infinity)) await storage.setAlarm(next);
+	async #setIfEarlier(dueAt: number): Promise<void> {
+		const before = (await this.#ctx.storage.getAlarm()) ?? Infinity;
+		// Something more urgent may have been scheduled meanwhile.
+		const at = Math.min(dueAt, this.#setFor ?? dueAt);
+		if (at < before) await this.#ctx.storage.setAlarm(at);
+		else this.#setFor = before;
 	}
 }

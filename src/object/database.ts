@@ -1,5 +1,5 @@
 /** What an object's SQLite holds, as it grew. Only ever add to this list: each entry runs once in the life of an object. */
-const MIGRATIONS: readonly string[] = [
+const MIGRATIONS: readonly Migration[] = [
 	// What there may be of it was made before versions were counted; its rows are of sockets that are gone.
 	`DROP TABLE IF EXISTS tmcp_filters;
 	CREATE TABLE tmcp_filters (
@@ -35,7 +35,10 @@ const MIGRATIONS: readonly string[] = [
 		expires_at INTEGER
 	) WITHOUT ROWID;
 	CREATE INDEX tmcp_registrations_by_expiry ON tmcp_registrations (expires_at)`,
+	oneRowASession,
 ];
+
+type Migration = string | ((sql: SqlStorage) => void);
 
 const VERSION_KEY = 'tmcp:schema';
 
@@ -49,16 +52,79 @@ export function openDatabase(storage: DurableObjectStorage): SqlStorage | undefi
 	const version = storage.kv.get<number>(VERSION_KEY) ?? 0;
 	if (version >= MIGRATIONS.length) return sql;
 	storage.transactionSync(() => {
-		for (const migration of MIGRATIONS.slice(version)) sql.exec(migration);
+		for (const migration of MIGRATIONS.slice(version)) {
+			if (typeof migration === 'string') sql.exec(migration);
+			else migration(sql);
+		}
 		storage.kv.put(VERSION_KEY, MIGRATIONS.length);
 	});
 	return sql;
 }
 
-/** The database, if anything ever needed it: looking for what is not there does not make one. */
-export function existingDatabase(storage: DurableObjectStorage): SqlStorage | undefined {
-	const sql = sqlOf(storage);
-	return sql && storage.kv.get(VERSION_KEY) !== undefined ? openDatabase(storage) : undefined;
+/**
+ * A session was spread over two tables, and `waits` marked the events that named a session of which nothing was known.
+ * An old position of NULL is that of an open stream: it is lost with the instance that this one replaces.
+ */
+function oneRowASession(sql: SqlStorage): void {
+	const [newest] = sql.exec<{ seq: number }>('SELECT MAX(seq) AS seq FROM tmcp_events').toArray();
+	const head = newest?.seq ?? 0;
+	sql.exec(
+		`CREATE TABLE tmcp_sessions_2 (
+			session_id TEXT PRIMARY KEY,
+			state TEXT NOT NULL,
+			owner TEXT,
+			since INTEGER NOT NULL,
+			expires_at INTEGER NOT NULL,
+			connection_id TEXT,
+			started INTEGER,
+			position INTEGER,
+			repeat_until INTEGER
+		) WITHOUT ROWID;
+		INSERT INTO tmcp_sessions_2 (session_id, state, owner, since, expires_at, connection_id, started, position)
+		SELECT session_id,
+			CASE WHEN connection_id IS NULL THEN 'begun' WHEN connection_id LIKE '-%' THEN 'detached' ELSE 'away' END,
+			(SELECT owner FROM tmcp_registrations WHERE tmcp_registrations.session_id = tmcp_sessions.session_id),
+			COALESCE(since, position, 0),
+			at + 8 * 24 * 60 * 60 * 1000,
+			LTRIM(connection_id, '-'),
+			COALESCE(started, position, since, 0),
+			COALESCE(position, ${head})
+		FROM tmcp_sessions;
+		INSERT OR IGNORE INTO tmcp_sessions_2 (session_id, state, owner, since, expires_at)
+		SELECT session_id, 'begun', owner, ${head}, COALESCE(expires_at, ${Date.now()} + 8 * 24 * 60 * 60 * 1000)
+		FROM tmcp_registrations`,
+	);
+	const waiting = sql.exec<{ seq: number; at: number; audience: string }>(
+		'SELECT seq, at, audience FROM tmcp_events WHERE waits = 1 AND audience IS NOT NULL ORDER BY seq',
+	);
+	for (const { seq, at, audience } of waiting.toArray()) {
+		for (const session of audience.split('\n').filter((id) => id !== '')) {
+			sql.exec(
+				"INSERT OR IGNORE INTO tmcp_sessions_2 (session_id, state, since, expires_at) VALUES (?, 'begun', ?, ?)",
+				session,
+				seq - 1,
+				at + 8 * 24 * 60 * 60 * 1000,
+			);
+			sql.exec(
+				"UPDATE tmcp_sessions_2 SET since = MIN(since, ?) WHERE session_id = ? AND state = 'begun'",
+				seq - 1,
+				session,
+			);
+		}
+	}
+	sql.exec(
+		`DROP TABLE tmcp_registrations;
+		DROP TABLE tmcp_sessions;
+		ALTER TABLE tmcp_sessions_2 RENAME TO tmcp_sessions;
+		DROP INDEX tmcp_events_that_wait;
+		ALTER TABLE tmcp_events DROP COLUMN waits;
+		CREATE INDEX tmcp_events_lost ON tmcp_events (seq) WHERE kind = 'lost';
+		CREATE TABLE tmcp_subscription_ends (
+			at INTEGER PRIMARY KEY,
+			target TEXT NOT NULL,
+			reason TEXT NOT NULL
+		)`,
+	);
 }
 
 function sqlOf(storage: DurableObjectStorage): SqlStorage | undefined {

@@ -1,14 +1,15 @@
 import * as v from 'valibot';
 import { parseOptions } from '../wire/arguments.ts';
-import type { HistoryBounds } from './log/history.ts';
+import type { RetentionBounds } from './log/retention.ts';
+import type { Lifetimes } from './sessions/session-row.ts';
 
 /** Settings of a subclass: `export class MySyncLayer extends SyncLayer { static options = { … } }`. */
 export interface SyncLayerOptions {
 	/** How many `subscriptions/listen` streams the object takes (default 16,384: half of its sockets). */
 	maxSubscriptions?: number;
 	/**
-	 * How much of what was sent is kept for those who come back for it; `false` keeps nothing, and costs nothing. What is
-	 * over any of the bounds goes, oldest first; the newest event never goes.
+	 * How much of what was sent is kept for sessions that come back for it; `false` keeps nothing. What is over any of the
+	 * bounds is cut, oldest first, but never the newest event.
 	 */
 	log?:
 		| false
@@ -21,9 +22,9 @@ export interface SyncLayerOptions {
 				maxAge?: number;
 		  };
 	/**
-	 * How long a session without a stream is known, in seconds (default 604,800: seven days, as long as
-	 * `KVInfoSessionManager` remembers it): its place in the log, up to a fifth longer, and for a `SessionGateway`, to which
-	 * each request of it is a sign of life, whose it is, up to a tenth longer.
+	 * How long a session lives without a stream and without a request through a `SessionGateway`, in seconds (default
+	 * 604,800: seven days, as long as `KVInfoSessionManager` keeps its information), or up to a tenth
+	 * longer.
 	 */
 	sessionTtl?: number;
 }
@@ -49,20 +50,28 @@ const OptionsSchema = v.strictObject({
 	sessionTtl: v.optional(Seconds, 7 * 24 * 60 * 60),
 });
 
+/** An ended session is remembered at least this long, in milliseconds: longer than KV is stale and a connection away. */
+const MIN_ENDED_TTL_MS = 10 * 60_000;
+
 /** The settings as the object uses them. */
 export interface ParsedOptions {
 	maxSubscriptions: number;
-	sessionTtlMs: number;
-	/** `undefined` where nothing is kept. */
-	history: HistoryBounds | undefined;
+	lifetimes: Lifetimes;
+	/** `undefined` where the log is off. */
+	log: RetentionBounds | undefined;
 }
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseSyncLayerOptions(input: unknown): ParsedOptions {
 	const { maxSubscriptions, sessionTtl, log } = parseOptions(OptionsSchema, input, 'SyncLayer');
-	const sessionTtlMs = sessionTtl * 1000;
-	if (log === false) return { maxSubscriptions, sessionTtlMs, history: undefined };
-	const { maxCount, maxBytes, maxAge } = log;
-	const history = { maxCount, maxBytes, maxAgeMs: maxAge * 1000, sessionTtlMs };
-	return { maxSubscriptions, sessionTtlMs, history };
+	const maxAgeMs = log === false ? 0 : log.maxAge * 1000;
+	const lifetimes = {
+		sessionTtlMs: sessionTtl * 1000,
+		unownedTtlMs: Math.max(sessionTtl * 1000, maxAgeMs),
+		// Until the last event that was sent to it has been cut, which an idle object does a tenth of the age late.
+		endedTtlMs: Math.max(MIN_ENDED_TTL_MS, 1.2 * maxAgeMs),
+	};
+	if (log === false) return { maxSubscriptions, lifetimes, log: undefined };
+	const { maxCount, maxBytes } = log;
+	return { maxSubscriptions, lifetimes, log: { maxCount, maxBytes, maxAgeMs } };
 }

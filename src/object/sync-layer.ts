@@ -1,21 +1,26 @@
 import { DurableObject } from 'cloudflare:workers';
-import { quote, SessionManagerError } from '../errors.ts';
-import { CloseCode, encodeFrame, LOG_HEADER, STREAM_TAG, TICKET_TTL_MS } from '../wire/protocol.ts';
+import { SessionManagerError } from '../errors.ts';
+import type {
+	Attached,
+	BroadcastResult,
+	LogPosition,
+	Subscribed,
+	SyncLayerStats,
+} from '../wire/answers.ts';
 import {
 	type AttachOptions,
 	type BroadcastInput,
 	type DetachOptions,
 	type Notification,
 	parseAttachOptions,
+	parseBatch,
 	parseBroadcast,
-	parseBroadcasts,
 	parseDetachOptions,
 	parseNotifications,
 	parseOwner,
 	parseSendOptions,
 	parseSessionId,
 	parseSubscribeOptions,
-	parseSubscriptionEnd,
 	parseSubscription,
 	parseUnsubscribe,
 	type SendOptions,
@@ -24,239 +29,206 @@ import {
 	type SubscriptionInput,
 	type SubscriptionTarget,
 } from '../wire/arguments.ts';
-import { readAttachment } from './sockets/attachment.ts';
-import { History } from './log/history.ts';
-import { Housekeeper } from './alarm.ts';
-import { parseSyncLayerOptions, type SyncLayerOptions } from './options.ts';
-import { Recent } from './recent.ts';
-import { Registry } from './sessions/registry.ts';
+import { CloseCode, encodeFrame, LOG_HEADER, STREAM_TAG, TICKET_TTL_MS } from '../wire/protocol.ts';
+import { Alarm, type OwnAlarm } from './alarm.ts';
+import { openDatabase } from './database.ts';
+import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
+import { errorResponse, readTicket, refusal } from './door/upgrade.ts';
+import { EventLog } from './log/event-log.ts';
 import type { ReplayStart } from './log/replay.ts';
 import { SentIds } from './log/sent-ids.ts';
+import { parseSyncLayerOptions, type SyncLayerOptions } from './options.ts';
+import { Recent } from './recent.ts';
+import * as SessionRows from './sessions/session-row.ts';
+import { Sessions } from './sessions/sessions.ts';
+import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.ts';
+import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
-import { type Broadcast, type BroadcastResult, Streams } from './sessions/streams.ts';
-import { SubscriptionEnds } from './subscriptions/subscription-ends.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
-import { isTarget, Subscriptions } from './subscriptions/subscriptions.ts';
-import { type Claim, END_MEMORY_MS, TicketOffice } from './door/ticket-office.ts';
-import { errorResponse, readUpgrade, refusal } from './door/upgrade.ts';
+import { Subscriptions } from './subscriptions/subscriptions.ts';
 
-interface ComingBack {
+type StreamClaim = Claim & StreamRequest & { kind: 'stream'; resume: boolean };
+type SubscriptionClaim = Claim & {
+	kind: 'subscription';
 	lastEventId: string | undefined;
-}
-type StreamClaim = Claim & ComingBack & { kind: 'stream'; sessionId: string };
-type SubscriptionClaim = Claim &
-	ComingBack & { kind: 'subscription'; subscription: SubscriptionInput };
-
-/** Where a stream stands in the log that it opens on. */
-export interface LogPosition {
-	/** Event ids of this log begin with it: `<shard>.<epoch>.`. */
-	eventIdPrefix: string;
-	/** The stream gets what comes after this place. */
-	after: number;
-	/** `false` where that may not be all that the one who comes back has missed. */
-	recovered: boolean;
-}
-
-/** The answer of {@link SyncLayer.attach}. */
-export interface Attached {
-	/** The session: as it was given, or the UUID that was made for it. */
-	sessionId: string;
-	/** Names this one stream of the session, for {@link SyncLayer.detach}. */
-	connectionId: string;
-	/** Opens one socket, once, within {@link ticketTtlMs}. */
-	ticket: string;
-	/** How long the ticket is good for, in milliseconds. */
-	ticketTtlMs: number;
-	/** Whether the session has an open stream, which ends when the ticket is redeemed. */
-	supersedes: boolean;
-	/** Where the stream would start at this moment; `undefined` where nothing is kept. */
-	log: LogPosition | undefined;
-}
-
-/** The answer of {@link SyncLayer.subscribe}. */
-export type Subscribed =
-	| {
-			kind: 'subscribed';
-			/** Opens one socket, once, within {@link ticketTtlMs}. */
-			ticket: string;
-			/** How long the ticket is good for, in milliseconds. */
-			ticketTtlMs: number;
-			/** Where the stream would start at this moment; `undefined` where nothing is kept. */
-			log: LogPosition | undefined;
-	  }
-	/** The origin has a subscription of this id already; nothing was changed. */
-	| { kind: 'duplicate' }
-	/** This connection was ended before, while it was opening or coming back; nothing was changed. */
-	| { kind: 'ended'; reason: SubscriptionEnd };
-
-/** The answer of {@link SyncLayer.stats}. */
-export interface SyncLayerStats {
-	/** Open streams. */
-	streams: number;
-	/** Sessions that have one. */
-	sessions: number;
-	/** Open `subscriptions/listen` streams. */
-	subscriptions: number;
-	/** What is kept for those who come back; `undefined` where nothing is. */
-	log:
-		| {
-				/** Events, and their bytes. */
-				events: number;
-				bytes: number;
-				/** Sessions that have no stream, and are waited for. */
-				waiting: number;
-				/** How often somebody came back for what was no longer there, since the object woke. */
-				gaps: number;
-		  }
-		| undefined;
-}
+	subscription: SubscriptionInput;
+};
 
 /**
  * The Durable Object that holds the streams of all sessions, so that any Worker can reach any client.
  *
- * Its methods are called by Workers RPC on a stub. The streams are hibernating WebSockets that are found by
- * tag: an object that wakes has nothing to rebuild, and a call costs what it addresses, not what is open. One
- * object holds at most 32,768 of them
- * (https://developers.cloudflare.com/durable-objects/api/state/#acceptwebsocket).
+ * Its methods are called by Workers RPC on a stub. The streams are hibernating WebSockets that are found by tag: an object
+ * that wakes has nothing to rebuild, and a call costs what it addresses, not what is open. One object holds at most 32,768
+ * of them (https://developers.cloudflare.com/durable-objects/api/state/#acceptwebsocket).
  *
  * ```ts
  * const object = env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
  * const { delivered } = await object.broadcast([sessionId], 'event: message\ndata: {}\n\n');
  * ```
+ *
+ * A subclass may have sockets, tags and alarms of its own. Its tags must have a space in them and not begin with `kind `,
+ * `origin `, `filter `, `updated ` or `notifications/`; its alarm is {@link ownAlarm}; where it overrides `fetch`,
+ * `webSocketMessage`, `webSocketClose` or `webSocketError`, it calls `super` for what is not its own.
  */
 export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** Settings, for a subclass to override. */
 	static readonly options: SyncLayerOptions = {};
 
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
-	#tickets = new TicketOffice<StreamClaim | SubscriptionClaim>();
-	#registry = new Registry(this.ctx.storage, this.#options.sessionTtlMs, () =>
-		this.#housekeeper.schedule(),
+	#alarm = new Alarm(this.ctx);
+	#sql = openDatabase(this.ctx.storage);
+	#log = this.#openLog();
+	#sessions = new Sessions(this.#sql);
+	#sent = new SentIds(() => this.#log?.recentIds(Date.now()) ?? []);
+	#tickets = new Tickets<StreamClaim | SubscriptionClaim>();
+	#streams = new Streams(
+		this.ctx,
+		this.#log,
+		this.#sessions,
+		this.#sent,
+		this.#options.lifetimes,
+		this.#alarm,
 	);
-	#housekeeper = new Housekeeper(this.ctx, () => [
-		...(this.#history?.keepers ?? []),
-		this.#registry,
-	]);
-	#history = History.open(this.ctx.storage, this.#options.history, () =>
-		this.#housekeeper.schedule(),
-	);
-	#sent = new SentIds(() => this.#history?.recentBroadcasts() ?? []);
-	#streams = new Streams(this.ctx, this.#history, this.#registry, this.#sent);
-	#subscriptions = new Subscriptions(this.ctx, this.#history, this.#sent);
-	#subscriptionEnds = new SubscriptionEnds();
-	/** Sessions whose stream was ended, or that are over, not long ago. */
-	#ended = new Recent<'detached' | 'forgotten'>(END_MEMORY_MS);
+	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
+	/** What `unsubscribe` answered to a call, for its retry. */
+	#unsubscribed = new Recent<number>(END_MEMORY_MS);
 
 	/**
-	 * Note a session that was issued, so that {@link admits} knows it. Doing it again renews it.
+	 * The alarm of a subclass: an object has only one, which it shares with this class. When the time comes, {@link onAlarm}
+	 * is called. Do not use `ctx.storage.setAlarm`.
+	 */
+	protected readonly ownAlarm: OwnAlarm = this.#alarm.own;
+
+	/** For a subclass to override: the time that it gave to {@link ownAlarm} has come. Where it throws, it is called again. */
+	protected onAlarm(): void | Promise<void> {}
+
+	/**
+	 * Issue a session: {@link admit} knows it from now on, and what is sent to all waits for it. Doing it again renews it.
 	 *
 	 * @param owner whose it is: a SHA-256 in base64url
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT` (also where the id was issued to another owner), `SQLITE_MISSING`
 	 */
-	register(sessionId: string, owner: string): void {
+	begin(sessionId: string, owner: string): void {
 		const session = parseSessionId(sessionId);
-		const wasAnother = this.#registry.register(session, parseOwner(owner), Date.now());
-		if (wasAnother) this.#history?.forget(session);
-		this.#history?.begin(session);
-		this.#ended.delete(session);
+		const of = { sessionId: session, owner: parseOwner(owner), head: this.#head };
+		this.#assertSqlite();
+		const row = SessionRows.begin(this.#liveRow(session), of, this.#options.lifetimes, Date.now());
+		if (row.owner === undefined || !isSame(row.owner, of.owner)) {
+			throw new SessionManagerError(
+				'INVALID_ARGUMENT',
+				'the session id was issued before, to another owner. getSessionId must make a new one each time, for example crypto.randomUUID().',
+			);
+		}
+		this.#streams.save(row);
 	}
 
 	/**
-	 * Whether a session was registered for this owner, and has neither ended ({@link detach} with `forget`) nor expired. To
-	 * ask is a sign of life.
+	 * Whether a session was issued to this owner, and has neither ended nor expired. The call is a sign of life, which is
+	 * written once in a tenth of `sessionTtl`.
 	 *
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
-	admits(sessionId: string, owner: string): boolean {
+	admit(sessionId: string, owner: string): boolean {
 		const session = parseSessionId(sessionId);
-		const isAdmitted = this.#registry.admits(session, parseOwner(owner), Date.now());
-		if (isAdmitted) this.#history?.touch(session);
-		return isAdmitted;
+		const who = parseOwner(owner);
+		this.#assertSqlite();
+		const row = this.#liveRow(session);
+		// A dummy owner, so that unknown sessions take equal time.
+		if (!isSame(row?.owner ?? DUMMY_OWNER, who) || row === undefined) return false;
+		this.#streams.save(SessionRows.renew(row, this.#options.lifetimes, Date.now()));
+		return true;
 	}
 
 	/**
-	 * Claim the one stream that a session has. The newest claim wins: redeeming its ticket closes an older
-	 * stream with close code 4001, and an older ticket that is still open is refused from now on.
+	 * Claim the one stream that a session has. The newest claim wins: redeeming its ticket closes an older stream with close
+	 * code 4001, and an older ticket that is still open is refused from now on. Calling it again with the same `ticket` and
+	 * `connectionId` changes nothing.
 	 *
 	 * @param sessionId 1 to 256 visible ASCII characters (0x21–0x7E); a UUID is made where none is given
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made, so that the upgrade can leave together with
 	 * this call, and the stream can be detached before the answer is here; `lastEventId`: the last event that the client
 	 * has, as it stands on its `id` line; `resume`: only if `connectionId` served the session last; `owner`: only if
-	 * {@link admits} would say so
+	 * {@link admit} would say so; `window`: how many bytes of a replay are sent on one socket, which is then closed with
+	 * code 4008 (default: no limit)
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `STREAM_SUPERSEDED` (with `resume`),
 	 * `STREAM_DETACHED` (of a `connectionId` that was detached before, or with an `owner` whose session it is not),
 	 * `SQLITE_MISSING` (with `owner`)
 	 */
 	attach(sessionId?: string, options?: AttachOptions): Attached {
 		const session = sessionId === undefined ? crypto.randomUUID() : parseSessionId(sessionId);
-		const {
-			ticket = crypto.randomUUID(),
-			connectionId = crypto.randomUUID(),
-			lastEventId,
-			resume = false,
-			owner,
-		} = parseAttachOptions(options);
-		this.#assertUnused(ticket);
-		if (owner !== undefined && !this.admits(session, owner)) {
-			throw new SessionManagerError(
-				'STREAM_DETACHED',
-				`the session ${quote(session)} has ended, or is not this owner's.`,
-			);
-		}
-		if (this.#tickets.endOf(connectionId) !== undefined) {
-			throw new SessionManagerError(
-				'STREAM_DETACHED',
-				`the connection ${connectionId} was detached before it was attached.`,
-			);
-		}
-		if (resume) this.#assertNotOvertaken(session, connectionId, lastEventId);
-		else this.#ended.delete(session);
-		this.#tickets.issue(ticket, {
+		const { resume = false, owner, lastEventId, window, ...given } = parseAttachOptions(options);
+		const ticket = given.ticket ?? crypto.randomUUID();
+		const claim: StreamClaim = {
 			kind: 'stream',
+			slot: slotOfSession(session),
 			sessionId: session,
-			connectionId,
+			connectionId: given.connectionId ?? crypto.randomUUID(),
 			lastEventId,
-			...placeOfSession(session),
-		});
+			window,
+			resume,
+		};
+		this.#assertUnused(ticket, claim);
+		if (owner !== undefined && !this.admit(session, owner)) {
+			throw detached('the session has ended, or is not this owner’s');
+		}
+		this.#assertMayOpen(claim);
+		const supersedes = this.#streams.has(session);
+		const log = this.#positionOf(this.#streams.startOf(claim));
+		this.#tickets.issue(ticket, claim);
+		const { connectionId } = claim;
 		return {
 			sessionId: session,
 			connectionId,
 			ticket,
 			ticketTtlMs: TICKET_TTL_MS,
-			supersedes: this.has(session),
-			log: this.#positionOf(this.#history?.startOf(session, connectionId, lastEventId)),
+			supersedes,
+			log,
 		};
 	}
 
 	/**
-	 * End a session's stream, open or just being opened.
+	 * Close a session's stream, open or just being opened. The session goes on: what is sent to it waits for its next stream.
 	 *
-	 * @param options `connectionId`: end that stream only, and leave a newer one alone; `position`, with it: the place of
-	 * the last event that its client took (default: of the last that was handed over); `forget`: the session has ended, leave
-	 * nothing of it, not even what waits for it
+	 * @param options `connectionId`: close that stream only, and leave a newer one alone; `position`, with it: the last event
+	 * that its client took (default: the last that was handed over)
 	 * @returns whether there was one
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`
 	 */
 	detach(sessionId: string, options?: DetachOptions): boolean {
 		const session = parseSessionId(sessionId);
-		const { connectionId, position, forget = false } = parseDetachOptions(options);
+		const { connectionId, position } = parseDetachOptions(options);
 		if (connectionId !== undefined) this.#tickets.noteEnd(connectionId, 'detached');
-		else this.#ended.set(session, forget ? 'forgotten' : 'detached');
-		let detached = this.#tickets.revoke(placeOfSession(session).place, connectionId);
-		for (const { socket, attachment } of this.#streams.find(session)) {
-			if (connectionId !== undefined && attachment.connectionId !== connectionId) continue;
-			socket.close(CloseCode.detached, 'detached');
-			this.#streams.closed(socket, attachment, position);
-			detached = true;
+		const isDetached = this.#closeStreams(session, connectionId, position);
+		if (connectionId !== undefined) {
+			this.#streams.connectionGone(session, connectionId, position, false);
+		} else {
+			// Between two sockets it has none, but its connection may come back.
+			const row = this.#sessions.get(session);
+			const { lifetimes } = this.#options;
+			this.#streams.save(
+				this.#log
+					? SessionRows.detach(row, this.#head)
+					: SessionRows.detachUnlogged(row, session, lifetimes, Date.now()),
+			);
 		}
-		// Between two sockets it has none, but may come back.
-		if (connectionId === undefined) this.#history?.dismiss(session);
-		else this.#history?.served(session, connectionId, position);
-		if (forget) {
-			this.#history?.forget(session);
-			this.#registry.delete(session);
+		return isDetached;
+	}
+
+	/**
+	 * End a session: close its stream, and leave nothing of it but that it has ended, which late calls of other Workers have
+	 * to be told. What is still sent to it is missed, and a new session of the same id hears nothing of it.
+	 *
+	 * @returns whether it had a stream, open or just being opened
+	 * @throws `INVALID_SESSION_ID`
+	 */
+	end(sessionId: string): boolean {
+		const session = parseSessionId(sessionId);
+		const hadStream = this.#closeStreams(session, undefined, undefined);
+		// With a log, a session that has no row was never heard of.
+		if (!this.#log || this.#sessions.get(session)) {
+			this.#streams.save(SessionRows.end(session, this.#head, this.#options.lifetimes, Date.now()));
 		}
-		return detached;
+		return hadStream;
 	}
 
 	/**
@@ -264,18 +236,19 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @throws `INVALID_SESSION_ID`
 	 */
 	has(sessionId: string): boolean {
-		return this.#streams.find(parseSessionId(sessionId)).length > 0;
+		return this.#streams.has(parseSessionId(sessionId));
 	}
 
 	/**
-	 * Send a payload to the named sessions, or to every session. It waits for those that have no stream, as long as the
-	 * log keeps it. A dead socket costs no other session its message; nothing is sent where an argument is refused.
+	 * Send a payload to the named sessions, or to every session. For those that have no stream it waits, as long as the log
+	 * keeps it. A dead socket costs no other session its message; nothing is sent where an argument is refused.
 	 *
 	 * @param sessions session ids, each of which gets the payload once; `undefined` for all
 	 * @param data the text to put on the streams; tmcp's transports give whole SSE events. At most 32 MiB less
 	 * 4 KiB, with the ids (the platform's limit of one RPC call and of one WebSocket message); what is over 2 MB is sent
 	 * but not kept
-	 * @param options `id`: a UUID; a broadcast that is repeated with the same id is sent once
+	 * @param options `id`: a UUID. What is repeated with the same id within a minute is sent once, even if the object was
+	 * restarted in between (with `log: false` only as long as the object lives)
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
 	broadcast(
@@ -283,101 +256,101 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		data: string,
 		options?: SendOptions,
 	): BroadcastResult {
-		return this.#broadcast(parseBroadcast(sessions, data, options));
+		return this.#broadcast([parseBroadcast(sessions, data, options)])[0] ?? NOTHING_SENT;
 	}
 
 	/**
-	 * {@link broadcast} several payloads in their order. Nothing is sent where one is refused.
+	 * {@link broadcast} several payloads in their order. Nothing is sent where one is refused; where one cannot be stored,
+	 * those before it were sent, and a retry with the same ids sends the rest.
 	 *
-	 * @param broadcasts together at most 32 MiB less 4 KiB
+	 * @param batch together at most 32 MiB less 4 KiB
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
-	broadcastAll(broadcasts: readonly BroadcastInput[]): BroadcastResult[] {
-		return parseBroadcasts(broadcasts).map((broadcast) => this.#broadcast(broadcast));
+	broadcastBatch(batch: readonly BroadcastInput[]): BroadcastResult[] {
+		return this.#broadcast(parseBatch(batch));
 	}
 
 	/**
 	 * Register a `subscriptions/listen` stream (MCP 2026-07-28). Once its ticket is redeemed, the socket gets each
-	 * notification that matches, as JSON and in the order of {@link publish}.
+	 * notification that matches, as JSON and in the order of {@link publish}. Calling it again with the same `ticket` and
+	 * `connectionId` changes nothing.
 	 *
 	 * @param subscription request id, origin (which may have one subscription of each id; a string and a number are
 	 * different ids) and what it wants to hear of; at most 1 MiB
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made. With the same `connectionId` as before, a
 	 * subscription comes back after its object was restarted, and takes its own old place; `lastEventId`: the last event
-	 * that it has; `resume`: it comes back, unless it was ended meanwhile
+	 * that it has; `resume`: it comes back: `began` as the first call answered it, so that it is told of an end meanwhile
 	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`
 	 */
 	subscribe(subscription: SubscriptionInput, options?: SubscribeOptions): Subscribed {
 		const parsed = parseSubscription(subscription);
-		const {
-			ticket = crypto.randomUUID(),
-			connectionId = crypto.randomUUID(),
-			lastEventId,
-			resume = false,
-		} = parseSubscribeOptions(options);
-		this.#assertUnused(ticket);
-		const end = this.#tickets.endOf(connectionId);
-		if (end !== undefined) return { kind: 'ended', reason: parseSubscriptionEnd(end) };
-		const reason = resume ? this.#subscriptionEnds.endOf(parsed, connectionId) : undefined;
-		if (reason !== undefined) return { kind: 'ended', reason };
-		if (!resume) this.#subscriptionEnds.noteBegin(connectionId);
-		const { place, holder } = placeOfSubscription(parsed);
-		const before = [
-			this.#tickets.claimOf(place),
-			...this.#subscriptions.find(parsed).map(({ attachment }) => attachment),
-		].filter((known) => known !== undefined);
-		if (before.some((known) => known.connectionId !== connectionId)) return { kind: 'duplicate' };
-		if (before.length === 0) this.#assertRoomForSubscription();
-		this.#tickets.issue(ticket, {
+		const { lastEventId, resume, ...given } = parseSubscribeOptions(options);
+		const ticket = given.ticket ?? crypto.randomUUID();
+		const connectionId = given.connectionId ?? crypto.randomUUID();
+		const claim: SubscriptionClaim = {
 			kind: 'subscription',
-			subscription: parsed,
+			slot: slotOfSubscription(parsed),
 			connectionId,
 			lastEventId,
-			place,
-			holder,
-		});
-		const log = this.#positionOf(this.#history?.startOfSubscription(lastEventId));
-		return { kind: 'subscribed', ticket, ticketTtlMs: TICKET_TTL_MS, log };
+			subscription: parsed,
+		};
+		this.#assertUnused(ticket, claim);
+		const reason =
+			asEnd(this.#tickets.endOf(connectionId)) ??
+			(resume === undefined ? undefined : this.#subscriptions.endedSince(parsed, resume));
+		if (reason) return { kind: 'ended', reason };
+		const others = [
+			this.#tickets.claimOf(claim.slot),
+			...this.#subscriptions.find(parsed).map(({ attachment }) => attachment),
+		].filter((known) => known !== undefined);
+		if (others.some((known) => known.connectionId !== connectionId)) return { kind: 'duplicate' };
+		if (others.length === 0) this.#assertRoomForSubscription();
+		this.#tickets.issue(ticket, claim);
+		const began = resume ?? this.#subscriptions.beginning();
+		return { kind: 'subscribed', ticket, ticketTtlMs: TICKET_TTL_MS, began };
 	}
 
 	/**
 	 * Send notifications to the subscriptions that asked for them, each once and in order.
 	 *
 	 * @param notifications JSON-RPC notifications, together at most 32 MiB less 4 KiB
-	 * @param options `id`: a UUID; what is repeated with the same id is sent once
+	 * @param options `id`: a UUID; what is repeated with the same id within a minute is sent once
 	 * @returns how many times a notification was handed to a stream
 	 * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
 	 */
 	publish(notifications: readonly Notification[], options?: SendOptions): number {
 		const { id } = parseSendOptions(options, 'publish');
 		const delivered = this.#subscriptions.publish(parseNotifications(notifications), id);
-		this.#tellPlace();
+		this.#afterAppend();
 		return delivered;
 	}
 
 	/**
-	 * End subscriptions, open or just being opened.
+	 * End subscriptions, open, just being opened, or coming back.
 	 *
 	 * @param target `{ origin, id }` for one, `{ origin }` for all of an origin, `{}` for all
 	 * @param reason `closed` where they are complete, else `cancelled`: what their streams are told
+	 * @param options `id`: a UUID; a call that is repeated with the same id answers what the first one did
 	 * @returns how many there were
 	 * @throws `INVALID_ARGUMENT`
 	 */
-	unsubscribe(target: SubscriptionTarget, reason: SubscriptionEnd): number {
+	unsubscribe(target: SubscriptionTarget, reason: SubscriptionEnd, options?: SendOptions): number {
 		const { target: which, reason: why } = parseUnsubscribe(target, reason);
-		this.#subscriptionEnds.note(which, why);
+		const { id } = parseSendOptions(options, 'unsubscribe');
+		const answered = id === undefined ? undefined : this.#unsubscribed.get(id);
+		if (answered !== undefined) return answered;
 		const opening = this.#tickets.open.filter(
-			(claim) => claim.kind === 'subscription' && isTarget(claim.subscription, which),
+			(claim) => claim.kind === 'subscription' && Subscriptions.isTarget(claim.subscription, which),
 		);
-		for (const { place } of opening) this.#tickets.revoke(place);
-		const connectionIds = [...opening, ...this.#subscriptions.end(which, why)].map(
-			({ connectionId }) => connectionId,
-		);
+		for (const { slot } of opening) this.#tickets.revoke(slot);
+		const ended = [...opening, ...this.#subscriptions.end(which, why)];
+		const connectionIds = new Set(ended.map(({ connectionId }) => connectionId));
 		for (const connectionId of connectionIds) this.#tickets.noteEnd(connectionId, why);
-		return new Set(connectionIds).size;
+		if (id !== undefined) this.#unsubscribed.set(id, connectionIds.size);
+		return connectionIds.size;
 	}
 
-	/** How much the object holds at this moment. Reads every socket: for operators, not for every request. */
+	/** How much the object holds at this moment. Reads every socket and session: for operators, not for every request. */
 	stats(): SyncLayerStats {
 		const streams = this.#streams.find(STREAM_TAG);
 		const sessions = new Set(streams.map(({ attachment }) => attachment.sessionId));
@@ -385,29 +358,34 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			streams: streams.length,
 			sessions: sessions.size,
 			subscriptions: this.#subscriptions.count,
-			log: this.#history?.stats,
+			log: this.#log && {
+				...this.#log.stats,
+				waiting: Math.max(0, this.#sessions.count() - sessions.size),
+				gaps: this.#streams.gaps + this.#subscriptions.gaps,
+			},
 		};
 	}
 
 	/**
 	 * Turn a ticket of {@link attach} or {@link subscribe} into a WebSocket. A socket cannot be the answer of an RPC call
-	 * (https://github.com/cloudflare/workerd/issues/2319), so this is the one request that is not one;
-	 * {@link openSocket} makes it. Anything but an upgrade with a valid ticket gets a 4xx and no socket.
+	 * (https://github.com/cloudflare/workerd/issues/2319), so this is the one request that is not one. Anything but an
+	 * upgrade with a valid ticket gets a 4xx and no socket.
 	 */
 	override async fetch(request: Request): Promise<Response> {
-		const upgrade = readUpgrade(request);
+		const upgrade = readTicket(request);
 		if (upgrade.kind === 'refused') return upgrade.response;
-		const redemption = await this.#tickets.redeem(
-			upgrade.ticket,
-			`${upgrade.holder.kind} ${upgrade.holder.id}`,
-		);
-		return redemption.kind === 'granted'
-			? this.#open(redemption.claim)
-			: refusal(redemption.reason);
+		const redemption = await this.#tickets.redeem(upgrade.ticket);
+		if (redemption.kind === 'granted') return this.#open(redemption.claim);
+		const { reason, connectionId = '' } = redemption;
+		return refusal(reason, asEnd(this.#tickets.endOf(connectionId)));
 	}
 
-	/** The Worker's end never speaks. One that does is not ours, so it is cut off. */
-	override webSocketMessage(socket: WebSocket): void {
+	/** The Worker's end of our sockets never speaks: one that does is cut off. A subclass's sockets are left alone. */
+	override webSocketMessage(
+		socket: WebSocket,
+		_message: string | ArrayBuffer,
+	): void | Promise<void> {
+		if (!readAttachment(socket)) return;
 		socket.close(CloseCode.unexpectedMessage, 'streams carry messages to the client only');
 	}
 
@@ -415,41 +393,125 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Answering the close is needed before the compatibility date 2026-04-07 only (`web_socket_auto_reply_to_close`), and
 	 * does no harm after it.
 	 */
-	override webSocketClose(socket: WebSocket, code: number, reason: string): void {
-		socket.close();
+	override webSocketClose(
+		socket: WebSocket,
+		code: number,
+		reason: string,
+		_wasClean: boolean,
+	): void | Promise<void> {
 		const attachment = readAttachment(socket);
-		if (attachment?.kind === 'subscription') this.#subscriptions.forget(attachment);
-		if (attachment?.kind === 'stream') {
-			this.#streams.closed(
-				socket,
-				attachment,
-				code === CloseCode.clientGone ? readPlace(reason) : undefined,
-			);
+		if (!attachment) return;
+		socket.close();
+		if (attachment.kind === 'subscription') this.#subscriptions.forget(attachment);
+		else {
+			const position = code === CloseCode.clientGone ? readPosition(reason) : undefined;
+			this.#streams.closed(socket, attachment, position);
 		}
 	}
 
 	/** A connection that broke ends like one that was closed; the Worker's end sees it too. */
-	override webSocketError(socket: WebSocket): void {
-		this.webSocketClose(socket, 1006, '');
+	override webSocketError(socket: WebSocket, _error: unknown): void | Promise<void> {
+		return this.webSocketClose(socket, 1006, '', false);
 	}
 
-	/** Purges what is too old to be kept. */
+	/** Deletes what has expired. A subclass overrides {@link onAlarm} instead. */
 	override async alarm(): Promise<void> {
-		await this.#housekeeper.purge();
-		this.#tellPlace();
+		this.#alarm.rang();
+		const now = Date.now();
+		this.#log?.cut(now);
+		this.#tellPosition();
+		this.#subscriptions.sweep(now);
+		const { lifetimes } = this.#options;
+		const expiry = await this.#sessions.purge(
+			now,
+			(session) => this.#streams.has(session),
+			(row) => SessionRows.renew(row, lifetimes, now),
+		);
+		const lateness = Math.min(lifetimes.sessionTtlMs, lifetimes.endedTtlMs) * EXPIRY_LATENESS;
+		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
+		this.#alarm.schedule(this.#log?.nextCutAt);
+		this.#alarm.schedule(this.#subscriptions.nextSweepAt);
+		await this.#ringOwnAlarm();
 	}
 
-	#broadcast({ sessions, ...broadcast }: Broadcast): BroadcastResult {
-		// Somebody may not have heard yet that a session is over.
-		const alive = sessions?.filter((session) => this.#ended.get(session) !== 'forgotten');
-		const result = this.#streams.broadcast({ sessions: alive, ...broadcast });
-		this.#tellPlace();
-		const over = (sessions?.length ?? 0) - (alive?.length ?? 0);
-		return { ...result, missed: result.missed + over };
+	async #ringOwnAlarm(): Promise<void> {
+		const at = await this.#alarm.own.get();
+		if (at === undefined) return;
+		if (at > Date.now()) {
+			this.#alarm.schedule(at);
+			return;
+		}
+		await this.onAlarm();
+		// It may have set the next one.
+		if ((await this.#alarm.own.get()) === at) await this.#alarm.own.delete();
 	}
 
-	#tellPlace(): void {
-		const seq = this.#history?.takePlaceToTell();
+	#openLog(): EventLog | undefined {
+		const { storage } = this.ctx;
+		const { log } = this.#options;
+		if (!this.#sql) return undefined;
+		const hasStreams = this.ctx.getWebSockets(STREAM_TAG).length > 0;
+		if (log) return new EventLog(storage, this.#sql, log, hasStreams);
+		// It was switched off: what it kept until then would stay for ever, and its positions mean nothing any more.
+		if (EventLog.clear(storage, this.#sql)) {
+			this.#sql.exec("DELETE FROM tmcp_sessions WHERE owner IS NULL AND state <> 'ended'");
+			this.#sql.exec(
+				"UPDATE tmcp_sessions SET since = 0, state = CASE state WHEN 'ended' THEN 'ended' ELSE 'begun' END",
+			);
+		}
+		return undefined;
+	}
+
+	get #head(): number {
+		return this.#log?.head ?? 0;
+	}
+
+	#assertSqlite(): void {
+		if (this.#sql) return;
+		throw new SessionManagerError(
+			'SQLITE_MISSING',
+			'a SessionGateway needs a SyncLayer class that was made with "new_sqlite_classes". This one was made with "new_classes": bind a new class, or do without the gateway.',
+		);
+	}
+
+	/** The row of a session that has neither ended nor expired. One with an open stream does not expire. */
+	#liveRow(session: string): SessionRows.SessionRow | undefined {
+		const row = this.#sessions.get(session);
+		if (row === undefined || row.state === 'ended') return undefined;
+		if (row.expiresAt > Date.now() || this.#streams.has(session)) return row;
+		return undefined;
+	}
+
+	/** @returns whether there was a stream, open or just being opened */
+	#closeStreams(
+		session: string,
+		connectionId: string | undefined,
+		position: number | undefined,
+	): boolean {
+		let wasOpen = this.#tickets.revoke(slotOfSession(session), connectionId);
+		for (const { socket, attachment } of this.#streams.find(session)) {
+			if (connectionId !== undefined && attachment.connectionId !== connectionId) continue;
+			socket.close(CloseCode.detached, 'detached');
+			this.#tickets.noteEnd(attachment.connectionId, 'detached');
+			if (connectionId !== undefined) this.#streams.closed(socket, attachment, position, false);
+			wasOpen = true;
+		}
+		return wasOpen;
+	}
+
+	#broadcast(batch: readonly Broadcast[]): BroadcastResult[] {
+		const results = batch.map((broadcast) => this.#streams.broadcast(broadcast));
+		this.#afterAppend();
+		return results;
+	}
+
+	#afterAppend(): void {
+		this.#alarm.schedule(this.#log?.nextCutAt);
+		this.#tellPosition();
+	}
+
+	#tellPosition(): void {
+		const seq = this.#log?.takePositionToTell();
 		if (seq === undefined) return;
 		const frame = encodeFrame({ seq, data: '' });
 		for (const tag of [STREAM_TAG, SUBSCRIPTION_TAG]) {
@@ -460,59 +522,57 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#open(claim: StreamClaim | SubscriptionClaim): Response {
 		const { 0: workerEnd, 1: objectEnd } = new WebSocketPair();
 		try {
-			const log = this.#positionOf(this.#accept(objectEnd, claim));
+			if (claim.kind === 'stream') this.#assertMayOpen(claim);
+			const start =
+				claim.kind === 'stream'
+					? this.#streams.open(objectEnd, claim)
+					: this.#subscriptions.open(objectEnd, claim);
+			const log = this.#positionOf(start);
 			const headers = log ? { [LOG_HEADER]: JSON.stringify(log) } : {};
 			return new Response(null, { status: 101, webSocket: workerEnd, headers });
 		} catch (error) {
 			const coded = SessionManagerError.from(error);
 			if (!coded) throw error;
-			return errorResponse(coded.code === 'OBJECT_FULL' ? 503 : 400, coded.code, coded.reason);
+			return errorResponse(coded.code, coded.reason);
 		}
-	}
-
-	#accept(socket: WebSocket, claim: StreamClaim | SubscriptionClaim): ReplayStart | undefined {
-		const { connectionId, lastEventId } = claim;
-		if (claim.kind === 'subscription') {
-			return this.#subscriptions.open(socket, connectionId, claim.subscription, lastEventId);
-		}
-		const { kind, sessionId } = claim;
-		return this.#streams.open(socket, { kind, sessionId, connectionId }, lastEventId);
 	}
 
 	#positionOf(start: ReplayStart | undefined): LogPosition | undefined {
-		if (!this.#history || !start) return undefined;
-		const { shard, epoch } = this.#history.extent;
+		if (!this.#log || !start) return undefined;
+		const { shard, epoch } = this.#log.extent;
 		return { eventIdPrefix: `${shard}.${epoch}.`, ...start };
 	}
 
-	/** A stream that comes back by itself must not take the place of a newer one. */
-	#assertNotOvertaken(
-		session: string,
-		connectionId: string,
-		lastEventId: string | undefined,
-	): void {
-		if (this.#ended.get(session) !== undefined) {
-			throw new SessionManagerError(
-				'STREAM_DETACHED',
-				`the stream of the session ${quote(session)} was ended while it was away.`,
-			);
+	/**
+	 * A connection that was ended opens nothing, and one that comes back by itself must not take the place of a newer one.
+	 * @throws `STREAM_DETACHED`, `STREAM_SUPERSEDED`
+	 */
+	#assertMayOpen({ sessionId, connectionId, lastEventId, resume, slot }: StreamClaim): void {
+		if (this.#tickets.endOf(connectionId) !== undefined) {
+			throw detached('the connection was detached before its stream was open');
 		}
-		// One that began when there was no log, in an object that was replaced since, is not known to it.
-		const isRecorded = lastEventId !== undefined || this.#history?.knows(session) === true;
+		if (!resume) return;
+		const row = this.#sessions.get(sessionId);
+		if (row?.state === 'ended' || row?.state === 'detached') {
+			throw detached('the session, or its stream, was ended while the connection was away');
+		}
+		const opening = this.#tickets.claimOf(slot);
 		const isOvertaken =
-			this.#history && isRecorded
-				? !this.#history.isServedBy(session, connectionId)
-				: this.has(session);
-		const claim = this.#tickets.claimOf(placeOfSession(session).place);
-		if (!isOvertaken && (!claim || claim.connectionId === connectionId)) return;
+			// With a log, the row tells who served the session last; a stream from before the log was switched on has none.
+			this.#log && (row !== undefined || lastEventId !== undefined)
+				? !SessionRows.isServed(row) || row.connectionId !== connectionId
+				: this.#streams
+						.find(sessionId)
+						.some(({ attachment }) => attachment.connectionId !== connectionId);
+		if (!isOvertaken && (!opening || opening.connectionId === connectionId)) return;
 		throw new SessionManagerError(
 			'STREAM_SUPERSEDED',
-			`another stream of the session ${quote(session)} took the place of this one, or the session has ended.`,
+			'another stream of the session took the place of this one, or the session has ended.',
 		);
 	}
 
-	#assertUnused(ticket: string): void {
-		if (!this.#tickets.knows(ticket)) return;
+	#assertUnused(ticket: string, claim: Claim): void {
+		if (!this.#tickets.isTaken(ticket, claim)) return;
 		throw new SessionManagerError(
 			'INVALID_ARGUMENT',
 			'the ticket was used before. Make a new one with crypto.randomUUID(), or leave it out.',
@@ -530,18 +590,39 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 }
 
-/** The place that the other end named when it closed its socket, if it did. */
-function readPlace(reason: string): number | undefined {
+/** Expired rows are deleted up to 10 % of the shorter time to live late, in batches, to save wake-ups. */
+const EXPIRY_LATENESS = 0.1;
+
+const NOTHING_SENT: BroadcastResult = { delivered: 0, waiting: 0, missed: 0 };
+
+/** As long as a SHA-256 in base64url, and none. */
+const DUMMY_OWNER = '-'.repeat(43);
+
+/** Compares in equal time, whatever the two are. */
+function isSame(owner: string, other: string): boolean {
+	const encoder = new TextEncoder();
+	return crypto.subtle.timingSafeEqual(encoder.encode(owner), encoder.encode(other));
+}
+
+function detached(why: string): SessionManagerError {
+	return new SessionManagerError('STREAM_DETACHED', `${why}.`);
+}
+
+function asEnd(reason: string | undefined): SubscriptionEnd | undefined {
+	return reason === 'closed' || reason === 'cancelled' ? reason : undefined;
+}
+
+/** The position that the other end named when it closed its socket, if it did. */
+function readPosition(reason: string): number | undefined {
 	return /^\d{1,15}$/.test(reason) ? Number(reason) : undefined;
 }
 
 /** A session has one stream. */
-function placeOfSession(sessionId: string): Pick<Claim, 'place' | 'holder'> {
-	const name = `session ${sessionId}`;
-	return { place: name, holder: name };
+function slotOfSession(sessionId: string): string {
+	return `session ${sessionId}`;
 }
 
 /** An origin has one subscription of each id. */
-function placeOfSubscription({ origin, id }: SubscriptionInput): Pick<Claim, 'place' | 'holder'> {
-	return { place: `subscription ${JSON.stringify([origin, id])}`, holder: `origin ${origin}` };
+function slotOfSubscription({ origin, id }: SubscriptionInput): string {
+	return `subscription ${JSON.stringify([origin, id])}`;
 }

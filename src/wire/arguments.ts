@@ -9,38 +9,6 @@ import {
 	MAX_SUBSCRIPTION_BYTES,
 } from './protocol.ts';
 
-const SessionIdSchema = v.pipe(
-	v.string('is not a string'),
-	v.minLength(1, 'is empty'),
-	v.maxLength(MAX_SESSION_ID_CHARS, `is longer than ${MAX_SESSION_ID_CHARS} characters`),
-	v.regex(/^[\x21-\x7e]*$/, 'has a character outside visible ASCII (0x21–0x7E)'),
-);
-
-/** A SHA-256 in base64url. */
-const OwnerSchema = v.pipe(
-	v.string('is not a string'),
-	v.regex(/^[\w-]{43}$/, 'is not 43 characters of base64url'),
-);
-
-const AttachOptionsSchema = v.strictObject({
-	ticket: v.optional(v.pipe(v.string(), v.uuid('ticket is not a UUID'))),
-	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
-	lastEventId: v.optional(v.string('lastEventId is not a string')),
-	resume: v.optional(v.boolean('resume is not a boolean')),
-	owner: v.optional(OwnerSchema),
-	window: v.optional(
-		v.pipe(v.number(), v.integer(), v.minValue(1, 'window is not a number of bytes')),
-	),
-});
-
-const DetachOptionsSchema = v.strictObject({
-	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
-	position: v.optional(
-		v.pipe(v.number(), v.integer(), v.minValue(0, 'position is not a place in the log')),
-	),
-	forget: v.optional(v.boolean('forget is not a boolean')),
-});
-
 /** A function that a user gives. Of what it takes and answers nothing can be told before it is called. */
 export function functionSchema<Of extends (...of: never[]) => unknown>() {
 	return v.custom<Of>((value) => typeof value === 'function', 'not a function');
@@ -53,15 +21,52 @@ function isPlainObject(value: unknown): boolean {
 	return prototype === Object.prototype || prototype === null;
 }
 
-const SubscriptionFilterSchema = v.pipe(
-	v.custom<object>(isPlainObject, 'filters is not an object'),
-	v.strictObject({
-		toolsListChanged: v.optional(v.boolean()),
-		promptsListChanged: v.optional(v.boolean()),
-		resourcesListChanged: v.optional(v.boolean()),
-		resourceSubscriptions: v.optional(v.array(v.string())),
-	}),
+/** A plain object with these entries and no others. valibot alone takes an array or a `Map` for an empty object. */
+function plainObject<const Entries extends v.ObjectEntries>(entries: Entries) {
+	const schema = v.strictObject(entries);
+	return v.pipe(
+		v.custom<v.InferInput<typeof schema>>(isPlainObject, 'the value is not a plain object'),
+		schema,
+	);
+}
+
+const uuid = (of: string) => v.optional(v.pipe(v.string(), v.uuid(`${of} is not a UUID`)));
+const count = (issue: string, min: number) =>
+	v.pipe(v.number(), v.integer(issue), v.minValue(min, issue));
+
+const SessionIdSchema = v.pipe(
+	v.string('is not a string'),
+	v.minLength(1, 'is empty'),
+	v.maxLength(MAX_SESSION_ID_CHARS, `is longer than ${MAX_SESSION_ID_CHARS} characters`),
+	v.regex(/^[\x21-\x7e]*$/, 'has a character outside visible ASCII (0x21–0x7E)'),
 );
+
+/** A SHA-256 in base64url. */
+const OwnerSchema = v.pipe(
+	v.string('owner is not a string'),
+	v.regex(/^[\w-]{43}$/, 'owner is not 43 characters of base64url: give a SHA-256'),
+);
+
+const AttachOptionsSchema = plainObject({
+	ticket: uuid('ticket'),
+	connectionId: uuid('connectionId'),
+	lastEventId: v.optional(v.string('lastEventId is not a string')),
+	resume: v.optional(v.boolean('resume is not a boolean')),
+	owner: v.optional(OwnerSchema),
+	window: v.optional(count('window is not a number of bytes', 1)),
+});
+
+const DetachOptionsSchema = plainObject({
+	connectionId: uuid('connectionId'),
+	position: v.optional(count('position is not a position in the log', 0)),
+});
+
+const SubscriptionFilterSchema = plainObject({
+	toolsListChanged: v.optional(v.boolean()),
+	promptsListChanged: v.optional(v.boolean()),
+	resourcesListChanged: v.optional(v.boolean()),
+	resourceSubscriptions: v.optional(v.array(v.string())),
+});
 
 const SubscriptionIdSchema = v.union(
 	[v.pipe(v.string(), v.maxLength(MAX_ORIGIN_CHARS)), v.pipe(v.number(), v.finite())],
@@ -81,17 +86,17 @@ export const SubscriptionSchema = v.object({
 	filters: SubscriptionFilterSchema,
 });
 
-const SubscribeOptionsSchema = v.strictObject({
-	ticket: v.optional(v.pipe(v.string(), v.uuid('ticket is not a UUID'))),
-	connectionId: v.optional(v.pipe(v.string(), v.uuid('connectionId is not a UUID'))),
+const SubscribeOptionsSchema = plainObject({
+	ticket: uuid('ticket'),
+	connectionId: uuid('connectionId'),
 	lastEventId: v.optional(v.string('lastEventId is not a string')),
-	resume: v.optional(v.boolean('resume is not a boolean')),
+	resume: v.optional(count('resume is not what the first call answered as began', 0)),
 });
 
 const SubscriptionTargetSchema = v.union([
-	v.strictObject({ origin: OriginSchema, id: SubscriptionIdSchema }),
-	v.strictObject({ origin: OriginSchema }),
-	v.strictObject({}),
+	plainObject({ origin: OriginSchema, id: SubscriptionIdSchema }),
+	plainObject({ origin: OriginSchema }),
+	plainObject({}),
 ]);
 
 const ReasonSchema = v.picklist(
@@ -110,21 +115,21 @@ const NotificationsSchema = v.array(
 	'notifications is not an array of JSON-RPC notifications',
 );
 
-const SendOptionsSchema = v.strictObject({
-	id: v.optional(v.pipe(v.string(), v.uuid('id is not a UUID'))),
-});
+const SendOptionsSchema = plainObject({ id: uuid('id') });
 
-const BroadcastSchema = v.strictObject({
-	...SendOptionsSchema.entries,
-	sessions: v.optional(v.array(v.unknown(), 'sessions is not an array of session ids')),
+const BroadcastSchema = v.object({
+	sessions: v.optional(
+		v.array(v.unknown(), 'sessions is neither an array of session ids nor undefined'),
+	),
 	data: v.string('data is not a string'),
 });
 
-const BroadcastsSchema = v.array(
+const BatchSchema = v.array(
 	v.strictObject({ sessions: v.unknown(), data: v.unknown(), id: v.optional(v.unknown()) }),
+	'the batch is not an array',
 );
 
-/** One payload of `SyncLayer.broadcastAll`, as the arguments of `broadcast`. */
+/** One payload of `SyncLayer.broadcastBatch`, as the arguments of `broadcast`. */
 export interface BroadcastInput {
 	sessions: readonly string[] | undefined;
 	data: string;
@@ -133,7 +138,9 @@ export interface BroadcastInput {
 
 /** `options` of `SyncLayer.attach`. */
 export type AttachOptions = v.InferInput<typeof AttachOptionsSchema>;
-/** `options` of `SyncLayer.broadcast` and `SyncLayer.publish`. */
+/** `options` of `SyncLayer.detach`. */
+export type DetachOptions = v.InferInput<typeof DetachOptionsSchema>;
+/** `options` of `SyncLayer.broadcast`, `publish` and `unsubscribe`. */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 /** `options` of `SyncLayer.subscribe`. */
 export type SubscribeOptions = v.InferInput<typeof SubscribeOptionsSchema>;
@@ -145,65 +152,71 @@ export type SubscriptionInput = v.InferOutput<typeof SubscriptionSchema>;
 export type Notification = v.InferOutput<typeof NotificationsSchema>[number];
 /** Why a subscription ends. */
 export type SubscriptionEnd = v.InferOutput<typeof ReasonSchema>;
-/** `options` of `SyncLayer.detach`. */
-export type DetachOptions = v.InferInput<typeof DetachOptionsSchema>;
 
+/** @param hint what is taken, added to what was wrong */
 function parse<Schema extends v.GenericSchema>(
 	schema: Schema,
 	input: unknown,
-	code: SessionManagerErrorCode,
-	describe: (issue: string) => string,
+	hint: string,
+	code: SessionManagerErrorCode = 'INVALID_ARGUMENT',
 ): v.InferOutput<Schema> {
-	const result = v.safeParse(schema, input);
+	// The first issue is all that is told, and collecting more of a large input costs memory.
+	const result = v.safeParse(schema, input, { abortEarly: true });
 	if (result.success) return result.output;
-	throw new SessionManagerError(code, describe(result.issues[0].message));
+	throw new SessionManagerError(code, `${result.issues[0].message}. ${hint}`);
+}
+
+/** A parser of the options of one method: all may be missing. */
+function optionsParser<Schema extends v.GenericSchema>(schema: Schema, hint: string) {
+	return (input: unknown): v.InferOutput<Schema> =>
+		parse(schema, input === undefined ? {} : input, hint);
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export const parseAttachOptions = optionsParser(
+	AttachOptionsSchema,
+	'The options of attach are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: boolean, owner?: string, window?: integer }.',
+);
+
+/** @throws `INVALID_ARGUMENT` */
+export const parseDetachOptions = optionsParser(
+	DetachOptionsSchema,
+	'The options of detach are { connectionId?: UUID, position?: integer }.',
+);
+
+/** @throws `INVALID_ARGUMENT` */
+export const parseSubscribeOptions = optionsParser(
+	SubscribeOptionsSchema,
+	'The options of subscribe are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: integer }.',
+);
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseSendOptions(input: unknown, method: string): SendOptions {
+	if (input === undefined) return {};
+	return parse(SendOptionsSchema, input, `The options of ${method} are { id?: UUID }.`);
 }
 
 /** @throws `INVALID_SESSION_ID` */
 export function parseSessionId(input: unknown): string {
-	return parse(
-		SessionIdSchema,
-		input,
+	if (isSessionId(input)) return input;
+	const issue = v.safeParse(SessionIdSchema, input, { abortEarly: true }).issues?.[0].message;
+	// The value itself is not quoted where it may be a session id: that is a credential.
+	const value = typeof input === 'string' ? `of ${input.length} characters` : quote(input);
+	throw new SessionManagerError(
 		'INVALID_SESSION_ID',
-		(issue) =>
-			`the session id ${quote(input)} ${issue}. Use 1 to ${MAX_SESSION_ID_CHARS} visible ASCII characters, for example crypto.randomUUID().`,
+		`the session id (${value}) ${issue}. Use 1 to ${MAX_SESSION_ID_CHARS} visible ASCII characters, for example crypto.randomUUID().`,
 	);
 }
 
+const SESSION_ID = new RegExp(`^[\\x21-\\x7e]{1,${MAX_SESSION_ID_CHARS}}$`);
+
 export function isSessionId(input: unknown): input is string {
-	return v.is(SessionIdSchema, input);
+	return typeof input === 'string' && SESSION_ID.test(input);
 }
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseOwner(input: unknown): string {
-	return parse(
-		OwnerSchema,
-		input,
-		'INVALID_ARGUMENT',
-		(issue) => `the owner ${issue}. Give the SHA-256 of what names the owner.`,
-	);
-}
-
-/** @throws `INVALID_ARGUMENT` */
-export function parseAttachOptions(input: unknown): AttachOptions {
-	return parse(
-		AttachOptionsSchema,
-		input ?? {},
-		'INVALID_ARGUMENT',
-		(issue) =>
-			`attach(sessionId, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: boolean, owner?: string }.`,
-	);
-}
-
-/** @throws `INVALID_ARGUMENT` */
-export function parseDetachOptions(input: unknown): DetachOptions {
-	return parse(
-		DetachOptionsSchema,
-		input ?? {},
-		'INVALID_ARGUMENT',
-		(issue) =>
-			`detach(sessionId, options): ${issue}. Options are { connectionId?: UUID, position?: integer, forget?: boolean }.`,
-	);
+	return parse(OwnerSchema, input, 'It names the owner of a session.');
 }
 
 /**
@@ -215,38 +228,37 @@ export function parseBroadcast(
 	data: unknown,
 	options: unknown,
 ): { sessions: string[] | undefined; data: string; id: string | undefined } {
+	assertNotSparse(sessions);
 	const input = parse(
 		BroadcastSchema,
-		{ sessions: sessions ?? undefined, data, ...parseSendOptions(options, 'broadcast') },
-		'INVALID_ARGUMENT',
-		(issue) =>
-			`broadcast(sessions, data): ${issue}. Name the sessions as an array of ids, or undefined for all, and give the payload as a string.`,
+		{ sessions, data },
+		'Name the sessions as an array of ids, or undefined for all, and give the payload as a string.',
 	);
+	const { id } = parseSendOptions(options, 'broadcast');
 	const addressees = input.sessions && [...new Set(input.sessions.map(parseSessionId))];
 	assertFits(addressees, input.data);
-	return { sessions: addressees, data: input.data, id: input.id };
+	return { sessions: addressees, data: input.data, id };
 }
 
 /**
  * Several broadcasts, each of which {@link parseBroadcast} takes.
  * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
-export function parseBroadcasts(input: unknown): ReturnType<typeof parseBroadcast>[] {
-	return parse(
-		BroadcastsSchema,
-		input,
-		'INVALID_ARGUMENT',
-		(issue) => `broadcastAll(broadcasts): ${issue}. Give an array of { sessions, data, id? }.`,
-	).map(({ sessions, data, ...options }) => parseBroadcast(sessions, data, options));
+export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] {
+	assertNotSparse(input);
+	return parse(BatchSchema, input, 'Give an array of { sessions, data, id? }.').map(
+		({ sessions, data, ...options }) => parseBroadcast(sessions, data, options),
+	);
 }
 
-/** @throws `INVALID_ARGUMENT` */
-export function parseSendOptions(input: unknown, method: string): SendOptions {
-	return parse(
-		SendOptionsSchema,
-		input ?? {},
+/** No array of the platform's 32 MiB has more elements: an empty one that only claims to be longer would be looped over. */
+const MAX_ELEMENTS = 16 * 1024 * 1024;
+
+function assertNotSparse(input: unknown): void {
+	if (!Array.isArray(input) || input.length <= MAX_ELEMENTS) return;
+	throw new SessionManagerError(
 		'INVALID_ARGUMENT',
-		(issue) => `${method}(…, options): ${issue}. Options are { id?: UUID }.`,
+		`an array of ${input.length} elements is longer than ${MAX_ELEMENTS}. Split it.`,
 	);
 }
 
@@ -268,25 +280,13 @@ export function parseSubscription(input: unknown): SubscriptionInput {
 	const subscription = parse(
 		SubscriptionSchema,
 		input,
-		'INVALID_ARGUMENT',
-		(issue) => `the subscription is not valid: ${issue}. It is { id, origin, filters }.`,
+		'A subscription is { id, origin, filters }.',
 	);
 	const bytes = new TextEncoder().encode(JSON.stringify(subscription)).byteLength;
 	if (bytes <= MAX_SUBSCRIPTION_BYTES) return subscription;
 	throw new SessionManagerError(
 		'INVALID_ARGUMENT',
 		`a subscription of ${bytes} bytes is over the limit of ${MAX_SUBSCRIPTION_BYTES}. Name fewer resources, or split it.`,
-	);
-}
-
-/** @throws `INVALID_ARGUMENT` */
-export function parseSubscribeOptions(input: unknown): SubscribeOptions {
-	return parse(
-		SubscribeOptionsSchema,
-		input ?? {},
-		'INVALID_ARGUMENT',
-		(issue) =>
-			`subscribe(subscription, options): ${issue}. Options are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: boolean }.`,
 	);
 }
 
@@ -298,26 +298,19 @@ export function parseUnsubscribe(
 	return parse(
 		v.object({ target: SubscriptionTargetSchema, reason: ReasonSchema }),
 		{ target, reason },
-		'INVALID_ARGUMENT',
-		(issue) =>
-			`unsubscribe(target, reason): ${issue}. The target is { origin, id }, { origin } or {}, the reason 'closed' or 'cancelled'.`,
+		"The target of unsubscribe is { origin, id }, { origin } or {}, the reason 'closed' or 'cancelled'.",
 	);
-}
-
-export function parseSubscriptionEnd(input: unknown): SubscriptionEnd {
-	return parse(ReasonSchema, input, 'INVALID_ARGUMENT', (issue) => issue);
 }
 
 /** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
 export function parseNotifications(input: unknown): Notification[] {
+	assertNotSparse(input);
 	const notifications = parse(
 		NotificationsSchema,
 		input,
-		'INVALID_ARGUMENT',
-		(issue) =>
-			`publish(notifications): ${issue}. A notification is { jsonrpc: '2.0', method, params? }.`,
+		"A notification is { jsonrpc: '2.0', method, params? }.",
 	);
-	assertFits(undefined, JSON.stringify(notifications));
+	assertFits(undefined, toJson(notifications));
 	return notifications;
 }
 
@@ -326,29 +319,26 @@ export function parseNotifications(input: unknown): Notification[] {
  * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
  */
 export function normaliseNotification(input: unknown): Notification {
-	let json: unknown;
+	const [notification] = parseNotifications([JSON.parse(toJson(input))]);
+	if (notification) return notification;
+	throw new SessionManagerError('INVALID_ARGUMENT', 'there is no notification to send.');
+}
+
+function toJson(input: unknown): string {
 	try {
-		json = JSON.parse(JSON.stringify(input) ?? 'null');
+		return JSON.stringify(input) ?? 'null';
 	} catch (error) {
 		throw new SessionManagerError(
 			'INVALID_ARGUMENT',
-			`send(notification): it cannot be written as JSON (${String(error)}).`,
+			`the notification cannot be written as JSON (${String(error)}).`,
 			{ cause: error },
 		);
 	}
-	const [notification] = parseNotifications([json]);
-	if (notification) return notification;
-	throw new SessionManagerError('INVALID_ARGUMENT', 'send(notification): there is none.');
 }
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseUri(input: unknown): string {
-	return parse(
-		v.string(),
-		input,
-		'INVALID_ARGUMENT',
-		() => `the resource URI is not a string but ${quote(input)}.`,
-	);
+	return parse(v.string(), input, `The URI of a resource is a string, not ${quote(input)}.`);
 }
 
 /**
@@ -360,7 +350,7 @@ export function parseOptions<Schema extends v.GenericSchema>(
 	input: unknown,
 	of: string,
 ): v.InferOutput<Schema> {
-	const result = v.safeParse(schema, input ?? {});
+	const result = v.safeParse(schema, input === undefined ? {} : input, { abortEarly: true });
 	if (result.success) return result.output;
 	const [issue] = result.issues;
 	throw new SessionManagerError(

@@ -30,12 +30,6 @@ export const TICKET_HEADER = 'x-tmcp-ticket';
 /** The header of the answer to an upgrade that says where the stream starts, as JSON of a `LogPosition`. */
 export const LOG_HEADER = 'x-tmcp-log';
 
-/** Whose a ticket and its socket are: a session's, or those of the subscriptions of one origin. */
-export type Holder = { kind: 'session'; id: string } | { kind: 'origin'; id: string };
-
-/** The query parameters that name the holder of an upgrade, for the logs. */
-export const HOLDER_PARAMS = { session: 'session_id', origin: 'subscription_origin' } as const;
-
 /** Tags have a space in them, which a session id cannot have, so no id is ever mistaken for one. */
 export const STREAM_TAG = 'kind stream';
 
@@ -88,12 +82,8 @@ export function decodeFrame(text: unknown): Frame | undefined {
 	return { seq: place === '' ? undefined : Number(place), data: text.slice(end + 1) };
 }
 
-/** The request that turns a ticket into a socket. The host is never looked up: a stub routes it. */
-export function upgradeRequest(holder: Holder, ticket: string): Request {
-	const url = new URL('https://sync-layer/');
-	url.searchParams.set(HOLDER_PARAMS[holder.kind], holder.id);
-	return new Request(url, { headers: { upgrade: 'websocket', [TICKET_HEADER]: ticket } });
-}
+/** Where an upgrade goes to. It names nothing, because URLs end up in logs; the host is never looked up: a stub routes it. */
+export const UPGRADE_URL = 'https://sync-layer/';
 
 /**
  * Largest broadcast, in bytes: 32 MiB, less what the call around it needs. The platform takes 32 MiB

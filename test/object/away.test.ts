@@ -10,7 +10,7 @@ describe('a session that is away for longer than the log reaches back', () => {
 	let wire: Wire;
 	beforeEach(async () => {
 		name = crypto.randomUUID();
-		wire = await Wire.open(small(), 'one');
+		wire = await Wire.openAgain(small(), 'one');
 		await small().broadcast(['two'], 'old');
 	});
 

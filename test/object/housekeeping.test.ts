@@ -21,21 +21,17 @@ describe('what gets old one after another', () => {
 
 	it.each([
 		['events', 'tmcp_events', 'at = ?1 - 3600000 + 100 * (seq - 30)'],
-		[
-			'sessions without a stream',
-			'tmcp_sessions',
-			`at = ?1 - 1.1 * 604800000 + 100 * (${nth} - 30)`,
-		],
-		['registrations', 'tmcp_registrations', `expires_at = ?1 + 100 * (${nth} - 30)`],
+		['sessions without a stream', 'tmcp_sessions', `expires_at = ?1 + 100 * (${nth} - 30)`],
 	])('goes in one alarm, and the next one is minutes away: %s', async (_, table, aged) => {
 		const object = env.TMCP_DURABLE_OBJECT.getByName(name);
 		await runInDurableObject(object, (instance, { storage }) => {
 			for (let session = 1; session <= 100; session++) {
-				instance.register(`session-${session}`, 'o'.repeat(43));
+				instance.begin(`session-${session}`, 'o'.repeat(43));
 				instance.broadcast(undefined, 'x');
 			}
 			storage.sql.exec(`UPDATE ${table} SET ${aged}`, Date.now());
 		});
+		await evict(object);
 		await vi.waitFor(async () => expect(await runDurableObjectAlarm(object)).toBe(true));
 		const left = (await rows(object, table)).length;
 		expect(left).toBeGreaterThan(0);
@@ -101,7 +97,7 @@ describe('the tables of an object', () => {
 
 	it('are made in an object that had one of them before versions were counted', async () => {
 		await runInDurableObject(object(), (_, { storage }) => {
-			for (const table of ['filters', 'events', 'sessions', 'registrations']) {
+			for (const table of ['filters', 'events', 'sessions', 'subscription_ends']) {
 				storage.sql.exec(`DROP TABLE tmcp_${table}`);
 			}
 			storage.kv.delete('tmcp:schema');
@@ -122,10 +118,10 @@ describe('the tables of an object', () => {
 
 it('a registration is purged where there is no log, too, once its stream has ended', async () => {
 	const object = env.NO_LOG.getByName(name);
-	await object.register('one', 'o'.repeat(43));
+	await object.begin('one', 'o'.repeat(43));
 	const wire = await Wire.open(object, 'one');
-	// It came while the stream was open, and found nothing.
-	await runInDurableObject(object, (_, { storage }) => storage.deleteAlarm());
+	// It rings while the stream is open, and finds nothing to delete.
+	await runInDurableObject(object, (instance) => instance.alarm());
 	wire.socket.close();
 	await vi.waitFor(async () => {
 		const alarm = await runInDurableObject(object, (_, { storage }) => storage.getAlarm());

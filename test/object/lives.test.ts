@@ -30,12 +30,13 @@ async function heard(of: DurableObjectStub<SyncLayer>, session: string): Promise
 describe('a session that expired', () => {
 	it('leaves nothing to the next owner of its id', async () => {
 		const short = env.SHORT_SESSIONS.getByName(name);
-		await short.register('one', ALICE);
+		await short.begin('one', ALICE);
 		await short.broadcast(['one'], 'a secret of Alice');
+		await evictDurableObject(short, { webSockets: 'close' });
 		await runInDurableObject(short, (_, { storage }) => {
-			storage.sql.exec('UPDATE tmcp_registrations SET expires_at = 1');
+			storage.sql.exec('UPDATE tmcp_sessions SET expires_at = 1');
 		});
-		await short.register('one', BOB);
+		await short.begin('one', BOB);
 		expect(await heard(short, 'one')).toEqual([]);
 	});
 });
@@ -45,29 +46,29 @@ describe('a session that lives', () => {
 		const forgetful = env.FORGETFUL.getByName(name);
 		const pass = (ms: number) =>
 			runInDurableObject(forgetful, (_, { storage }) => {
-				storage.sql.exec('UPDATE tmcp_sessions SET at = at - ?', ms);
-				storage.sql.exec('UPDATE tmcp_registrations SET expires_at = expires_at - ?', ms);
+				storage.sql.exec('UPDATE tmcp_sessions SET expires_at = expires_at - ?', ms);
 			});
 		await forgetful.broadcast(undefined, 'before');
-		await forgetful.register('one', ALICE);
+		await forgetful.begin('one', ALICE);
 		await pass(90);
-		expect(await forgetful.admits('one', ALICE)).toBe(true);
+		expect(await forgetful.admit('one', ALICE)).toBe(true);
 		await pass(900);
 		await forgetful.broadcast(undefined, 'to all');
 		await runDurableObjectAlarm(forgetful);
-		expect(await forgetful.admits('one', ALICE)).toBe(true);
+		expect(await forgetful.admit('one', ALICE)).toBe(true);
 		expect(await heard(forgetful, 'one')).toEqual(['to all']);
 	});
 
 	it('expires in its time when its stream was cut off as none of ours', async () => {
-		await object().register('one', ALICE);
+		await object().begin('one', ALICE);
 		await Wire.open(object(), 'one');
 		await runInDurableObject(object(), (_, state) => {
 			for (const socket of state.getWebSockets('one')) socket.serializeAttachment('damaged');
 		});
+		expect(await object().detach('one')).toBe(false);
 		expect(await object().has('one')).toBe(false);
 		const [row] = await runInDurableObject(object(), (_, { storage }) =>
-			storage.sql.exec('SELECT expires_at FROM tmcp_registrations').toArray(),
+			storage.sql.exec('SELECT expires_at FROM tmcp_sessions').toArray(),
 		);
 		expect(row?.['expires_at']).toBeGreaterThan(Date.now());
 	});
@@ -79,16 +80,17 @@ describe('a session whose place is forgotten', () => {
 		const wire = await Wire.open(object(), 'one');
 		wire.socket.close();
 		await vi.waitFor(async () => expect(await object().has('one')).toBe(false));
+		await evictDurableObject(object(), { webSockets: 'close' });
 		await runInDurableObject(object(), (_, { storage }) => {
-			storage.sql.exec('UPDATE tmcp_sessions SET at = at - ?', 8.5 * 24 * 60 * 60 * 1000);
+			storage.sql.exec('UPDATE tmcp_sessions SET expires_at = 1');
 		});
 		await object().broadcast(['two'], 'other');
 		expect(await object().broadcast(['one'], 'secret')).toMatchObject({ waiting: 1 });
 		await runInDurableObject(object(), (instance) => instance.alarm());
-		const places = await runInDurableObject(object(), (_, { storage }) =>
-			storage.sql.exec("SELECT * FROM tmcp_sessions WHERE session_id = 'one'").toArray(),
+		const kept = await runInDurableObject(object(), (_, { storage }) =>
+			storage.sql.exec("SELECT state FROM tmcp_sessions WHERE session_id = 'one'").toArray(),
 		);
-		expect(places).toEqual([]);
+		expect(kept).toEqual([{ state: 'begun' }]);
 	}
 
 	it('gets what was sent to it by name all the same', async () => {
@@ -98,11 +100,8 @@ describe('a session whose place is forgotten', () => {
 
 	it('leaves nothing of that when it ends', async () => {
 		await sentBefore();
-		await object().detach('one', { forget: true });
-		const events = await runInDurableObject(object(), (_, { storage }) =>
-			storage.sql.exec('SELECT * FROM tmcp_events').toArray(),
-		);
-		expect(JSON.stringify(events)).not.toMatch(/secret|one/);
+		await object().end('one');
+		expect(await heard(object(), 'one')).toEqual([]);
 	});
 });
 
@@ -118,6 +117,7 @@ describe('a stream that is detached', () => {
 
 	it('may still say how far its client came', async () => {
 		const connectionId = crypto.randomUUID();
+		await Wire.openAgain(object(), 'one');
 		(await openSocket(object(), await object().attach('one', { connectionId }))).accept();
 		for (const data of ['a', 'b', 'c']) await object().broadcast(['one'], data);
 		await object().detach('one');
@@ -139,7 +139,7 @@ describe('a stream between two sockets', () => {
 		await object().detach('one');
 		await evictDurableObject(object(), { webSockets: 'close' });
 		expect(await codeOf(() => object().attach('one', { connectionId, resume: true }))).toBe(
-			'STREAM_SUPERSEDED',
+			'STREAM_DETACHED',
 		);
 	});
 
@@ -155,7 +155,7 @@ describe('a stream between two sockets', () => {
 });
 
 it('a payload over 2 MB is missed by all that are known and away', async () => {
-	await object().register('one', ALICE);
+	await object().begin('one', ALICE);
 	await Wire.open(object(), 'two');
 	expect(await object().broadcast(undefined, 'x'.repeat(2_000_000))).toEqual({
 		delivered: 1,
@@ -165,22 +165,21 @@ it('a payload over 2 MB is missed by all that are known and away', async () => {
 });
 
 it('how many wait is right after each change', async () => {
-	const waiting = async () => (await object().broadcast(undefined, 'x')).waiting;
 	const counted = async () => (await object().stats()).log?.waiting;
-	expect(await waiting()).toBe(0);
-	for (const session of ['one', 'two']) await object().register(session, ALICE);
-	expect(await waiting()).toBe(2);
+	expect(await counted()).toBe(0);
+	for (const session of ['one', 'two']) await object().begin(session, ALICE);
+	expect(await counted()).toBe(2);
 	const wire = await Wire.open(object(), 'one');
-	expect(await waiting()).toBe(1);
+	expect(await counted()).toBe(1);
 	await Wire.open(object(), 'one');
 	await Wire.open(object(), 'three');
 	await wire.closed;
-	expect(await waiting()).toBe(1);
+	expect(await counted()).toBe(1);
 	await object().detach('three');
-	expect(await waiting()).toBe(2);
-	await object().detach('two', { forget: true });
-	await object().detach('one', { forget: true });
-	expect(await waiting()).toBe(1);
+	expect(await counted()).toBe(2);
+	await object().end('two');
+	await object().end('one');
+	expect(await counted()).toBe(1);
 	await evictDurableObject(object(), { webSockets: 'close' });
 	expect(await counted()).toBe(1);
 });

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type LogExtent, replayStart, type StoredPlace } from '../../src/object/log/replay.ts';
+import { type LogExtent, replayStart, type StoredPosition } from '../../src/object/log/replay.ts';
 import { epoch, eventId, shard } from './arbitraries.ts';
 
 /** A log, and a place in it, which may be cut off already. */
@@ -13,8 +13,8 @@ const logAndPlace = fc
 
 /** What is stored of a session that is known, and of one that has had no stream yet. */
 function storedIn({ head }: LogExtent) {
-	return fc.tuple(fc.nat({ max: head }), fc.boolean()).map(([place, isNew]): StoredPlace => {
-		return isNew ? { after: 0, needs: place } : { after: place, needs: place };
+	return fc.tuple(fc.nat({ max: head }), fc.boolean()).map(([place, isNew]): StoredPosition => {
+		return { after: place, needs: isNew ? 0 : place, since: 0 };
 	});
 }
 

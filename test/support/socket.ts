@@ -19,6 +19,14 @@ export class Wire {
 		socket.accept();
 	}
 
+	/** A stream of a session that has been here before: what its first one got is not handed over once more. */
+	static async openAgain(object: DurableObjectStub<SyncLayer>, sessionId: string): Promise<Wire> {
+		const first = await Wire.open(object, sessionId);
+		const again = await Wire.open(object, sessionId);
+		await first.closed;
+		return again;
+	}
+
 	static async open(
 		object: DurableObjectStub<SyncLayer>,
 		sessionId: string,

@@ -198,9 +198,14 @@ export class Torture {
 	async #log(): Promise<number[]> {
 		return runInDurableObject(this.#stub, (_, state) =>
 			state.storage.sql
-				.exec<{ data: string }>('SELECT data FROM tmcp_events ORDER BY seq')
+				.exec<{ seq: number; data: string | null }>(
+					'SELECT seq, data FROM tmcp_events ORDER BY seq',
+				)
 				.toArray()
-				.map(({ data }) => Number.parseInt(data.slice('data: '.length), 10)),
+				// A mark of lost streams takes a position, and is no message.
+				.map(({ seq, data }) =>
+					data === null ? -seq : Number.parseInt(data.slice('data: '.length), 10),
+				),
 		);
 	}
 

@@ -41,7 +41,7 @@ async function ownerOf(object: string, session: string): Promise<string> {
 		// The object may go away at any moment.
 		const isDone = await namespaceOf(object)
 			.getByName(object)
-			.register(session, owner)
+			.begin(session, owner)
 			.then(
 				() => true,
 				() => false,

@@ -51,6 +51,9 @@ export function judge(
 		places.set(message, index + 1);
 	}
 	for (const [session, { received, askedAt, openAt }] of sessions.entries()) {
+		// A session begins with its first stream, or when it is named for the first time.
+		const named = sent.filter(({ to }) => to?.includes(session)).map(({ triedAt }) => triedAt);
+		const begunAt = Math.min(askedAt, ...named);
 		const times = new Map<number, number>();
 		let newest = 0;
 		for (const { id, message } of received) {
@@ -65,7 +68,7 @@ export function judge(
 		for (const [message, { to, triedAt, confirmedAt }] of sent.entries()) {
 			const where = `message ${message} of place ${places.get(message)} in session ${session}`;
 			const isForIt = to === undefined || to.includes(session);
-			const isTooEarly = to === undefined && confirmedAt !== undefined && confirmedAt < askedAt;
+			const isTooEarly = to === undefined && confirmedAt !== undefined && confirmedAt < begunAt;
 			const isUncertain = confirmedAt === undefined || (to === undefined && triedAt <= openAt);
 			const isThere = times.has(message);
 			if (isThere && (!isForIt || isTooEarly)) blame('uninvited', where);

@@ -1,5 +1,4 @@
 import { newEpoch } from '../../wire/event-id.ts';
-import { PARTS } from '../alarm.ts';
 import type { LogExtent } from './replay.ts';
 import { cut, type RetentionBounds } from './retention.ts';
 
@@ -10,139 +9,167 @@ export interface LoggedEvent {
 	data: string | null;
 }
 
-/** Who gets an event: sessions by name; all sessions; or subscriptions, which match it. */
+/** Who gets an event: sessions by name, all sessions, or the subscriptions that match it. */
 export type Audience =
-	/** `waits`: whether one of them has had no stream yet. */
-	| { kind: 'sessions'; sessions: readonly string[]; waits: boolean }
+	| { kind: 'sessions'; sessions: readonly string[] }
 	| { kind: 'all' }
 	| { kind: 'subscriptions' };
 
-/** What is in the log at a moment. */
-export interface LogStats {
-	events: number;
-	bytes: number;
+/** What a session missed. */
+export interface Missed {
+	session: string;
+	/** Events after this one, */
+	after: number;
+	/** and, once more, those after the beginning of the session that were sent until this time. */
+	repeat: { since: number; until: number } | undefined;
 }
 
 /**
- * The largest payload that is kept, in bytes, with its addressees: SQLite in an object takes 2 MB in a row
+ * Largest payload that is kept, in bytes, with its addressees: SQLite in an object takes 2 MB in a row
  * (https://developers.cloudflare.com/durable-objects/platform/limits/).
  */
 export const MAX_LOGGED_BYTES = 2_000_000 - 1_000;
 
+/** How long the id of a broadcast is remembered, in milliseconds: a retry comes within seconds. */
+export const SENT_ID_TTL_MS = 60_000;
+
+/** How often rows are deleted that only kept the id of a broadcast, in milliseconds. */
+const STUB_PURGE_INTERVAL_MS = 10_000;
+
+/** An idle object wakes up to a tenth of the age late, so that it wakes once for many events. */
+const LATENESS = 0.1;
+
 const EPOCH_KEY = 'tmcp:epoch';
+
+/** Set while streams have opened that the next mark of lost streams is about. */
+const STREAMS_OPENED_KEY = 'tmcp:streams_opened';
+
+/** The newest event when all streams were told their position last. */
+const TOLD_KEY = 'tmcp:told';
 
 /** Around and between the ids of an audience. No session id has it. */
 const SEPARATOR = '\n';
 
+type End = { seq: number; at: number; bytes: number; total: number };
+
 /**
- * What was sent, kept for those who come back for it: one row an event, however many get it. Places are counted without
- * holes, the newest event is never cut, and each row has the bytes of all before it, so that the extent of the log can be
- * read off two rows.
+ * What was sent, kept for those who come back for it: one row an event, however many get it. Positions are counted without
+ * holes, the newest event is never cut, and each row has the bytes of all before it, so that two rows tell how much the
+ * log holds.
+ *
+ * A row of kind `cut` is an event whose payload was cut within a minute: it keeps the id of its broadcast. A row of kind
+ * `lost` marks that the object lost its streams without being told (a deploy, a crash).
  */
 export class EventLog {
+	#storage: DurableObjectStorage;
 	#sql: SqlStorage;
 	#bounds: RetentionBounds;
-	#onLost: (session: string, seq: number) => void;
 	#epoch: string;
 	#head = 0;
 	#floor = 0;
 	/** Bytes of all events that ever were, and of those that were cut. */
 	#total = 0;
 	#cutBytes = 0;
+	/** When the oldest event was sent; `undefined` for an empty log. */
+	#oldestAt: number | undefined;
+	#toldAt: number | undefined;
+	#stubsPurgedAt = 0;
+	/** Whether this instance has marked what its predecessor lost, and noted that it has streams. */
+	#hasMarkedLoss: boolean;
+	#hasNotedStreams = false;
 
-	/** @param onLost told of each session whose event was cut while it waited for the session */
+	/** @param hasStreams whether the instance woke with open streams; else its predecessor may have lost some */
 	constructor(
 		storage: DurableObjectStorage,
 		sql: SqlStorage,
 		bounds: RetentionBounds,
-		onLost: (session: string, seq: number) => void,
+		hasStreams: boolean,
 	) {
+		this.#storage = storage;
 		this.#sql = sql;
 		this.#bounds = bounds;
-		this.#onLost = onLost;
-		this.#epoch = storage.kv.get<string>(EPOCH_KEY) ?? newEpoch();
-		if (storage.kv.get(EPOCH_KEY) === undefined) storage.kv.put(EPOCH_KEY, this.#epoch);
+		this.#hasMarkedLoss = hasStreams;
+		const epoch = storage.kv.get<string>(EPOCH_KEY);
+		this.#epoch = epoch ?? newEpoch();
+		if (epoch === undefined) storage.kv.put(EPOCH_KEY, this.#epoch);
 		this.reload();
 	}
 
-	/** What is stored was changed by somebody else. */
+	/** What is stored was changed without this instance's doing: a transaction was rolled back. */
 	reload(): void {
-		const [oldest, newest] = [this.#end('ASC'), this.#end('DESC')];
+		const newest = this.#end('ORDER BY seq DESC LIMIT 1');
+		const oldest = this.#end("WHERE kind <> 'cut' ORDER BY seq LIMIT 1");
 		this.#head = newest?.seq ?? 0;
 		this.#floor = oldest ? oldest.seq - 1 : 0;
 		this.#total = newest?.total ?? 0;
 		this.#cutBytes = oldest ? oldest.total - oldest.bytes : 0;
+		this.#oldestAt = oldest?.at;
+		this.#toldAt = undefined;
 	}
 
 	get extent(): LogExtent {
 		return { shard: 0, epoch: this.#epoch, head: this.#head, floor: this.#floor };
 	}
 
-	get stats(): LogStats {
+	get head(): number {
+		return this.#head;
+	}
+
+	get maxAgeMs(): number {
+		return this.#bounds.maxAgeMs;
+	}
+
+	get stats(): { events: number; bytes: number } {
 		return { events: this.#head - this.#floor, bytes: this.#total - this.#cutBytes };
 	}
 
-	/** What is too large leaves its place, so that whoever comes back for it is told that something is missing. */
+	/**
+	 * What is too large leaves a row without a payload, so that a session that comes back for it is told of a gap.
+	 * @param broadcastId by which a retry is known
+	 */
 	append(
 		audience: Audience,
 		data: string,
 		now: number,
 		broadcastId: string | undefined,
 	): { seq: number; isKept: boolean } {
+		this.#markLoss(now);
 		const names = audience.kind === 'sessions' ? encodeSessions(audience.sessions) : '';
 		const [dataBytes, namesBytes] = [byteLength(data), byteLength(names)];
 		const isKept = dataBytes + namesBytes <= MAX_LOGGED_BYTES;
-		// Where even the names are too many, it was for all.
-		const address = namesBytes <= MAX_LOGGED_BYTES ? audience : { kind: 'all' as const };
-		const isNamed = address.kind === 'sessions';
+		// Where even the names are too many, it is stored as if it had been for all.
+		const kind = namesBytes <= MAX_LOGGED_BYTES ? audience.kind : 'all';
+		const isNamed = kind === 'sessions';
 		const bytes = (isKept ? dataBytes : 0) + (isNamed ? namesBytes : 0);
 		const seq = this.#head + 1;
-		const total = this.#total + bytes;
-		this.#sql.exec(
-			`INSERT INTO tmcp_events (seq, at, bytes, total, kind, waits, broadcast_id, audience, data)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			seq,
-			now,
-			bytes,
-			total,
-			address.kind,
-			isNamed && address.waits ? 1 : 0,
-			broadcastId ?? null,
-			isNamed ? names : null,
-			isKept ? data : null,
-		);
-		[this.#head, this.#total] = [seq, total];
-		this.purge(now);
+		this.#insert(seq, now, bytes, kind, broadcastId, isNamed ? names : null, isKept ? data : null);
+		this.cut(now);
 		return { seq, isKept };
 	}
 
-	/** The ids of the newest broadcasts, newest first, and when each was sent: read only as far as needed. */
-	recentBroadcasts(): Iterable<{ id: string | null; at: number }> {
-		return this.#sql.exec<{ id: string | null; at: number }>(
+	/** The ids of the broadcasts of the last minute. Reads one row for each of them, and one more. */
+	recentIds(now: number): string[] {
+		const ids: string[] = [];
+		const newestFirst = this.#sql.exec<{ id: string | null; at: number }>(
 			'SELECT broadcast_id AS id, at FROM tmcp_events ORDER BY seq DESC',
 		);
+		for (const { id, at } of newestFirst) {
+			if (at <= now - SENT_ID_TTL_MS) break;
+			if (id !== null) ids.push(id);
+		}
+		return ids;
 	}
 
-	/** What a session missed after a place: what was sent to it by name and, since it is known, to all. */
-	missedBySession(session: string, after: number, since: number): Iterable<LoggedEvent> {
+	/** What a session missed, in order: what was sent to it by name, and to all. */
+	missedBySession({ session, after, repeat }: Missed): Iterable<LoggedEvent> {
 		return this.#sql.exec<{ seq: number; data: string | null }>(
-			`SELECT seq, data FROM tmcp_events WHERE seq > ?
-			AND (instr(audience, ?) > 0 OR (kind = 'all' AND seq > ?)) ORDER BY seq`,
-			after,
-			encodeSessions([session]),
-			since,
-		);
-	}
-
-	/** What a session missed that has had no stream yet: only those events are looked at that wait for such a one. */
-	missedBeforeFirstStream(session: string, since: number): Iterable<LoggedEvent> {
-		return this.#sql.exec<{ seq: number; data: string | null }>(
-			`SELECT seq, data FROM tmcp_events WHERE waits = 1 AND instr(audience, ?) > 0
-			UNION ALL
-			SELECT seq, data FROM tmcp_events WHERE kind = 'all' AND seq > ?
+			`SELECT seq, data FROM tmcp_events
+			WHERE seq > ?1 AND (seq > ?2 OR at <= ?3) AND (kind = 'all' OR instr(audience, ?4) > 0)
 			ORDER BY seq`,
+			Math.min(repeat?.since ?? after, after),
+			after,
+			repeat?.until ?? 0,
 			encodeSessions([session]),
-			since,
 		);
 	}
 
@@ -154,76 +181,150 @@ export class EventLog {
 		);
 	}
 
-	/**
-	 * Leave nothing that was meant for a session. The places stay, so that they are counted without holes.
-	 * @param since the place after which the session has had streams
-	 */
-	forget(session: string, since: number): void {
-		const name = encodeSessions([session]);
-		this.#sql.exec(
-			`UPDATE tmcp_events
-			SET audience = replace(audience, ?1, ?2), data = CASE audience WHEN ?1 THEN NULL ELSE data END
-			WHERE instr(audience, ?1) > 0 AND seq IN (
-				SELECT seq FROM tmcp_events WHERE waits = 1 UNION SELECT seq FROM tmcp_events WHERE seq > ?3
-			)`,
-			name,
-			SEPARATOR,
-			since,
-		);
-	}
-
-	/** Leave nothing at all: a log that comes after this one begins anew. */
-	static clear(storage: DurableObjectStorage, sql: SqlStorage): void {
-		if (storage.kv.get(EPOCH_KEY) === undefined) return;
-		sql.exec('DELETE FROM tmcp_events');
-		storage.kv.delete(EPOCH_KEY);
-	}
-
-	/** Cut what is over the bounds. */
-	purge(now: number): void {
-		const oldestFirst = this.#sql.exec<{ seq: number; bytes: number; at: number }>(
-			'SELECT seq, bytes, at FROM tmcp_events ORDER BY seq',
-		);
-		const { events: count, bytes } = this.stats;
-		const going = cut(this.#bounds, { count, bytes }, oldestFirst, now);
-		if (!going) return;
-		const lost = this.#sql.exec<{ seq: number; audience: string }>(
-			'SELECT seq, audience FROM tmcp_events WHERE waits = 1 AND seq <= ? ORDER BY seq',
-			going.upTo,
-		);
-		for (const { seq, audience } of lost) {
-			for (const session of decodeSessions(audience)) this.#onLost(session, seq);
+	/** A stream opens: should it be lost with the object, the next instance has to mark that. */
+	noteStream(now: number): void {
+		this.#markLoss(now);
+		if (this.#hasNotedStreams) return;
+		this.#hasNotedStreams = true;
+		if (this.#storage.kv.get(STREAMS_OPENED_KEY) === undefined) {
+			this.#storage.kv.put(STREAMS_OPENED_KEY, true);
 		}
-		this.#sql.exec('DELETE FROM tmcp_events WHERE seq <= ?', going.upTo);
-		this.#floor = going.upTo;
-		this.#cutBytes += going.bytes;
 	}
 
-	/** When to purge what gets too old, in milliseconds since 1970; `undefined` where there is nothing that may go. */
-	get nextPurge(): number | undefined {
-		if (this.stats.events <= 1) return undefined;
-		const { maxAgeMs } = this.#bounds;
-		const oldest = this.#end('ASC');
-		return oldest && oldest.at + maxAgeMs + maxAgeMs / PARTS;
-	}
-
-	/** The oldest event, or the newest. */
-	#end(order: 'ASC' | 'DESC') {
-		const [event] = this.#sql
-			.exec<{ seq: number; at: number; bytes: number; total: number }>(
-				`SELECT seq, at, bytes, total FROM tmcp_events ORDER BY seq ${order} LIMIT 1`,
+	/**
+	 * The last event before the object lost a stream that had opened when `position` was the newest event: the newest event
+	 * of all where nothing was sent since.
+	 */
+	lostAt(position: number): number {
+		const [mark] = this.#sql
+			.exec<{ seq: number }>(
+				"SELECT seq FROM tmcp_events WHERE kind = 'lost' AND seq > ? ORDER BY seq LIMIT 1",
+				position,
 			)
 			.toArray();
-		return event;
+		return mark?.seq ?? this.#head;
+	}
+
+	/** Take away what is over the bounds. */
+	cut(now: number): void {
+		this.#purgeStubs(now);
+		const { events: count, bytes } = this.stats;
+		const { maxCount, maxBytes, maxAgeMs } = this.#bounds;
+		const isTooOld = this.#oldestAt !== undefined && now - this.#oldestAt >= maxAgeMs;
+		if (count <= 1 || !(count > maxCount || bytes > maxBytes || isTooOld)) return;
+		const oldestFirst = this.#sql.exec<{ seq: number; bytes: number; at: number }>(
+			'SELECT seq, bytes, at FROM tmcp_events WHERE seq > ? ORDER BY seq',
+			this.#floor,
+		);
+		const going = cut(this.#bounds, { count, bytes }, oldestFirst, now);
+		if (!going) return;
+		this.#keepIdsOf(this.#floor, going.upTo, now);
+		this.#sql.exec(
+			"DELETE FROM tmcp_events WHERE seq > ? AND seq <= ? AND kind <> 'cut'",
+			this.#floor,
+			going.upTo,
+		);
+		this.#floor = going.upTo;
+		this.#cutBytes += going.bytes;
+		this.#oldestAt = this.#end(`WHERE seq > ${going.upTo} ORDER BY seq LIMIT 1`)?.at;
+	}
+
+	/** When to cut what gets too old, in milliseconds since 1970; `undefined` where there is nothing to cut. */
+	get nextCutAt(): number | undefined {
+		if (this.#oldestAt === undefined || this.stats.events <= 1) return undefined;
+		return this.#oldestAt + this.#bounds.maxAgeMs * (1 + LATENESS);
+	}
+
+	/**
+	 * The position that all streams are to be told now: the log has been cut past the one that they were told last, and a
+	 * stream to which nothing was sent since could not say, when it comes back, that it has missed nothing.
+	 */
+	takePositionToTell(): number | undefined {
+		if (this.#floor === 0) return undefined;
+		this.#toldAt ??= this.#storage.kv.get<number>(TOLD_KEY) ?? 0;
+		if (this.#floor < this.#toldAt) return undefined;
+		this.#toldAt = this.#head;
+		this.#storage.kv.put(TOLD_KEY, this.#head);
+		return this.#head;
+	}
+
+	/** Leave nothing: a log that comes after this one begins anew. @returns whether there was one */
+	static clear(storage: DurableObjectStorage, sql: SqlStorage): boolean {
+		if (storage.kv.get(EPOCH_KEY) === undefined) return false;
+		sql.exec('DELETE FROM tmcp_events');
+		for (const key of [EPOCH_KEY, TOLD_KEY, STREAMS_OPENED_KEY]) storage.kv.delete(key);
+		return true;
+	}
+
+	/** Before anything changes: what was sent until now is what the lost streams may have got. */
+	#markLoss(now: number): void {
+		if (this.#hasMarkedLoss) return;
+		this.#hasMarkedLoss = true;
+		if (this.#storage.kv.get(STREAMS_OPENED_KEY) === undefined) return;
+		this.#storage.kv.delete(STREAMS_OPENED_KEY);
+		this.#insert(this.#head + 1, now, 0, 'lost', undefined, null, null);
+	}
+
+	#insert(
+		seq: number,
+		now: number,
+		bytes: number,
+		kind: string,
+		broadcastId: string | undefined,
+		audience: string | null,
+		data: string | null,
+	): void {
+		const total = this.#total + bytes;
+		this.#sql.exec(
+			`INSERT INTO tmcp_events (seq, at, bytes, total, kind, broadcast_id, audience, data)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			seq,
+			now,
+			bytes,
+			total,
+			kind,
+			broadcastId ?? null,
+			audience,
+			data,
+		);
+		[this.#head, this.#total] = [seq, total];
+		this.#oldestAt ??= now;
+	}
+
+	/** An event of the last minute is known by the id of its broadcast even where its payload is cut. */
+	#keepIdsOf(after: number, upTo: number, now: number): void {
+		const [newest] = this.#sql
+			.exec<{ at: number }>('SELECT at FROM tmcp_events WHERE seq = ?', upTo)
+			.toArray();
+		if (!newest || newest.at <= now - SENT_ID_TTL_MS) return;
+		this.#sql.exec(
+			`UPDATE tmcp_events SET kind = 'cut', audience = NULL, data = NULL
+			WHERE seq > ? AND seq <= ? AND at > ? AND broadcast_id IS NOT NULL`,
+			after,
+			upTo,
+			now - SENT_ID_TTL_MS,
+		);
+	}
+
+	#purgeStubs(now: number): void {
+		if (this.#floor === 0 || now - this.#stubsPurgedAt < STUB_PURGE_INTERVAL_MS) return;
+		this.#stubsPurgedAt = now;
+		this.#sql.exec(
+			'DELETE FROM tmcp_events WHERE seq <= ? AND at <= ?',
+			this.#floor,
+			now - SENT_ID_TTL_MS,
+		);
+	}
+
+	#end(where: string): End | undefined {
+		return this.#sql
+			.exec<End>(`SELECT seq, at, bytes, total FROM tmcp_events ${where}`)
+			.toArray()[0];
 	}
 }
 
 function encodeSessions(sessions: readonly string[]): string {
 	return SEPARATOR + sessions.join(SEPARATOR) + SEPARATOR;
-}
-
-function decodeSessions(audience: string): string[] {
-	return audience.split(SEPARATOR).filter((session) => session !== '');
 }
 
 function byteLength(text: string): number {

@@ -2,9 +2,9 @@ import type { EventId } from '../../wire/event-id.ts';
 
 /** From where on a stream gets what it missed. */
 export interface ReplayStart {
-	/** It gets what comes after this place. */
+	/** It gets what comes after this event. */
 	after: number;
-	/** Whether that is all it missed: `false` where the place is not known, or the log no longer reaches back to it. */
+	/** Whether that is all that it missed: `false` where its position is not known, or has been cut from the log. */
 	recovered: boolean;
 }
 
@@ -12,35 +12,40 @@ export interface ReplayStart {
 export interface LogExtent {
 	shard: number;
 	epoch: string;
-	/** The newest place that was ever given out; 0 for none. */
+	/** The newest event that there ever was; 0 for none. */
 	head: number;
-	/** The newest place that was cut off; 0 for none. */
+	/** The newest event that was cut; 0 for none. */
 	floor: number;
 }
 
-/** What is stored of the one who comes back. */
-export interface StoredPlace {
-	/** It gets what comes after this place. */
+/** What is stored of a stream that comes back. */
+export interface StoredPosition {
+	/** It gets what comes after this event. */
 	after: number;
-	/** It has missed something where an event after this place was cut. */
+	/** It has missed something where an event after this one was cut: `after`, or less where more is handed over again. */
 	needs: number;
+	/** It never gets this event, nor an older one, whatever it asks for. */
+	since: number;
 }
 
 /**
  * Decide where a replay starts.
  *
- * @param asked what the one who comes back says that it has, if anything: `unknown` for an event id that is none of ours
+ * @param asked the event id that the client sent: `unknown` for one that is none of ours
  */
 export function replayStart(
 	log: LogExtent,
 	asked: EventId | 'unknown' | undefined,
-	stored: StoredPlace,
+	stored: StoredPosition,
 ): ReplayStart {
-	const place = asked === undefined || asked === 'unknown' ? undefined : placeIn(log, asked);
-	if (place !== undefined) return { after: place, recovered: place >= log.floor };
+	const named = asked === undefined || asked === 'unknown' ? undefined : positionIn(log, asked);
+	if (named !== undefined) {
+		const after = Math.max(named, stored.since);
+		return { after, recovered: after >= log.floor };
+	}
 	return { after: stored.after, recovered: asked === undefined && stored.needs >= log.floor };
 }
 
-function placeIn({ shard, epoch, head }: LogExtent, id: EventId): number | undefined {
+function positionIn({ shard, epoch, head }: LogExtent, id: EventId): number | undefined {
 	return id.shard === shard && id.epoch === epoch && id.seq <= head ? id.seq : undefined;
 }

@@ -1,16 +1,14 @@
 import { Recent } from '../recent.ts';
+import { SENT_ID_TTL_MS } from './event-log.ts';
 
-/** How long the id of a broadcast is remembered, in milliseconds: a retry comes within seconds. */
-const MEMORY_MS = 60_000;
-
-/** The ids of what was sent, so that a retry is sent once. */
+/** The ids of what was sent within a minute, so that a retry is sent once. */
 export class SentIds {
 	#recent: Recent<true> | undefined;
-	#newestFirst: () => Iterable<{ id: string | null; at: number }>;
+	#readStored: () => readonly string[];
 
-	/** @param newestFirst what an earlier instance sent */
-	constructor(newestFirst: () => Iterable<{ id: string | null; at: number }>) {
-		this.#newestFirst = newestFirst;
+	/** @param readStored the ids of what an earlier instance sent, newest first; read when an id is asked for */
+	constructor(readStored: () => readonly string[]) {
+		this.#readStored = readStored;
 	}
 
 	has(id: string | undefined): boolean {
@@ -22,16 +20,9 @@ export class SentIds {
 	}
 
 	get #ids(): Recent<true> {
-		this.#recent ??= this.#read();
+		if (this.#recent) return this.#recent;
+		this.#recent = new Recent(SENT_ID_TTL_MS);
+		for (const id of this.#readStored()) this.#recent.set(id, true);
 		return this.#recent;
-	}
-
-	#read(): Recent<true> {
-		const recent = new Recent<true>(MEMORY_MS);
-		for (const { id, at } of this.#newestFirst()) {
-			if (at <= Date.now() - MEMORY_MS) break;
-			if (id !== null) recent.set(id, true);
-		}
-		return recent;
 	}
 }

@@ -1,10 +1,14 @@
+import { parseEventId } from '../../wire/event-id.ts';
 import { CloseCode, encodeFrame, STREAM_TAG } from '../../wire/protocol.ts';
-import { type Attachment, readAttachment, writeAttachment } from '../sockets/attachment.ts';
-import type { History } from '../log/history.ts';
-import type { Registry } from './registry.ts';
-import type { ReplayStart } from '../log/replay.ts';
+import type { BroadcastResult } from '../../wire/answers.ts';
+import type { Alarm } from '../alarm.ts';
+import type { EventLog, LoggedEvent } from '../log/event-log.ts';
+import { type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
+import { type Attachment, readAttachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, type OpenSocket, openSockets } from '../sockets/sockets.ts';
+import * as SessionRows from './session-row.ts';
+import type { Sessions } from './sessions.ts';
 
 type StreamAttachment = Extract<Attachment, { kind: 'stream' }>;
 
@@ -15,53 +19,73 @@ export interface Broadcast {
 	id: string | undefined;
 }
 
-/** The answer of `SyncLayer.broadcast`. */
-export interface BroadcastResult {
-	/** To how many open streams the payload was handed. */
-	delivered: number;
-	/**
-	 * For how many sessions without an open stream it waits in the log: of the named ones, known or not; else of those that
-	 * are known.
-	 */
-	waiting: number;
-	/**
-	 * How many will not get it: of the named ones those without an open stream, else of those that are known, where the log
-	 * is switched off (then none is known) or the payload is over the 2 MB that it keeps.
-	 */
-	missed: number;
+/** A stream that is to be opened. */
+export interface StreamRequest {
+	sessionId: string;
+	connectionId: string;
+	/** The last event that the client has, as it said. */
+	lastEventId: string | undefined;
+	/** How many bytes of a replay may be sent on one socket. */
+	window: number | undefined;
 }
+
+/** An event named in a broadcast must not outlive the session that it waits for: so much longer, in ages of an event. */
+const WAITING_AGES = 1.2;
 
 /** The session streams of one object: hibernating sockets that are found by session id. */
 export class Streams {
 	#ctx: DurableObjectState;
-	#history: History | undefined;
-	#registry: Registry;
+	#log: EventLog | undefined;
+	#sessions: Sessions;
 	#sent: SentIds;
+	#times: SessionRows.Lifetimes;
+	#alarm: Alarm;
+	#gaps = 0;
 
 	constructor(
 		ctx: DurableObjectState,
-		history: History | undefined,
-		registry: Registry,
+		log: EventLog | undefined,
+		sessions: Sessions,
 		sent: SentIds,
+		times: SessionRows.Lifetimes,
+		alarm: Alarm,
 	) {
 		this.#ctx = ctx;
-		this.#history = history;
-		this.#registry = registry;
+		this.#log = log;
+		this.#sessions = sessions;
 		this.#sent = sent;
-		// One that was replaced by a deploy was not told of the end of its streams.
-		if (ctx.getWebSockets(STREAM_TAG).length > 0) return;
-		history?.servedAll();
-		registry.releaseAll(Date.now());
+		this.#times = times;
+		this.#alarm = alarm;
+	}
+
+	/** How often a stream came back for what was no longer in the log, since the object woke. */
+	get gaps(): number {
+		return this.#gaps;
 	}
 
 	/** The open streams with a tag: those of a session id, or all. */
 	find(tag: string): OpenSocket<'stream'>[] {
-		return openSockets(this.#ctx, 'stream', tag, (socket) => {
-			const session = this.#ctx.getTags(socket).find((of) => of !== STREAM_TAG);
-			if (session === undefined) return;
-			this.#history?.cutOff(session);
-			this.#registry.release(session, Date.now());
-		});
+		return openSockets(this.#ctx, 'stream', tag);
+	}
+
+	has(session: string): boolean {
+		return this.#ctx.getWebSockets(session).some(isOpen);
+	}
+
+	/** Write what a transition made of a session's row, if it made something of it. */
+	save(row: SessionRows.SessionRow | undefined): void {
+		if (!row) return;
+		this.#sessions.put(row);
+		this.#alarm.schedule(row.expiresAt);
+	}
+
+	/** Where a stream that opens now starts. */
+	startOf({ sessionId, connectionId, lastEventId }: StreamRequest): ReplayStart | undefined {
+		if (!this.#log) return undefined;
+		const asked = lastEventId === undefined ? undefined : (parseEventId(lastEventId) ?? 'unknown');
+		const row = this.#sessions.get(sessionId);
+		const stored = this.#storedPosition(row, connectionId, asked === undefined);
+		return replayStart(this.#log.extent, asked, stored);
 	}
 
 	/**
@@ -70,27 +94,22 @@ export class Streams {
 	 * @returns where the stream starts
 	 * @throws `OBJECT_FULL`
 	 */
-	open(
-		socket: WebSocket,
-		attachment: StreamAttachment,
-		lastEventId: string | undefined,
-	): ReplayStart | undefined {
-		const { sessionId, connectionId } = attachment;
+	open(socket: WebSocket, request: StreamRequest): ReplayStart | undefined {
+		const { sessionId, connectionId } = request;
 		const older = this.find(sessionId);
+		this.#log?.noteStream(Date.now());
+		// Before the session has this socket: where it starts depends on whether it has one.
+		const start = this.startOf(request);
 		acceptSocket(this.#ctx, socket, [sessionId, STREAM_TAG]);
 		try {
-			writeAttachment(socket, attachment);
-			const begin = () => {
-				this.#registry.hold(sessionId);
-				return this.#history?.serve(sessionId, connectionId, lastEventId, (event) =>
-					deliver(socket, encodeFrame(event)),
-				);
-			};
-			const start = this.#history ? this.#history.atOnce(begin) : begin();
+			writeAttachment(socket, { kind: 'stream', sessionId, connectionId });
+			const opened =
+				this.#log && start ? this.#replay(socket, request, start, this.#log) : undefined;
+			if (!opened) this.#openUnlogged(request);
 			for (const stream of older) {
 				stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
 			}
-			return start;
+			return opened;
 		} catch (error) {
 			socket.close(1011, 'the stream could not be opened');
 			throw error;
@@ -99,63 +118,221 @@ export class Streams {
 
 	/** Send to the named sessions, or to all. */
 	broadcast({ sessions, data, id }: Broadcast): BroadcastResult {
-		if (this.#sent.has(id)) return { delivered: 0, waiting: 0, missed: 0 };
-		if (sessions?.length === 0) return { delivered: 0, waiting: 0, missed: 0 };
-		const audience = (sessions ?? [STREAM_TAG]).map((tag) => {
-			this.#noteClosing(tag);
-			return this.find(tag);
-		});
-		const waits = sessions?.some((session, index) => {
-			return audience[index]?.length === 0 && this.#history?.isNew(session);
-		});
-		const { seq, isKept = false } =
-			this.#history?.append(
-				sessions ? { kind: 'sessions', sessions, waits: waits === true } : { kind: 'all' },
-				data,
-				id,
-			) ?? {};
-		this.#sent.add(id);
-		const frame = encodeFrame({ seq, data });
-		const handed = audience.map((streams) => this.#send(streams, frame, seq));
-		const delivered = sessions ? handed.filter((streams) => streams > 0).length : sum(handed);
-		const away = sessions ? sessions.length - delivered : (this.#history?.waiting ?? 0);
-		return isKept
-			? { delivered, waiting: away, missed: 0 }
-			: { delivered, waiting: 0, missed: away };
+		if (this.#sent.has(id)) return { delivered: 0, waiting: 0, missed: 0, duplicate: true };
+		return sessions ? this.#sendTo(sessions, data, id) : this.#sendToAll(data, id);
 	}
 
-	/** A socket is gone. @param position up to which event the other end took what it was handed, if it said so */
+	/** A socket is gone. @param position the last event that the other end took, if it said so */
 	closed(
 		socket: WebSocket,
 		{ sessionId, connectionId }: StreamAttachment,
 		position: number | undefined,
+		mayComeBack = true,
 	): void {
 		// The connection may have come back on another socket before the end of this one was known.
-		const others = this.find(sessionId).filter((open) => open.socket !== socket);
-		const isBack = others.some(({ attachment }) => attachment.connectionId === connectionId);
-		if (!isBack) this.#history?.served(sessionId, connectionId, position);
-		if (others.length === 0) this.#registry.release(sessionId, Date.now());
+		const isBack = this.find(sessionId).some(
+			(open) => open.socket !== socket && open.attachment.connectionId === connectionId,
+		);
+		if (!isBack) this.connectionGone(sessionId, connectionId, position, mayComeBack);
 	}
 
-	/** @returns how many streams the frame was handed to */
-	#send(streams: OpenSocket<'stream'>[], frame: string, seq: number | undefined): number {
-		return streams.filter(({ socket, attachment }) => {
-			if (deliver(socket, frame)) return true;
-			if (seq !== undefined) this.closed(socket, attachment, seq - 1);
-			return false;
-		}).length;
+	/** A connection no longer serves its session. @param position the last event that its client took (default: all) */
+	connectionGone(
+		sessionId: string,
+		connectionId: string,
+		position: number | undefined,
+		mayComeBack: boolean,
+	): void {
+		const row = this.#sessions.get(sessionId);
+		// Where it was lost with the object, and that is told late, it did not get what was sent since.
+		const last =
+			this.#log && row?.state === 'open' ? this.#log.lostAt(row.position) : (this.#log?.head ?? 0);
+		const to = { connectionId, position: Math.min(position ?? last, last), mayComeBack };
+		// Without a log the row says nothing of streams, but a session lives on from the end of its stream.
+		if (this.#log) this.save(SessionRows.close(row, to, this.#times, Date.now()));
+		else if (row) this.save(SessionRows.renew(row, this.#times, Date.now()));
 	}
 
-	/** A socket that is closing gets nothing more: what is sent from now on waits. */
-	#noteClosing(tag: string): void {
-		for (const socket of this.#ctx.getWebSockets(tag)) {
-			if (socket.readyState === WebSocket.OPEN) continue;
-			const attachment = readAttachment(socket);
-			if (attachment?.kind === 'stream') this.closed(socket, attachment, undefined);
+	#openUnlogged({ sessionId }: StreamRequest): void {
+		const row = this.#sessions.get(sessionId);
+		// Nothing is stored of streams but that one was detached, or a session ended, which is over now.
+		if (!row || row.state === 'begun') return;
+		if (row.owner === undefined) this.#sessions.delete(sessionId);
+		else this.save({ ...row, state: 'begun' });
+	}
+
+	#replay(
+		socket: WebSocket,
+		request: StreamRequest,
+		start: ReplayStart,
+		log: EventLog,
+	): ReplayStart {
+		const { sessionId, connectionId, lastEventId, window } = request;
+		const now = Date.now();
+		const row = this.#sessions.get(sessionId);
+		const repeat = lastEventId === undefined ? repeatOf(row, connectionId) : undefined;
+		// A session that is not known has nothing in the log: whoever names one in a broadcast begins it.
+		const isKnown = row !== undefined || lastEventId !== undefined;
+		const missed =
+			isKnown && (repeat?.since ?? start.after) < log.head
+				? log.missedBySession({ session: sessionId, after: start.after, repeat })
+				: [];
+		const { handedUpTo, isWhole } = handOver(socket, missed, window ?? Infinity);
+		const opened = SessionRows.open(
+			row,
+			{
+				sessionId,
+				connectionId,
+				after: start.after,
+				head: log.head,
+				hasShownId: lastEventId !== undefined,
+				handedUpTo,
+			},
+			this.#times,
+			now,
+		);
+		this.save(opened);
+		if (handedUpTo === undefined) deliver(socket, encodeFrame({ seq: log.head, data: '' }));
+		else socket.close(CloseCode.windowFull, 'the window is full');
+		const recovered = start.recovered && isWhole;
+		if (!recovered) this.#gaps++;
+		return { after: Math.min(start.after, repeat?.since ?? start.after), recovered };
+	}
+
+	/** What is stored of where a session's stream starts that says nothing itself. */
+	#storedPosition(
+		row: SessionRows.SessionRow | undefined,
+		connectionId: string,
+		isSilent: boolean,
+	): StoredPosition {
+		const head = this.#log?.head ?? 0;
+		if (row === undefined || row.state === 'ended') {
+			return { after: head, needs: head, since: row?.since ?? 0 };
 		}
+		const { since } = row;
+		if (row.state === 'begun') return { after: since, needs: since, since };
+		// A connection that knows no position was never told that it was open: it was lost with the object.
+		if (row.connectionId === connectionId) {
+			return { after: row.started, needs: row.started, since };
+		}
+		const isLost = row.state === 'open' && !this.has(row.sessionId);
+		const served = isLost ? (this.#log?.lostAt(row.position) ?? head) : row.position;
+		const after = row.state === 'open' && !isLost ? head : served;
+		const needs = isSilent ? (repeatOf(row, connectionId)?.since ?? after) : after;
+		return { after, needs: Math.min(needs, after), since };
+	}
+
+	#sendToAll(data: string, id: string | undefined): BroadcastResult {
+		const appended = this.#log?.append({ kind: 'all' }, data, Date.now(), id);
+		this.#sent.add(id);
+		const frame = encodeFrame({ seq: appended?.seq, data });
+		const delivered = this.#send(this.#ctx.getWebSockets(STREAM_TAG), frame, appended?.seq);
+		if (appended?.isKept) return { delivered, waiting: undefined, missed: 0 };
+		const known = this.#log ? this.#sessions.count() : delivered;
+		return { delivered, waiting: 0, missed: Math.max(0, known - delivered) };
+	}
+
+	#sendTo(sessions: readonly string[], data: string, id: string | undefined): BroadcastResult {
+		const sockets = sessions.map((session) => this.#ctx.getWebSockets(session));
+		const over = this.#expect(sessions.filter((_, index) => !sockets[index]?.some(isOpen)));
+		if (over.size === sessions.length) {
+			return { delivered: 0, waiting: 0, missed: over.size };
+		}
+		const named = over.size === 0 ? sessions : sessions.filter((session) => !over.has(session));
+		const audience = { kind: 'sessions', sessions: named } as const;
+		const appended = this.#log?.append(audience, data, Date.now(), id);
+		this.#sent.add(id);
+		const frame = encodeFrame({ seq: appended?.seq, data });
+		let delivered = 0;
+		for (const of of sockets) if (this.#send(of, frame, appended?.seq) > 0) delivered++;
+		const rest = named.length - delivered;
+		return appended?.isKept
+			? { delivered, waiting: rest, missed: over.size }
+			: { delivered, waiting: 0, missed: over.size + rest };
+	}
+
+	/**
+	 * Sessions without a stream are about to be named: those that nobody has heard of begin, and none may be forgotten before
+	 * what it waits for.
+	 * @returns those that have ended
+	 */
+	#expect(away: readonly string[]): Set<string> {
+		const over = new Set<string>();
+		if (away.length === 0) return over;
+		const rows = this.#sessions.getAll(away);
+		const now = Date.now();
+		for (const row of rows.values())
+			if (row.state === 'ended' && row.expiresAt > now) over.add(row.sessionId);
+		const log = this.#log;
+		if (!log) return over;
+		const until = now + log.maxAgeMs * WAITING_AGES;
+		const unknown: string[] = [];
+		for (const session of away) {
+			const row = rows.get(session);
+			if (!row) unknown.push(session);
+			else if (over.has(session) || row.owner !== undefined || row.expiresAt > until) continue;
+			else if (row.expiresAt > now) this.save({ ...row, expiresAt: until });
+			else {
+				const of = { sessionId: session, owner: undefined, head: log.head };
+				this.save({ ...SessionRows.begin(row, of, this.#times, now), expiresAt: until });
+			}
+		}
+		if (unknown.length > 0) {
+			this.#sessions.beginAll(unknown, log.head, until);
+			this.#alarm.schedule(until);
+		}
+		return over;
+	}
+
+	/** @returns how many took the frame */
+	#send(sockets: readonly WebSocket[], frame: string, seq: number | undefined): number {
+		let delivered = 0;
+		for (const socket of sockets) {
+			if (isOpen(socket) && deliver(socket, frame)) delivered++;
+			else this.#notDelivered(socket, seq);
+		}
+		return delivered;
+	}
+
+	/** A socket that is closing, or has died, gets nothing more: this and what comes after it waits. */
+	#notDelivered(socket: WebSocket, seq: number | undefined): void {
+		const attachment = seq === undefined ? undefined : readAttachment(socket);
+		if (attachment?.kind === 'stream' && seq !== undefined)
+			this.closed(socket, attachment, seq - 1);
 	}
 }
 
-function sum(numbers: readonly number[]): number {
-	return numbers.reduce((total, number) => total + number, 0);
+function isOpen(socket: WebSocket): boolean {
+	return socket.readyState === WebSocket.OPEN;
+}
+
+/** What a session's first stream was handed, where its client may not have read it. */
+function repeatOf(row: SessionRows.SessionRow | undefined, connectionId: string) {
+	if (!SessionRows.isServed(row) || row.connectionId === connectionId) return undefined;
+	return row.repeatUntil === undefined ? undefined : { since: row.since, until: row.repeatUntil };
+}
+
+/**
+ * Hand over events one by one, so that they are never all in memory, until the window is full: but at least one.
+ * @returns the last event, where there are more; and whether none was too large to be kept
+ */
+function handOver(
+	socket: WebSocket,
+	missed: Iterable<LoggedEvent>,
+	window: number,
+): { handedUpTo: number | undefined; isWhole: boolean } {
+	let left = window;
+	let last: number | undefined;
+	let isWhole = true;
+	for (const { seq, data } of missed) {
+		if (left <= 0 && last !== undefined) return { handedUpTo: last, isWhole };
+		if (data === null) isWhole = false;
+		else {
+			deliver(socket, encodeFrame({ seq, data }));
+			// In characters: in UTF-8 a character takes three bytes at most, and those of MCP messages mostly one.
+			left -= data.length;
+		}
+		last = seq;
+	}
+	return { handedUpTo: undefined, isWhole };
 }

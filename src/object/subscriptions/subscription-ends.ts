@@ -3,33 +3,74 @@ import type {
 	SubscriptionInput,
 	SubscriptionTarget,
 } from '../../wire/arguments.ts';
-import { Recent } from '../recent.ts';
-import { END_MEMORY_MS } from '../door/ticket-office.ts';
+
+/** How long an end is kept, in milliseconds: longer than the longest pause before a connection comes back. */
+export const END_TTL_MS = 10 * 60_000;
+
+type End = { at: number; target: string; reason: SubscriptionEnd };
 
 /**
- * Which subscriptions were ended not long ago. One that was between two sockets then, and could not be told, is told when
- * it comes back; one that began after it is not meant.
+ * The ends of subscriptions that were not told to a socket, because the subscription had none: it may have been between
+ * two. It is told when it comes back. A row each, so that they outlast the object's sleep; a class without SQLite keeps
+ * them in memory.
  */
 export class SubscriptionEnds {
-	#ends = new Recent<{ reason: SubscriptionEnd; count: number }>(END_MEMORY_MS);
-	/** How many ends there had been when a connection began. */
-	#began = new Recent<number>(END_MEMORY_MS);
-	#count = 0;
+	#sql: SqlStorage | undefined;
+	#memory: End[] = [];
+	#newest: number | undefined;
 
-	note(target: SubscriptionTarget, reason: SubscriptionEnd): void {
-		this.#ends.set(JSON.stringify(target), { reason, count: ++this.#count });
+	constructor(sql: SqlStorage | undefined) {
+		this.#sql = sql;
 	}
 
-	noteBegin(connectionId: string): void {
-		this.#began.set(connectionId, this.#count);
+	/** A subscription begins: only an end after the time that this returns is meant for it. */
+	beginning(now: number): number {
+		return Math.max(now, this.#newestAt);
 	}
 
-	/** How a subscription was ended since its connection began, if it was. */
-	endOf({ origin, id }: SubscriptionInput, connectionId: string): SubscriptionEnd | undefined {
-		const began = this.#began.get(connectionId) ?? 0;
-		const targets: SubscriptionTarget[] = [{ origin, id }, { origin }, {}];
-		return targets
-			.map((target) => this.#ends.get(JSON.stringify(target)))
-			.find((end) => end !== undefined && end.count > began)?.reason;
+	note(target: SubscriptionTarget, reason: SubscriptionEnd, now: number): void {
+		const at = Math.max(now, this.#newestAt + 1);
+		this.#newest = at;
+		const key = JSON.stringify(target);
+		if (!this.#sql) this.#memory.push({ at, target: key, reason });
+		else {
+			this.#sql.exec(
+				'INSERT INTO tmcp_subscription_ends (at, target, reason) VALUES (?, ?, ?)',
+				at,
+				key,
+				reason,
+			);
+		}
+	}
+
+	/** How a subscription was ended since it began, if it was. */
+	endedSince({ origin, id }: SubscriptionInput, began: number): SubscriptionEnd | undefined {
+		const targets = new Set(
+			[{ origin, id }, { origin }, {}].map((target) => JSON.stringify(target)),
+		);
+		const ends: Iterable<End> = this.#sql
+			? this.#sql.exec<End>(
+					'SELECT at, target, reason FROM tmcp_subscription_ends WHERE at > ? ORDER BY at',
+					began,
+				)
+			: this.#memory.filter(({ at }) => at > began);
+		for (const { target, reason } of ends) if (targets.has(target)) return reason;
+		return undefined;
+	}
+
+	/** @returns when the next one is to be deleted, in milliseconds since 1970; `undefined` where there is none */
+	purge(now: number): number | undefined {
+		this.#memory = this.#memory.filter(({ at }) => at > now - END_TTL_MS);
+		this.#sql?.exec('DELETE FROM tmcp_subscription_ends WHERE at <= ?', now - END_TTL_MS);
+		return this.#sql && this.#newestAt > now - END_TTL_MS ? this.#newestAt + END_TTL_MS : undefined;
+	}
+
+	/** Times of ends are unique, so that they have an order even where the clock stands still. */
+	get #newestAt(): number {
+		this.#newest ??=
+			this.#sql
+				?.exec<{ at: number | null }>('SELECT MAX(at) AS at FROM tmcp_subscription_ends')
+				.one().at ?? 0;
+		return this.#newest;
 	}
 }

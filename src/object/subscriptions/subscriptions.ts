@@ -1,6 +1,5 @@
 import { matchesSubscription } from '@tmcp/session-manager';
 import * as v from 'valibot';
-import { CloseCode, encodeFrame } from '../../wire/protocol.ts';
 import {
 	type Notification,
 	NotificationSchema,
@@ -8,12 +7,16 @@ import {
 	type SubscriptionInput,
 	type SubscriptionTarget,
 } from '../../wire/arguments.ts';
-import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
-import { FilterStore } from './filter-store.ts';
-import type { History } from '../log/history.ts';
-import type { ReplayStart } from '../log/replay.ts';
+import { parseEventId } from '../../wire/event-id.ts';
+import { CloseCode, encodeFrame } from '../../wire/protocol.ts';
+import type { Alarm } from '../alarm.ts';
+import type { EventLog } from '../log/event-log.ts';
+import { type ReplayStart, replayStart } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
+import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, type OpenSocket, openSockets } from '../sockets/sockets.ts';
+import { FilterStore } from './filter-store.ts';
+import { SubscriptionEnds } from './subscription-ends.ts';
 import {
 	audienceTag,
 	filterTag,
@@ -31,23 +34,52 @@ const CLOSE_CODES = {
 
 type SubscriptionAttachment = Extract<Attachment, { kind: 'subscription' }>;
 
+/** A subscription whose socket is to be opened. */
+export interface SubscriptionRequest {
+	connectionId: string;
+	subscription: SubscriptionInput;
+	/** The last event that it has, where it comes back. */
+	lastEventId: string | undefined;
+}
+
+/** Set once there was a subscription: until then what is published need not be kept for one. */
 const USED_KEY = 'tmcp:subscriptions';
+
+/** After a restart connections come back within this time, in milliseconds: then the rows of those that did not go. */
+const SWEEP_DELAY_MS = 120_000;
 
 /** The `subscriptions/listen` streams of one object: hibernating sockets, each of which knows its filter. */
 export class Subscriptions {
 	#ctx: DurableObjectState;
-	#history: History | undefined;
+	#log: EventLog | undefined;
 	#sent: SentIds;
+	#alarm: Alarm;
 	#filters: FilterStore;
-	#swept = false;
+	#ends: SubscriptionEnds;
+	#isUsed = false;
+	#sweepAt: number | undefined;
+	#hasSwept = false;
+	#gaps = 0;
 	/** At least as many as are open; counted anew where it matters. */
 	#countAtMost: number | undefined;
 
-	constructor(ctx: DurableObjectState, history: History | undefined, sent: SentIds) {
+	constructor(
+		ctx: DurableObjectState,
+		sql: SqlStorage | undefined,
+		log: EventLog | undefined,
+		sent: SentIds,
+		alarm: Alarm,
+	) {
 		this.#ctx = ctx;
-		this.#history = history;
+		this.#log = log;
 		this.#sent = sent;
-		this.#filters = new FilterStore(ctx.storage);
+		this.#alarm = alarm;
+		this.#filters = new FilterStore(sql);
+		this.#ends = new SubscriptionEnds(sql);
+	}
+
+	get gaps(): number {
+		return this.#gaps;
 	}
 
 	get count(): number {
@@ -65,8 +97,25 @@ export class Subscriptions {
 	find(target: SubscriptionTarget): OpenSocket<'subscription'>[] {
 		const tag = 'origin' in target ? originTag(target.origin) : SUBSCRIPTION_TAG;
 		return openSockets(this.#ctx, 'subscription', tag).filter(({ attachment }) =>
-			isTarget(attachment.subscription, target),
+			Subscriptions.isTarget(attachment.subscription, target),
 		);
+	}
+
+	/** Whether a subscription is one of those that a target names. A string and a number are different ids. */
+	static isTarget(subscription: SubscriptionInput, target: SubscriptionTarget): boolean {
+		if (!('origin' in target)) return true;
+		if (subscription.origin !== target.origin) return false;
+		return !('id' in target) || subscription.id === target.id;
+	}
+
+	/** A subscription begins: only an end after the time that this returns is meant for it. */
+	beginning(): number {
+		return this.#ends.beginning(Date.now());
+	}
+
+	/** How a subscription was ended since it began, while it had no socket. */
+	endedSince(subscription: SubscriptionInput, began: number): SubscriptionEnd | undefined {
+		return this.#ends.endedSince(subscription, began);
 	}
 
 	/**
@@ -75,33 +124,22 @@ export class Subscriptions {
 	 * @returns where the stream starts
 	 * @throws `OBJECT_FULL`, and `INVALID_ARGUMENT` where it lacks the SQLite that a large filter needs
 	 */
-	open(
-		socket: WebSocket,
-		connectionId: string,
-		subscription: SubscriptionInput,
-		lastEventId: string | undefined,
-	): ReplayStart | undefined {
-		this.#forgetTheGone();
-		if (this.#history && !this.#isUsed) this.#ctx.storage.kv.put(USED_KEY, true);
+	open(socket: WebSocket, request: SubscriptionRequest): ReplayStart | undefined {
+		const { connectionId, subscription } = request;
+		this.#use();
 		const older = this.find(subscription);
-		const filterId = needsFilterStore(subscription) ? crypto.randomUUID() : undefined;
+		const filterId = needsFilterStore(subscription) ? connectionId : undefined;
 		if (filterId !== undefined) {
 			this.#filters.put(filterId, subscription.filters.resourceSubscriptions ?? []);
+			this.#scheduleSweep();
 		}
-		try {
-			acceptSocket(this.#ctx, socket, subscriptionTags(subscription, filterId));
-		} catch (error) {
-			if (filterId !== undefined) this.#filters.delete(filterId);
-			throw error;
-		}
+		acceptSocket(this.#ctx, socket, subscriptionTags(subscription, filterId));
 		writeAttachment(socket, attachmentOf(connectionId, subscription, filterId));
 		this.#countAtMost = (this.#countAtMost ?? this.count) + 1;
-		const start = this.#history?.serveSubscription(lastEventId, (event) => {
-			if (isFor(subscription, event.data)) deliver(socket, encodeFrame(event));
-		});
+		const start = this.#replay(socket, request);
 		for (const before of older) {
 			before.socket.close(CloseCode.superseded, 'superseded by a newer socket');
-			this.forget(before.attachment);
+			if (before.attachment.filterId !== filterId) this.forget(before.attachment);
 		}
 		return start;
 	}
@@ -109,15 +147,15 @@ export class Subscriptions {
 	/** Hand each notification to each subscription that asked for it. @returns how many times one was handed over */
 	publish(notifications: readonly Notification[], id: string | undefined): number {
 		if (this.#sent.has(id)) return 0;
-		const history = this.#isUsed ? this.#history : undefined;
+		const log = this.#log && this.#wasUsed() ? this.#log : undefined;
 		const append = () =>
 			notifications.map((notification) => {
 				const data = JSON.stringify(notification);
-				const seq = history?.append({ kind: 'subscriptions' }, data, id).seq;
+				const seq = log?.append({ kind: 'subscriptions' }, data, Date.now(), id).seq;
 				return { notification, frame: encodeFrame({ seq, data }) };
 			});
 		// Where one cannot be kept, none is sent, so that all can be sent again.
-		const sent = history ? history.atOnce(append) : append();
+		const sent = log && notifications.length > 1 ? this.#atOnce(append, log) : append();
 		this.#sent.add(id);
 		let delivered = 0;
 		for (const { notification, frame } of sent) {
@@ -128,21 +166,86 @@ export class Subscriptions {
 
 	/** @returns those that were ended */
 	end(target: SubscriptionTarget, reason: SubscriptionEnd): SubscriptionAttachment[] {
-		return this.find(target).map(({ socket, attachment }) => {
+		const ended = this.find(target).map(({ socket, attachment }) => {
 			socket.close(CLOSE_CODES[reason], reason);
 			this.forget(attachment);
 			return attachment;
 		});
+		const isWhollyTold = 'id' in target && ended.length > 0;
+		if (!isWhollyTold && this.#wasUsed()) {
+			this.#ends.note(target, reason, Date.now());
+			this.#scheduleSweep();
+		}
+		return ended;
 	}
 
 	/** Leave nothing of a socket that is gone. */
 	forget({ filterId }: SubscriptionAttachment): void {
-		if (filterId !== undefined) this.#filters.delete(filterId);
+		if (filterId === undefined) return;
+		const others = this.#ctx.getWebSockets(filterTag(filterId)).filter(isOpen);
+		if (others.length === 0) this.#filters.delete(filterId);
 	}
 
-	/** Whether there ever was a subscription. As long as there was none, what is published need not be kept for one. */
-	get #isUsed(): boolean {
-		return this.#history !== undefined && this.#ctx.storage.kv.get(USED_KEY) === true;
+	/** Delete what outlasted the subscriptions that it was kept for. */
+	sweep(now: number): void {
+		if (this.#sweepAt !== undefined && this.#sweepAt > now) return;
+		this.#sweepAt = this.#ends.purge(now);
+		const open = openSockets(this.#ctx, 'subscription', SUBSCRIPTION_TAG);
+		const filterIds = open.flatMap(({ attachment }) => attachment.filterId ?? []);
+		this.#filters.keepOnly(new Set(filterIds));
+	}
+
+	/** When to do that next, in milliseconds since 1970; `undefined` where there is nothing to sweep. */
+	get nextSweepAt(): number | undefined {
+		return this.#sweepAt;
+	}
+
+	#replay(
+		socket: WebSocket,
+		{ subscription, lastEventId }: SubscriptionRequest,
+	): ReplayStart | undefined {
+		if (!this.#log) return undefined;
+		const { extent } = this.#log;
+		const { head } = extent;
+		const asked = lastEventId === undefined ? undefined : (parseEventId(lastEventId) ?? 'unknown');
+		const start = replayStart(extent, asked, { after: head, needs: head, since: 0 });
+		let { recovered } = start;
+		const missed = start.after < head ? this.#log.missedBySubscriptions(start.after) : [];
+		for (const { seq, data } of missed) {
+			if (data === null) recovered = false;
+			else if (isFor(subscription, data)) deliver(socket, encodeFrame({ seq, data }));
+		}
+		deliver(socket, encodeFrame({ seq: head, data: '' }));
+		if (!recovered) this.#gaps++;
+		return { after: start.after, recovered };
+	}
+
+	#atOnce<T>(work: () => T, log: EventLog): T {
+		try {
+			return this.#ctx.storage.transactionSync(work);
+		} catch (error) {
+			log.reload();
+			throw error;
+		}
+	}
+
+	#use(): void {
+		if (this.#wasUsed()) return;
+		this.#isUsed = true;
+		if (this.#log) this.#ctx.storage.kv.put(USED_KEY, true);
+	}
+
+	#wasUsed(): boolean {
+		this.#isUsed ||= this.#log !== undefined && this.#ctx.storage.kv.get(USED_KEY) === true;
+		return this.#isUsed;
+	}
+
+	/** Once in the life of an instance for what an earlier one left; and for each end that has to expire. */
+	#scheduleSweep(): void {
+		if (this.#hasSwept && this.#sweepAt !== undefined) return;
+		this.#hasSwept = true;
+		this.#sweepAt = Date.now() + SWEEP_DELAY_MS;
+		this.#alarm.schedule(this.#sweepAt);
 	}
 
 	#audience(notification: Notification): WebSocket[] {
@@ -158,15 +261,6 @@ export class Subscriptions {
 		);
 		return [...audience, ...listed].map(({ socket }) => socket);
 	}
-
-	/** Once in the life of an instance: one that was replaced by a deploy was not told of its sockets' end. */
-	#forgetTheGone(): void {
-		if (this.#swept) return;
-		this.#swept = true;
-		const open = openSockets(this.#ctx, 'subscription', SUBSCRIPTION_TAG);
-		const filterIds = open.flatMap(({ attachment }) => attachment.filterId ?? []);
-		this.#filters.keepOnly(new Set(filterIds));
-	}
 }
 
 /** Resources that are in the `FilterStore` are not in the attachment. */
@@ -175,8 +269,8 @@ function attachmentOf(
 	subscription: SubscriptionInput,
 	filterId: string | undefined,
 ): SubscriptionAttachment {
-	const { id, origin, filters } = subscription;
 	if (filterId === undefined) return { kind: 'subscription', connectionId, subscription };
+	const { id, origin, filters } = subscription;
 	const { resourceSubscriptions: _, ...lists } = filters;
 	return {
 		kind: 'subscription',
@@ -186,18 +280,11 @@ function attachmentOf(
 	};
 }
 
-/** Whether a notification of the log is one that the subscription asked for. A place without one is for all. */
+/** Whether a notification of the log is one that the subscription asked for. */
 function isFor({ filters }: SubscriptionInput, data: string): boolean {
-	return data === '' || matchesSubscription(filters, v.parse(NotificationSchema, JSON.parse(data)));
+	return matchesSubscription(filters, v.parse(NotificationSchema, JSON.parse(data)));
 }
 
 function isOpen(socket: WebSocket): boolean {
 	return socket.readyState === WebSocket.OPEN;
-}
-
-/** Whether a subscription is one of those that a target names. A string and a number are different ids. */
-export function isTarget(subscription: SubscriptionInput, target: SubscriptionTarget): boolean {
-	if (!('origin' in target)) return true;
-	if (subscription.origin !== target.origin) return false;
-	return !('id' in target) || subscription.id === target.id;
 }

@@ -1,16 +1,13 @@
 import { SessionManagerError, type SessionManagerErrorCode } from '../../errors.ts';
 import type { SubscriptionEnd } from '../../wire/arguments.ts';
 import { CloseCode } from '../../wire/protocol.ts';
-import type { LogPosition } from '../../object/sync-layer.ts';
+import type { LogPosition } from '../../wire/answers.ts';
 import { isOfThisRequest } from '../request/this-request.ts';
 import { reattachPauseMs } from '../routing/retry.ts';
 import { discard, letGo, type Opened, SubscriptionRefused } from './open-socket.ts';
 
 /** A socket that lived as long as this, in milliseconds, shows that the object is well again. */
 const SETTLED_MS = 10_000;
-
-/** How often a connection tries to come back to an object that is full before it ends: 15 seconds at most. */
-const MAX_TRIES_WHILE_FULL = 5;
 
 /** Which close codes end a connection, and how. After any other the object went away, and the connection comes back. */
 const ENDS: Record<number, SubscriptionEnd> = {
@@ -22,32 +19,24 @@ const ENDS: Record<number, SubscriptionEnd> = {
 	[CloseCode.subscriptionCancelled]: 'cancelled',
 };
 
-/** A newer stream, or the end of the session, came first. */
-const OVERTAKEN = new Set<SessionManagerErrorCode>(['STREAM_SUPERSEDED', 'STREAM_DETACHED']);
-
-/** What no further try can heal. */
-const HOPELESS = new Set<SessionManagerErrorCode>([
-	'INVALID_SESSION_ID',
-	'INVALID_ARGUMENT',
-	'SQLITE_MISSING',
-]);
-
-/** What heals only when others leave. */
-const FULL = new Set<SessionManagerErrorCode>(['OBJECT_FULL', 'TOO_MANY_SUBSCRIPTIONS']);
+/**
+ * After how many tries to come back in a row an error ends a connection: at once where no further try can help, and after
+ * 15 seconds at most where it helps only if others leave. Any other error means that the object is away for a while.
+ */
+const TRIES: Partial<Record<SessionManagerErrorCode, number>> = {
+	STREAM_SUPERSEDED: 1,
+	STREAM_DETACHED: 1,
+	INVALID_SESSION_ID: 1,
+	INVALID_ARGUMENT: 1,
+	SQLITE_MISSING: 1,
+	OBJECT_FULL: 5,
+	TOO_MANY_SUBSCRIPTIONS: 5,
+};
 
 /** Whether a stream was refused because a newer one, or the end of its session, came first. */
 export function isOvertaken(error: unknown): boolean {
-	const code = SessionManagerError.from(error)?.code;
-	return code !== undefined && OVERTAKEN.has(code);
-}
-
-/** How a connection ends because it could not come back; `undefined` where it is to try again. */
-function endAfter(error: unknown, failures: number): SubscriptionEnd | undefined {
-	if (error instanceof SubscriptionRefused) return error.end === 'closed' ? 'closed' : 'cancelled';
-	const code = SessionManagerError.from(error)?.code;
-	if (code === undefined) return undefined;
-	if (OVERTAKEN.has(code) || HOPELESS.has(code)) return 'cancelled';
-	return FULL.has(code) && failures >= MAX_TRIES_WHILE_FULL ? 'cancelled' : undefined;
+	const { code } = SessionManagerError.from(error) ?? {};
+	return code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED';
 }
 
 /**
@@ -60,7 +49,7 @@ function endAfter(error: unknown, failures: number): SubscriptionEnd | undefined
 export abstract class Connection {
 	/** Names it in the object, whichever socket it has. */
 	readonly connectionId = crypto.randomUUID();
-	#state: 'opening' | 'open' | 'away' | 'closed' = 'opening';
+	#state: 'opening' | 'open' | 'paused' | 'away' | 'closed' = 'opening';
 	/** The newest socket. */
 	#opened: Opened | undefined;
 	/** The position of the last event that the client took, once that is known to be final. */
@@ -78,8 +67,8 @@ export abstract class Connection {
 	protected abstract onEvent(frame: string, seq: number | undefined): void;
 	/** There was nothing more for this client up to a position. */
 	protected abstract onPosition(seq: number): void;
-	/** The object has sent as much as it was asked for, and has more. */
-	protected abstract onWindowFull(): void;
+	/** The object has sent as much as it was asked for, and has more: {@link comeBack} gets it. */
+	protected abstract onPause(): void;
 	/** A try to come back failed; `isLast` where there will be no other. */
 	protected abstract onFailure(error: unknown, failures: number, isLast: boolean): void;
 	protected abstract onEnd(end: SubscriptionEnd): void;
@@ -106,13 +95,15 @@ export abstract class Connection {
 	/** Do without a socket until {@link comeBack}. The log keeps what comes. @param taken as for {@link close} */
 	protected pause(taken: number | undefined): void {
 		if (!this.#opened || this.#state !== 'open') return;
-		this.#state = 'away';
+		this.#state = 'paused';
 		letGo(this.#opened.socket, taken);
 	}
 
-	/** Open another socket, at once. */
+	/** Open another socket, at once, where it was paused. */
 	protected comeBack(): void {
-		if (this.#state === 'away') void this.#reconnect(0);
+		if (this.#state !== 'paused') return;
+		this.#state = 'away';
+		void this.#reconnect(0);
 	}
 
 	/** Whether it has a socket. */
@@ -147,8 +138,10 @@ export abstract class Connection {
 			if (Date.now() - since >= SETTLED_MS) this.#tries = 0;
 			const end = ENDS[code];
 			if (end !== undefined) this.#end(end);
-			else if (code === CloseCode.windowFull && this.#lastSeq > seqBefore) this.onWindowFull();
-			else void this.#reconnect(reattachPauseMs(++this.#tries));
+			else if (code === CloseCode.windowFull && this.#lastSeq > seqBefore) {
+				this.#state = 'paused';
+				this.onPause();
+			} else void this.#reconnect(reattachPauseMs(++this.#tries));
 		};
 		socket.addEventListener('message', ({ data }) => {
 			if (this.#opened === opened && this.#state === 'open') this.#take(data);
@@ -168,10 +161,12 @@ export abstract class Connection {
 				this.#carry(await this.connect(this.#lastEventId, true));
 				return;
 			} catch (error) {
-				const end = endAfter(error, failures);
-				if (!isOvertaken(error)) this.onFailure(error, failures, end !== undefined);
-				if (end !== undefined) {
-					this.#end(end);
+				const code = SessionManagerError.from(error)?.code ?? 'OBJECT_FAILED';
+				const isLast = failures >= (TRIES[code] ?? Infinity);
+				if (!isOvertaken(error)) this.onFailure(error, failures, isLast);
+				if (isLast) {
+					const isClosed = error instanceof SubscriptionRefused && error.end === 'closed';
+					this.#end(isClosed ? 'closed' : 'cancelled');
 					return;
 				}
 			}

@@ -1,12 +1,13 @@
 import { SessionManagerError } from '../../errors.ts';
-import { CloseCode, HOLDER_PARAMS, LOG_HEADER, TICKET_HEADER } from '../../wire/protocol.ts';
+import { CloseCode, LOG_HEADER, TICKET_HEADER, UPGRADE_URL } from '../../wire/protocol.ts';
 import type {
 	AttachOptions,
 	SubscribeOptions,
 	SubscriptionEnd,
 	SubscriptionInput,
 } from '../../wire/arguments.ts';
-import type { Attached, LogPosition, Subscribed, SyncLayer } from '../../object/sync-layer.ts';
+import type { Attached, LogPosition, Subscribed } from '../../wire/answers.ts';
+import type { SyncLayer } from '../../object/sync-layer.ts';
 import type { SyncLayerStub } from '../routing/object.ts';
 
 /** A socket that is not accepted yet, and where it starts in the object's log. */
@@ -41,14 +42,14 @@ export class SubscriptionRefused extends SessionManagerError {
  * ```
  *
  * @param object a stub of the object that made the ticket
- * @param attached session id and ticket, as `attach` answered them; the ticket is good for 5 seconds and one socket
- * @throws `TICKET_REFUSED`, `STREAM_SUPERSEDED`, `STREAM_DETACHED`, `OBJECT_FULL`, `INVALID_SESSION_ID`
+ * @param attached the ticket, as `attach` answered it: it is valid for 5 seconds and one socket
+ * @throws `TICKET_REFUSED`, `STREAM_SUPERSEDED`, `STREAM_DETACHED`, `OBJECT_FULL`
  */
 export async function openSocket(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
-	attached: Pick<Attached, 'sessionId' | 'ticket'>,
+	attached: Pick<Attached, 'ticket'>,
 ): Promise<WebSocket> {
-	return (await upgrade(object, 'session', attached.sessionId, attached.ticket)).socket;
+	return (await upgrade(object, attached.ticket)).socket;
 }
 
 /** Claim a session's stream and open its socket. */
@@ -58,7 +59,7 @@ export async function openStream(
 	options: Omit<AttachOptions, 'ticket'>,
 ): Promise<Opened> {
 	const ticket = crypto.randomUUID();
-	const opening = upgrade(stub, 'session', sessionId, ticket);
+	const opening = upgrade(stub, ticket);
 	await claim(opening, async () => stub.attach(sessionId, { ...options, ticket }));
 	return opening;
 }
@@ -66,36 +67,22 @@ export async function openStream(
 /**
  * Register a subscription and open its socket.
  * @param options `connectionId`: the same for each socket that the subscription has, one after another; `lastEventId`:
- * the last event that it has
+ * the last event that it has; `resume`: where it comes back, the `began` of its first socket
  * @throws {@link SubscriptionRefused}
  */
 export async function openSubscription(
 	stub: SyncLayerStub,
 	subscription: SubscriptionInput,
 	options: Omit<SubscribeOptions, 'ticket'>,
-): Promise<Opened> {
+): Promise<Opened & { began: number }> {
 	const ticket = crypto.randomUUID();
-	const opening = upgrade(stub, 'origin', subscription.origin, ticket);
+	const opening = upgrade(stub, ticket);
 	const subscribed = await claim(opening, async (): Promise<Subscribed> =>
 		stub.subscribe(subscription, { ...options, ticket }),
 	);
-	if (subscribed.kind !== 'subscribed') {
-		forsake(opening);
-		throw refusalOf(subscribed);
-	}
-	try {
-		return await opening;
-	} catch (error) {
-		if (error instanceof SubscriptionRefused) throw error;
-		if (SessionManagerError.from(error)?.code !== 'STREAM_DETACHED') throw error;
-		// It was ended while it opened, by an object whose refusal does not say why. Asked again, it does.
-		const again: Subscribed = await stub.subscribe(subscription, options);
-		throw again.kind === 'subscribed' ? error : refusalOf(again);
-	}
-}
-
-function refusalOf(subscribed: Exclude<Subscribed, { kind: 'subscribed' }>): SubscriptionRefused {
-	return new SubscriptionRefused(subscribed.kind === 'ended' ? subscribed.reason : 'duplicate');
+	if (subscribed.kind === 'subscribed') return { ...(await opening), began: subscribed.began };
+	forsake(opening);
+	throw new SubscriptionRefused(subscribed.kind === 'ended' ? subscribed.reason : subscribed.kind);
 }
 
 /**
@@ -134,14 +121,11 @@ export function letGo(socket: WebSocket, taken = 0): void {
 
 async function upgrade(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
-	kind: keyof typeof HOLDER_PARAMS,
-	holder: string,
 	ticket: string,
 ): Promise<Opened> {
-	const response = await object.fetch(
-		`https://sync-layer/?${HOLDER_PARAMS[kind]}=${encodeURIComponent(holder)}`,
-		{ headers: { upgrade: 'websocket', [TICKET_HEADER]: ticket } },
-	);
+	const response = await object.fetch(UPGRADE_URL, {
+		headers: { upgrade: 'websocket', [TICKET_HEADER]: ticket },
+	});
 	if (response.webSocket) return { socket: response.webSocket, log: logOf(response.headers) };
 	const body = await response.text();
 	throw (

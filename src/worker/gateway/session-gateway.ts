@@ -157,17 +157,17 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		const ownerHash = await this.#hashOfOwner(session, owner);
 		const admitted = await runInScope(scopeOf(request, this.#options, ownerHash), async () => {
-			if (!(await this.#admits(session, ownerHash, request))) return undefined;
+			if (!(await this.#admit(session, ownerHash, request))) return undefined;
 			return { response: await this.#transport.respond(request, ctx) };
 		});
 		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown');
 	}
 
-	async #admits(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
+	async #admit(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
 		if (!isSessionId(session)) return false;
 		// The transport asks for it on a POST only.
 		if (method === 'POST') this.#options.info?.prefetch(session);
-		return callObject(this.#namespace(), (stub) => stub.admits(session, ownerHash));
+		return callObject(this.#namespace(), (stub) => stub.admit(session, ownerHash));
 	}
 
 	/**
@@ -199,7 +199,7 @@ export class SessionGateway<Custom = undefined> {
 		if (session === null) return response;
 		try {
 			const ownerHash = await this.#hashOfOwner(session, owner);
-			await callObject(this.#namespace(), (stub) => stub.register(session, ownerHash));
+			await callObject(this.#namespace(), (stub) => stub.begin(session, ownerHash));
 		} catch (error) {
 			await response?.body?.cancel();
 			throw error;

@@ -171,8 +171,9 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	async #end(target: SubscriptionTarget, reason: SubscriptionEnd): Promise<boolean> {
 		const parsed = parseUnsubscribe(target, reason);
+		const options = { id: crypto.randomUUID() };
 		const ended = await callObject(this.#namespace(), (stub) =>
-			stub.unsubscribe(parsed.target, parsed.reason),
+			stub.unsubscribe(parsed.target, parsed.reason, options),
 		);
 		return ended > 0;
 	}

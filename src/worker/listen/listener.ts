@@ -2,15 +2,14 @@ import type { SubscriptionCallbacks } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import {
 	NotificationSchema,
-	type SubscribeOptions,
 	type SubscriptionEnd,
 	type SubscriptionInput,
 } from '../../wire/arguments.ts';
-import type { LogPosition } from '../../object/sync-layer.ts';
+import type { LogPosition } from '../../wire/answers.ts';
 import { Connection } from '../connection/connection.ts';
 import { type Opened, openSubscription, SubscriptionRefused } from '../connection/open-socket.ts';
 import type { SyncLayerNamespace } from '../routing/binding.ts';
-import { callObject, callObjectOnce } from '../routing/object.ts';
+import { callObject } from '../routing/object.ts';
 
 /** Whom a listener tells of what happens to it. Neither may throw. */
 export interface ListenerReports {
@@ -26,8 +25,8 @@ export class Listener extends Connection {
 	#callbacks: SubscriptionCallbacks;
 	#namespace: SyncLayerNamespace;
 	#reports: ListenerReports;
-	/** Says in `subscribe` that it comes back. */
-	#resume: SubscribeOptions['resume'];
+	/** When it began, as the object said. */
+	#began: number | undefined;
 	/** Callbacks are called in order, each after the one before has finished. */
 	#queue = Promise.resolve();
 
@@ -74,16 +73,17 @@ export class Listener extends Connection {
 		isBack: boolean,
 	): Promise<Opened> {
 		const { connectionId } = this;
-		// A listener that comes back tries again by itself.
-		const call = isBack ? callObjectOnce : callObject;
-		const opened = await call(this.#namespace, (stub) =>
-			openSubscription(stub, this.#subscription, {
-				connectionId,
-				lastEventId,
-				resume: this.#resume,
-			}),
+		const opened = await callObject(
+			this.#namespace,
+			(stub) =>
+				openSubscription(stub, this.#subscription, {
+					connectionId,
+					lastEventId,
+					resume: this.#began,
+				}),
+			isBack ? 1 : undefined,
 		);
-		this.#resume = true;
+		this.#began = opened.began;
 		return opened;
 	}
 
@@ -100,12 +100,11 @@ export class Listener extends Connection {
 
 	protected override onPosition(): void {}
 
-	protected override onWindowFull(): void {
+	protected override onPause(): void {
 		this.comeBack();
 	}
 
 	protected override onFailure(error: unknown, failures: number, isLast: boolean): void {
-		if (error instanceof SubscriptionRefused) return;
 		if (failures === 1 || isLast) this.#reports.onError(error);
 	}
 

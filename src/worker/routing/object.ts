@@ -14,7 +14,7 @@ export type SyncLayerStub = DurableObjectStub<SyncLayer>;
  * An object that is overloaded gets no further call:
  * https://developers.cloudflare.com/durable-objects/best-practices/error-handling/
  */
-const ONE_MORE_ATTEMPT: RetryPolicy = {
+const RETRIES: RetryPolicy = {
 	attempts: 2,
 	baseMs: 100,
 	maxMs: 100,
@@ -32,37 +32,21 @@ function flag(error: unknown, name: 'retryable' | 'overloaded'): boolean {
 }
 
 /**
- * Call the object that holds the streams, once.
+ * Call the object that holds the streams. The work must do no harm when it is done twice.
  *
- * It takes a new stub, because a stub that has seen its object fail throws that same error for ever.
+ * Each attempt takes a new stub, because a stub that has seen its object fail throws that same error for ever.
  *
- * @throws the object's own coded error, or `OBJECT_FAILED`
- */
-export async function callObjectOnce<T>(
-	namespace: SyncLayerNamespace,
-	work: (stub: SyncLayerStub) => Promise<T>,
-): Promise<T> {
-	return coded(() => work(namespace.getByName(OBJECT_NAME)));
-}
-
-/**
- * Call the object that holds the streams, and where that may help once more. The work must do no harm when it is done
- * twice.
- *
+ * @param attempts 1 where the caller tries again by itself
  * @throws the object's own coded error, or `OBJECT_FAILED`
  */
 export async function callObject<T>(
 	namespace: SyncLayerNamespace,
 	work: (stub: SyncLayerStub) => Promise<T>,
+	attempts = RETRIES.attempts,
 ): Promise<T> {
-	return coded(() =>
-		withRetry(ONE_MORE_ATTEMPT, async () => work(namespace.getByName(OBJECT_NAME))),
-	);
-}
-
-async function coded<T>(call: () => Promise<T>): Promise<T> {
+	const once = async () => work(namespace.getByName(OBJECT_NAME));
 	try {
-		return await call();
+		return await withRetry({ ...RETRIES, attempts }, once);
 	} catch (error) {
 		throw (
 			SessionManagerError.from(error) ??

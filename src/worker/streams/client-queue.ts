@@ -3,11 +3,22 @@
  */
 export const CHUNK_OVERHEAD_BYTES = 1_024;
 
+/** What waits in several queues together, in bytes. */
+export interface Total {
+	bytes: number;
+}
+
 /** What was put on a response and its client has not read yet. */
 export class ClientQueue {
+	#total: Total;
 	#chunks: { bytes: number; seq: number | undefined }[] = [];
 	#bytes = 0;
 	#takenSeq: number | undefined;
+
+	/** @param total of all queues that share memory */
+	constructor(total: Total = { bytes: 0 }) {
+		this.#total = total;
+	}
 
 	/** Memory that waits for the client, in bytes. */
 	get bytes(): number {
@@ -31,7 +42,7 @@ export class ClientQueue {
 	add(chunkBytes: number, seq: number | undefined): void {
 		const bytes = chunkBytes + CHUNK_OVERHEAD_BYTES;
 		this.#chunks.push({ bytes, seq });
-		this.#bytes += bytes;
+		this.#weigh(bytes);
 	}
 
 	/** There was nothing more for the client up to a position: it is there once it has taken what waits. */
@@ -49,9 +60,20 @@ export class ClientQueue {
 		const count = Math.max(0, this.#chunks.length - waiting);
 		if (count === 0) return false;
 		for (const { bytes, seq } of this.#chunks.splice(0, count)) {
-			this.#bytes -= bytes;
+			this.#weigh(-bytes);
 			this.#takenSeq = seq ?? this.#takenSeq;
 		}
 		return true;
+	}
+
+	/** Nobody reads what waits. */
+	drop(): void {
+		this.#chunks = [];
+		this.#weigh(-this.#bytes);
+	}
+
+	#weigh(bytes: number): void {
+		this.#bytes += bytes;
+		this.#total.bytes += bytes;
 	}
 }

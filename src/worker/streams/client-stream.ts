@@ -1,13 +1,13 @@
 import { SessionManagerError } from '../../errors.ts';
-import type { LogPosition } from '../../object/sync-layer.ts';
+import type { LogPosition } from '../../wire/answers.ts';
 import { Connection } from '../connection/connection.ts';
 import { type Opened, openStream } from '../connection/open-socket.ts';
 import { hold } from '../request/hold.ts';
 import { report } from '../request/report.ts';
 import type { RequestScope } from '../request/request-scope.ts';
 import type { SyncLayerNamespace } from '../routing/binding.ts';
-import { callObject, callObjectOnce } from '../routing/object.ts';
-import { ClientQueue } from './client-queue.ts';
+import { callObject, type SyncLayerStub } from '../routing/object.ts';
+import { ClientQueue, type Total } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
 
 /** How often it is looked whether a client has read, in milliseconds: often while it does, else less and less often. */
@@ -20,6 +20,14 @@ const DRAIN_LIMIT_MS = 30_000;
 /** Without a log nothing can wait but in the Worker: a client is cut off where this many times the bound waits. */
 const BOUNDS_WITHOUT_LOG = 16;
 
+/**
+ * How much may wait for all slow clients of an instance together, in bytes: a quarter of its memory
+ * (https://developers.cloudflare.com/workers/platform/limits/#memory). When more does, a client has the smaller bound.
+ */
+const MAX_TOTAL_BYTES = 32 * 1024 * 1024;
+const CROWDED_BOUND_BYTES = 64 * 1024;
+
+const total: Total = { bytes: 0 };
 const encoder = new TextEncoder();
 
 /** The part of a `ReadableStreamDefaultController` that a stream needs. */
@@ -65,10 +73,8 @@ export class ClientStream extends Connection {
 	#scope: RequestScope | undefined;
 	/** Called once, when nothing more can happen on the response. */
 	#onFinish: (stream: ClientStream) => void;
-	#queue = new ClientQueue();
+	#queue = new ClientQueue(total);
 	#state: 'live' | 'draining' | 'ended' = 'live';
-	/** It does without a socket until its client has read. */
-	#isPaused = false;
 	/** What the controller wants while nothing is queued. */
 	#capacity: number;
 	/** The line that an event with a position begins with, up to the position; `undefined` without a log. */
@@ -155,6 +161,7 @@ export class ClientStream extends Connection {
 		this.#state = 'ended';
 		clearInterval(this.#timer);
 		this.close(this.#queue.takenSeq);
+		this.#queue.drop();
 		try {
 			this.#controller.close();
 		} catch {
@@ -166,22 +173,17 @@ export class ClientStream extends Connection {
 	protected override connect(lastEventId: string | undefined, resume: boolean): Promise<Opened> {
 		const { connectionId } = this;
 		const owner = this.#scope?.ownerHash;
-		// A stream that comes back tries again by itself.
-		const call = resume ? callObjectOnce : callObject;
-		return call(this.#namespace, async (stub) => {
+		const open = async (stub: SyncLayerStub) => {
 			if (this.#isCancelled) {
-				throw new SessionManagerError(
-					'STREAM_DETACHED',
-					'the client went away before its stream was open.',
-				);
+				throw new SessionManagerError('STREAM_DETACHED', 'the client went away meanwhile.');
 			}
-			const window = Math.max(1, this.#options.maxQueuedBytes - this.#queue.bytes);
+			const window = Math.max(1, this.#bound - this.#queue.bytes);
 			return openStream(stub, this.#session, { connectionId, lastEventId, resume, owner, window });
-		});
+		};
+		return callObject(this.#namespace, open, resume ? 1 : undefined);
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {
-		this.#isPaused = false;
 		this.#idLine = log && `id: ${log.eventIdPrefix}`;
 		if (log) this.#queue.begin(log.after);
 		if (this.#isCancelled) this.finish();
@@ -192,7 +194,10 @@ export class ClientStream extends Connection {
 		const text =
 			seq === undefined ? frame.slice(frame.indexOf('\n') + 1) : `${this.#idLine}${frame}`;
 		this.#write(encoder.encode(text), seq);
-		if (this.#queue.bytes >= this.#options.maxQueuedBytes) this.#holdBack();
+		if (this.#queue.bytes < this.#bound || this.#state !== 'live') return;
+		const { maxQueuedBytes } = this.#options;
+		if (this.#idLine !== undefined) this.pause(this.#queue.takenSeq);
+		else if (this.#queue.bytes >= maxQueuedBytes * BOUNDS_WITHOUT_LOG) this.#cutOff();
 	}
 
 	protected override onPosition(seq: number): void {
@@ -202,8 +207,7 @@ export class ClientStream extends Connection {
 			this.#write(encoder.encode(`${this.#idLine}${seq}\n${priming}`), seq);
 	}
 
-	protected override onWindowFull(): void {
-		this.#isPaused = true;
+	protected override onPause(): void {
 		this.#look();
 		this.#goOnIfRead();
 	}
@@ -250,21 +254,16 @@ export class ClientStream extends Connection {
 		if (!this.#isWatched) void this.#watch();
 	}
 
-	/** As much waits as may: do without a socket until the client has read. */
-	#holdBack(): void {
-		if (this.#state !== 'live') return;
-		if (this.#idLine !== undefined) {
-			this.#isPaused = true;
-			this.pause(this.#queue.takenSeq);
-		} else if (this.#queue.bytes >= this.#options.maxQueuedBytes * BOUNDS_WITHOUT_LOG) {
-			this.#cutOff();
-		}
+	#goOnIfRead(): void {
+		if (this.#queue.bytes <= this.#bound / 2) this.comeBack();
 	}
 
-	#goOnIfRead(): void {
-		if (!this.#isPaused || this.#queue.bytes > this.#options.maxQueuedBytes / 2) return;
-		this.#isPaused = false;
-		this.comeBack();
+	/** How much may wait for this client, in bytes. */
+	get #bound(): number {
+		const { maxQueuedBytes } = this.#options;
+		return total.bytes < MAX_TOTAL_BYTES
+			? maxQueuedBytes
+			: Math.min(maxQueuedBytes, CROWDED_BOUND_BYTES);
 	}
 
 	/** As long as something waits, nothing but looking tells that it was read. */
@@ -279,10 +278,7 @@ export class ClientStream extends Connection {
 				if (this.#state === 'draining') this.finish();
 				break;
 			}
-			const before = this.#readAt;
-			this.#look();
-			const hasRead = this.#readAt > before;
-			pauseMs = hasRead
+			pauseMs = this.#look()
 				? Math.max(pauseMs / 2, FIRST_READ_CHECK_MS)
 				: Math.min(pauseMs * 2, LAST_READ_CHECK_MS);
 			const limit = Math.min(this.#readAt + this.#options.readTimeout, this.#drainUntil);
@@ -293,9 +289,11 @@ export class ClientStream extends Connection {
 		this.#isWatched = false;
 	}
 
-	#look(): void {
+	/** @returns whether the client has read something since it was looked last */
+	#look(): boolean {
 		const hasRead = this.#queue.keep(this.#capacity - (this.#controller.desiredSize ?? 0));
 		if (hasRead) this.#readAt = Date.now();
+		return hasRead;
 	}
 
 	/** An error, because a close would wait for the client for ever, and be told as if all had been read. */

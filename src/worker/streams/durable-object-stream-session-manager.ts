@@ -193,7 +193,9 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? [];
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
-		if (cancelled.length === 0) await this.#detach(session, { forget: true });
+		if (cancelled.length === 0) {
+			await callObject(this.#namespace(), async (stub) => stub.end(session));
+		}
 		for (const stream of cancelled) {
 			stream.finish();
 			await stream.left;
@@ -218,7 +220,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #broadcast(broadcasts: readonly BroadcastInput[]): Promise<void> {
-		await callObject(this.#namespace(), (stub) => stub.broadcastAll(broadcasts));
+		await callObject(this.#namespace(), (stub) => stub.broadcastBatch(broadcasts));
 	}
 
 	#forget(session: string, stream: ClientStream): void {

@@ -12,7 +12,7 @@ import {
 	type SyncLayerNamespace,
 } from '../../../src/index.ts';
 
-/** What was begun and ended, in that order: `+rpc admits`, `-rpc admits`, `+kv getWithMetadata`, … */
+/** What was begun and ended, in that order: `+rpc admit`, `-rpc admit`, `+kv getWithMetadata`, … */
 export const journal: string[] = [];
 /** What was known of the callers of the tool `look`. */
 export const seen: { sessionId: string | undefined; logLevel: unknown; client: unknown }[] = [];

@@ -73,7 +73,7 @@ class Witness extends Connection {
 		this.told.push(`${this.#prefix}${seq}`);
 	}
 
-	protected onWindowFull(): void {
+	protected onPause(): void {
 		this.told.push('window full');
 	}
 

@@ -20,13 +20,14 @@ const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
 
 interface RegistrationRow extends Record<string, SqlStorageValue> {
 	session_id: string;
-	owner: string;
-	expires_at: number | null;
+	owner: string | null;
+	state: string;
+	expires_at: number;
 }
 
 const registrations = (of: DurableObjectStub = object()) =>
 	runInDurableObject(of, (_, { storage }) =>
-		storage.sql.exec<RegistrationRow>('SELECT * FROM tmcp_registrations').toArray(),
+		storage.sql.exec<RegistrationRow>('SELECT * FROM tmcp_sessions').toArray(),
 	);
 
 async function registrationOf({ sessionId }: SessionClient): Promise<RegistrationRow | undefined> {
@@ -34,14 +35,17 @@ async function registrationOf({ sessionId }: SessionClient): Promise<Registratio
 }
 
 /** Make a session look as if it had last been heard of so much earlier. */
-const age = (of: DurableObjectStub, sessionId: string, ms: number) =>
-	runInDurableObject(of, (_, { storage }) => {
+async function age(of: DurableObjectStub, sessionId: string, ms: number): Promise<void> {
+	await runInDurableObject(of, (_, { storage }) => {
 		storage.sql.exec(
-			'UPDATE tmcp_registrations SET expires_at = expires_at - ? WHERE session_id = ?',
+			'UPDATE tmcp_sessions SET expires_at = expires_at - ? WHERE session_id = ?',
 			ms,
 			sessionId,
 		);
 	});
+	// It remembers rows.
+	await evictDurableObject(of, { webSockets: 'hibernate' });
+}
 
 /** All of a response that a client can see. */
 async function visible(response: Response) {
@@ -86,8 +90,8 @@ describe('an initialize', () => {
 			journal.push('answered');
 		});
 		expect(calls.filter((call) => call.includes('rpc') || call === 'answered')).toEqual([
-			'+rpc register',
-			'-rpc register',
+			'+rpc begin',
+			'-rpc begin',
 			'answered',
 		]);
 	});
@@ -190,12 +194,12 @@ describe.each([
 
 	it(`costs one call of the object${method === 'POST' ? ', and one of KV beside it' : ' for the check'}`, async () => {
 		const calls = await asked(() => statusOf(send(client)));
-		const checks = calls.filter((call) => /admits|getWithMetadata/.test(call));
+		const checks = calls.filter((call) => /admit|getWithMetadata/.test(call));
 		if (method === 'POST') {
 			expect(calls).toHaveLength(4);
-			expect(calls.slice(0, 2)).toEqual(['+kv getWithMetadata', '+rpc admits']);
+			expect(calls.slice(0, 2)).toEqual(['+kv getWithMetadata', '+rpc admit']);
 		} else {
-			expect(checks).toEqual(['+rpc admits', '-rpc admits']);
+			expect(checks).toEqual(['+rpc admit', '-rpc admit']);
 		}
 	});
 });
@@ -206,7 +210,7 @@ describe('a POST', () => {
 		const calls = await asked(() => client.call('look'));
 		expect(calls.filter((call) => call.startsWith('+'))).toEqual([
 			'+kv getWithMetadata',
-			'+rpc admits',
+			'+rpc admit',
 		]);
 		expect(seen.at(-1)).toEqual({
 			sessionId: client.sessionId,
@@ -228,7 +232,7 @@ describe('a POST', () => {
 		const begun = calls.filter((call) => call.startsWith('+'));
 		expect(begun.toSorted()).toEqual([
 			...clients.map(() => '+kv getWithMetadata'),
-			...clients.map(() => '+rpc admits'),
+			...clients.map(() => '+rpc admit'),
 		]);
 		expect(seen.slice(before)).toEqual(
 			expect.arrayContaining(
@@ -255,10 +259,10 @@ describe('a POST', () => {
 		expect(await broken.json()).toMatchObject({ error: { code: -32700 } });
 	});
 
-	it('is refused after a DELETE, of which nothing is left', async () => {
+	it('is refused after a DELETE, of which only the end is left', async () => {
 		expect(await statusOf(DELETE(client))).toBe(200);
 		expect(await statusOf(POST(client))).toBe(404);
-		expect(await registrationOf(client)).toBeUndefined();
+		expect(await registrationOf(client)).toMatchObject({ state: 'ended', owner: null });
 	});
 
 	it('that is refused is not an error that is logged', async () => {
@@ -408,9 +412,9 @@ describe('a session', () => {
 		afterEach(() => stream.cancel());
 
 		it('does not expire, and has its whole time after that', async () => {
-			expect(await registrationOf(client)).toMatchObject({ expires_at: null });
-			await object().register(client.sessionId, (await registrationOf(client))?.owner ?? '');
-			expect(await registrationOf(client)).toMatchObject({ expires_at: null });
+			expect(await registrationOf(client)).toMatchObject({ state: 'open' });
+			await object().begin(client.sessionId, (await registrationOf(client))?.owner ?? '');
+			expect(await registrationOf(client)).toMatchObject({ state: 'open' });
 			await stream.cancel();
 			await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(false));
 			expect((await registrationOf(client))?.expires_at).toBeGreaterThan(Date.now() + WEEK_MS);
@@ -420,7 +424,7 @@ describe('a session', () => {
 			const newer = await client.open();
 			await stream.ended;
 			await scheduler.wait(100);
-			expect(await registrationOf(client)).toMatchObject({ expires_at: null });
+			expect(await registrationOf(client)).toMatchObject({ state: 'open' });
 			await newer.cancel();
 		});
 
@@ -437,7 +441,7 @@ describe('a session', () => {
 					async () => expect(await object().has(client.sessionId)).toBe(true),
 					5_000,
 				);
-				expect(await registrationOf(client)).toMatchObject({ expires_at: null });
+				expect(await registrationOf(client)).toMatchObject({ state: 'open' });
 			},
 		);
 	});
@@ -446,12 +450,23 @@ describe('a session', () => {
 		const rows = 2_500;
 		await runInDurableObject(object(), (_, { storage }) => {
 			for (let row = 0; row < rows; row++) {
-				storage.sql.exec('INSERT INTO tmcp_registrations VALUES (?, ?, 1)', `old-${row}`, 'o');
+				storage.sql.exec(
+					"INSERT INTO tmcp_sessions (session_id, state, owner, since, expires_at) VALUES (?, 'begun', 'o', 0, 1)",
+					`old-${row}`,
+				);
 			}
 		});
-		await runInDurableObject(object(), (instance) => instance.alarm());
-		const left = (await registrations()).filter(({ owner }) => owner === 'o').length;
-		expect(left).toBe(rows - 1_000);
+		const left = await runInDurableObject(object(), async (instance, { storage }) => {
+			const purged = instance.alarm();
+			// Others have their turn after each part.
+			const { n } = storage.sql
+				.exec<{ n: number }>("SELECT COUNT(*) AS n FROM tmcp_sessions WHERE owner = 'o'")
+				.one();
+			await purged;
+			return n;
+		});
+		expect(left).toBeGreaterThanOrEqual(rows - 1_000);
+		expect(left).toBeLessThan(rows);
 		await vi.waitFor(
 			async () => {
 				expect((await registrations()).filter(({ owner }) => owner === 'o')).toEqual([]);
@@ -481,7 +496,7 @@ describe('a session', () => {
 					return method(...args);
 				};
 			return {
-				admits: (...args: Parameters<typeof stub.admits>) => stub.admits(...args),
+				admit: (...args: Parameters<typeof stub.admit>) => stub.admit(...args),
 				attach: late((...args: Parameters<typeof stub.attach>) => stub.attach(...args)),
 				fetch: late((request: Request) => stub.fetch(request)),
 			};
@@ -509,7 +524,7 @@ describe('a session', () => {
 				.exec('SELECT * FROM tmcp_sessions WHERE session_id = ?', client.sessionId)
 				.toArray(),
 		);
-		expect(rows).toEqual([]);
+		expect(rows).toMatchObject([{ state: 'ended' }]);
 	});
 
 	it('gets what was sent since it began, and nothing from before, whatever event it names', async () => {
@@ -557,7 +572,7 @@ describe('a session', () => {
 			const exec = vi.spyOn<SqlStorage, 'exec'>(Object.getPrototypeOf(storage.sql), 'exec');
 			return ids.map((id) => {
 				exec.mockClear();
-				expect(instance.admits(id, 'o'.repeat(43))).toBe(false);
+				expect(instance.admit(id, 'o'.repeat(43))).toBe(false);
 				return exec.mock.calls.map(([query]) => query);
 			});
 		});
@@ -679,8 +694,8 @@ describe('what is wrong is told by its code', () => {
 		expect(await codeOf(() => new SessionGateway(transport, undefined, { info: {} }))).toBe(
 			'INVALID_ARGUMENT',
 		);
-		expect(await codeOf(() => object().register('id', 'alice'))).toBe('INVALID_ARGUMENT');
-		expect(await codeOf(() => object().admits('id', ''))).toBe('INVALID_ARGUMENT');
+		expect(await codeOf(() => object().begin('id', 'alice'))).toBe('INVALID_ARGUMENT');
+		expect(await codeOf(() => object().admit('id', ''))).toBe('INVALID_ARGUMENT');
 	});
 
 	it('BINDING_MISSING for a binding that is not there, in the first request that needs it', async () => {
@@ -704,11 +719,10 @@ describe('what is wrong is told by its code', () => {
 	});
 });
 
-it('without a gateway an object keeps no registrations', async () => {
+it('without a gateway and a log an object keeps of a session only that it has ended', async () => {
 	const off = env.NO_LOG.getByName(crypto.randomUUID());
-	await off.detach('one', { forget: true });
-	const tables = await runInDurableObject(off, (_, { storage }) =>
-		storage.sql.exec("SELECT name FROM sqlite_master WHERE name LIKE 'tmcp_r%'").toArray(),
-	);
-	expect(tables).toEqual([]);
+	await off.attach('one');
+	expect(await registrations(off)).toEqual([]);
+	await off.end('one');
+	expect(await registrations(off)).toMatchObject([{ state: 'ended' }]);
 });

@@ -146,6 +146,12 @@ describe('a listen stream', () => {
 		});
 		await evictDurableObject(object(), { webSockets: 'close' });
 		await attached(1);
+		await runInDurableObject(object(), async (instance) => {
+			const later = Date.now() + 130_000;
+			const clock = vi.spyOn(Date, 'now').mockImplementation(() => later);
+			await instance.alarm();
+			clock.mockRestore();
+		});
 		expect(await storedFilters()).toBe(1);
 		await manager.closeAll(left.origin);
 		await attached(0);

@@ -250,7 +250,7 @@ describe('a callback that throws', () => {
 });
 
 describe('what one request sends', () => {
-	type BroadcastAll = Parameters<SyncLayer['broadcastAll']>;
+	type BroadcastAll = Parameters<SyncLayer['broadcastBatch']>;
 	let stream: EventStream;
 	beforeEach(async () => {
 		const { body, started } = unread(
@@ -263,12 +263,12 @@ describe('what one request sends', () => {
 	afterEach(() => stream.cancel());
 
 	describe.each([
-		['whose call was lost once', () => ({ broadcastAll: () => Promise.reject(lost()) })],
+		['whose call was lost once', () => ({ broadcastBatch: () => Promise.reject(lost()) })],
 		[
 			'whose answer was lost once',
 			(stub: DurableObjectStub<SyncLayer>) => ({
-				broadcastAll: async (...args: BroadcastAll) => {
-					await stub.broadcastAll(...args);
+				broadcastBatch: async (...args: BroadcastAll) => {
+					await stub.broadcastBatch(...args);
 					throw lost();
 				},
 			}),
@@ -276,9 +276,9 @@ describe('what one request sends', () => {
 		[
 			'whose first call was slow',
 			(stub: DurableObjectStub<SyncLayer>) => ({
-				broadcastAll: async (...args: BroadcastAll) => {
+				broadcastBatch: async (...args: BroadcastAll) => {
 					await scheduler.wait(100);
-					return stub.broadcastAll(...args);
+					return stub.broadcastBatch(...args);
 				},
 			}),
 		],

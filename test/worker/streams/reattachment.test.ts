@@ -9,6 +9,7 @@ import {
 } from '../../../src/index.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { lost, onlyObject } from '../../support/objects.ts';
+import { Wire } from '../../support/socket.ts';
 import { unread } from '../../support/unread.ts';
 
 /** An object of its own for each test. */
@@ -34,8 +35,8 @@ const untilOpen = (isOpen: boolean, of = object()) =>
 /** A namespace in which whoever comes back after an eviction has to wait. */
 function held(namespace: SyncLayerNamespace) {
 	const [arrived, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-	const wait = async (options: { resume?: boolean | undefined } = {}) => {
-		if (!options.resume) return;
+	const wait = async (options: { resume?: boolean | number | undefined } = {}) => {
+		if (options.resume === undefined || options.resume === false) return;
 		arrived.resolve();
 		await gate.promise;
 	};
@@ -52,8 +53,9 @@ function held(namespace: SyncLayerNamespace) {
 	return { namespace: holding, arrived: arrived.promise, letThrough: gate.resolve };
 }
 
-/** A stream to which three messages were handed that its client has not read. */
+/** A stream to which three messages were handed that its client has not read; it is not the first of its session. */
 async function withBacklog(streams: DurableObjectStreamSessionManager) {
+	await Wire.openAgain(object(), id);
 	const stream = unread(streams, id);
 	await stream.started;
 	for (const text of ['a', 'b', 'c']) await object().broadcast([id], event(text));
@@ -157,11 +159,11 @@ describe('a client that was slow', () => {
 });
 
 describe.each([
-	['detached', 'with the log', env.TMCP_DURABLE_OBJECT, {}],
-	['forgotten', 'with the log', env.TMCP_DURABLE_OBJECT, { forget: true }],
-	['detached', 'without it', env.NO_LOG, {}],
-	['forgotten', 'without it', env.NO_LOG, { forget: true }],
-])('a session that is %s, %s', (_, __, real, options) => {
+	['detached', 'with the log', env.TMCP_DURABLE_OBJECT, 'detach'],
+	['ended', 'with the log', env.TMCP_DURABLE_OBJECT, 'end'],
+	['detached', 'without it', env.NO_LOG, 'detach'],
+	['ended', 'without it', env.NO_LOG, 'end'],
+] as const)('a session that is %s, %s', (_, __, real, method) => {
 	const here = () => objectOf(real);
 
 	it('has no stream any more, though that was between two sockets', async () => {
@@ -170,14 +172,14 @@ describe.each([
 		await started;
 		await evict(here());
 		await arrived;
-		await here().detach(id, options);
+		await here()[method](id);
 		letThrough();
 		await expect(new EventStream(body).ended).resolves.toBeUndefined();
 		expect(await here().has(id)).toBe(false);
 	});
 
 	it('has a stream that comes back, where that began after it', async () => {
-		await here().detach(id, options);
+		await here()[method](id);
 		const { body, started } = unread(managerOf(real), id);
 		await started;
 		const close = () =>
@@ -307,6 +309,7 @@ describe('a client without an event id', () => {
 				throw lost();
 			},
 		}));
+		await Wire.openAgain(object(), id);
 		const { body, started } = unread(new DurableObjectStreamSessionManager(losing), id);
 		await started;
 		const stream = new EventStream(body);

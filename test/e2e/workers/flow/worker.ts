@@ -34,7 +34,7 @@ async function fill(
 	for (let n = 0; n < count; n++) {
 		batch.push({ sessions, data: `data: ${n} ${'x'.repeat(chars)}\n\n` });
 		if (batch.length * chars < BATCH_CHARS && n < count - 1) continue;
-		await object.broadcastAll(batch);
+		await object.broadcastBatch(batch);
 		batch = [];
 		await scheduler.wait(pauseMs);
 	}

@@ -1,0 +1,147 @@
+import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../../wire/protocol.ts';
+import { Recent } from '../recent.ts';
+
+/** How long the end of a connection is remembered, in milliseconds: longer than any call that it made is under way. */
+export const END_MEMORY_MS = 60_000;
+
+/** What a ticket is for. */
+export interface Claim {
+	/** Of the claims for one slot only the newest is valid: a session has one stream, an origin one subscription of an id. */
+	slot: string;
+	connectionId: string;
+}
+
+/** Why a ticket opens no socket. */
+export type RefusalReason = 'unknown' | 'expired' | 'redeemed' | 'superseded' | 'detached';
+
+export type Redemption<Of extends Claim> =
+	| { kind: 'granted'; claim: Of }
+	/** `connectionId`: whose ticket it was. */
+	| { kind: 'refused'; reason: RefusalReason; connectionId: string | undefined };
+
+interface Ticket<Of extends Claim> {
+	slot: string;
+	connectionId: string;
+	/** `undefined` once it was redeemed: a claim can be large. */
+	claim: Of | undefined;
+	expiresAt: number;
+	state: 'open' | 'redeemed' | 'superseded' | 'detached';
+}
+
+/**
+ * One-time tickets: `attach` and `subscribe` make them, the upgrade redeems them. They live in memory only: a ticket is
+ * valid for less time than an object takes to hibernate, and a restarted object refuses it.
+ */
+export class Tickets<Of extends Claim> {
+	/** In the order in which they expire. */
+	#tickets = new Map<string, Ticket<Of>>();
+	#newestOfSlot = new Map<string, string>();
+	#awaited = new Map<string, () => void>();
+	/** Why connections have ended. */
+	#ended = new Recent<string>(END_MEMORY_MS);
+
+	/** Whether a ticket of this name was made for anything but this claim. A repeated call makes its ticket once. */
+	isTaken(ticket: string, { slot, connectionId }: Claim): boolean {
+		const known = this.#tickets.get(ticket);
+		return known !== undefined && !(known.slot === slot && known.connectionId === connectionId);
+	}
+
+	/** The claims that could still be redeemed. */
+	get open(): Of[] {
+		this.#purge();
+		return [...this.#newestOfSlot.values()].flatMap(
+			(ticket) => this.#tickets.get(ticket)?.claim ?? [],
+		);
+	}
+
+	/** The claim for this slot that could still be redeemed. */
+	claimOf(slot: string): Of | undefined {
+		const ticket = this.#newestOfSlot.get(slot);
+		const known = ticket === undefined ? undefined : this.#tickets.get(ticket);
+		return known && known.expiresAt > Date.now() ? known.claim : undefined;
+	}
+
+	/** Make `ticket` the newest claim for its slot: an older one that is still open is superseded. */
+	issue(ticket: string, claim: Of): void {
+		this.#purge();
+		if (this.#tickets.has(ticket)) return;
+		const { slot, connectionId } = claim;
+		this.#withdraw(slot, 'superseded');
+		const expiresAt = Date.now() + TICKET_TTL_MS;
+		this.#tickets.set(ticket, { slot, connectionId, claim, expiresAt, state: 'open' });
+		this.#newestOfSlot.set(slot, ticket);
+		this.#awaited.get(ticket)?.();
+	}
+
+	/**
+	 * Withdraw the open ticket for a slot.
+	 * @param connectionId only if it is this connection's
+	 * @returns whether there was one
+	 */
+	revoke(slot: string, connectionId?: string): boolean {
+		this.#purge();
+		return this.#withdraw(slot, 'detached', connectionId);
+	}
+
+	/** A connection has ended: a call of it that arrives later claims nothing. */
+	noteEnd(connectionId: string, reason: string): void {
+		this.#ended.set(connectionId, reason);
+	}
+
+	/** Why a connection has ended, if it has. */
+	endOf(connectionId: string): string | undefined {
+		return this.#ended.get(connectionId);
+	}
+
+	/**
+	 * Use a ticket up. An upgrade leaves together with the call that makes its ticket, and may arrive first: a ticket that is
+	 * not known yet is waited for.
+	 */
+	async redeem(ticket: string): Promise<Redemption<Of>> {
+		if (!this.#tickets.has(ticket)) await this.#arrival(ticket);
+		const known = this.#tickets.get(ticket);
+		const { connectionId } = known ?? {};
+		if (!known) return { kind: 'refused', reason: 'unknown', connectionId };
+		const { claim, state } = known;
+		if (state !== 'open') return { kind: 'refused', reason: state, connectionId };
+		if (!claim || known.expiresAt <= Date.now()) {
+			return { kind: 'refused', reason: 'expired', connectionId };
+		}
+		known.claim = undefined;
+		known.state = 'redeemed';
+		this.#newestOfSlot.delete(claim.slot);
+		return { kind: 'granted', claim };
+	}
+
+	#withdraw(slot: string, state: 'superseded' | 'detached', connectionId?: string): boolean {
+		const newest = this.#newestOfSlot.get(slot);
+		const ticket = newest === undefined ? undefined : this.#tickets.get(newest);
+		if (!ticket) return false;
+		if (connectionId !== undefined && ticket.connectionId !== connectionId) return false;
+		ticket.state = state;
+		ticket.claim = undefined;
+		this.#newestOfSlot.delete(slot);
+		return true;
+	}
+
+	#arrival(ticket: string): Promise<void> {
+		return new Promise((resolve) => {
+			const done = () => {
+				clearTimeout(timer);
+				this.#awaited.delete(ticket);
+				resolve();
+			};
+			const timer = setTimeout(done, TICKET_WAIT_MS);
+			this.#awaited.set(ticket, done);
+		});
+	}
+
+	#purge(): void {
+		const now = Date.now();
+		for (const [ticket, { slot, expiresAt }] of this.#tickets) {
+			if (expiresAt > now) return;
+			this.#tickets.delete(ticket);
+			if (this.#newestOfSlot.get(slot) === ticket) this.#newestOfSlot.delete(slot);
+		}
+	}
+}

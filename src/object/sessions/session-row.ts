@@ -1,0 +1,204 @@
+/**
+ * What an object knows of a session beside its socket, and how that changes. Every function here is pure: it takes a row
+ * and gives the next one, or the same one where nothing changes, so that nothing is written.
+ */
+
+/** Event positions in the log, and times in milliseconds since 1970. */
+interface Known {
+	sessionId: string;
+	/** SHA-256 of the owner that a gateway named; `undefined` for a session that no gateway began. */
+	owner: string | undefined;
+	/** The newest event when the session began: it never hears that one, nor an older one. */
+	since: number;
+	/** A session without an open stream is forgotten then. */
+	expiresAt: number;
+}
+
+/** A session that has, or had, a stream. */
+interface Served {
+	/** The connection that opened the stream last. */
+	connectionId: string;
+	/** The stream got what comes after this event, on the first of its sockets. */
+	started: number;
+	/** `open`: the newest event when the stream opened. Else: the last event that was handed over. */
+	position: number;
+	/**
+	 * Events up to this time are handed over once more to a stream without an event id, because the first one may have died
+	 * before its client had read any. `undefined` once that was done, or the client has shown an id.
+	 */
+	repeatUntil: number | undefined;
+}
+
+export type SessionRow = Known &
+	(
+		| /** Issued by a gateway, or named by a broadcast; it has had no stream yet. */ {
+				state: 'begun';
+		  }
+		| ({
+				state: /** It has a stream. */
+					| 'open'
+					/** The stream is gone, and its connection may come back. */
+					| 'away'
+					/** The stream was ended: only a new connection may open one. */
+					| 'detached';
+		  } & Served)
+		/** Kept for a while, so that late calls and reconnects cannot revive it. */
+		| { state: 'ended' }
+	);
+
+export type ServedRow = Extract<SessionRow, Served>;
+
+/** How long a session lives, in milliseconds. */
+export interface Lifetimes {
+	/** Since its last sign of life, where a gateway began it. */
+	sessionTtlMs: number;
+	/** The same for any other session: never less than the age of an event. */
+	unownedTtlMs: number;
+	/** As an ended one: until nothing that was sent to it is left, and no call that knew it is under way. */
+	endedTtlMs: number;
+}
+
+/** Signs of life are written once in a tenth of the time to live. */
+const RENEWALS_PER_TTL = 10;
+
+/** For how long a first stream may go unread without a loss, in milliseconds. */
+export const REPEAT_WINDOW_MS = 60_000;
+
+function ttlOf(owner: string | undefined, { sessionTtlMs, unownedTtlMs }: Lifetimes): number {
+	return owner === undefined ? unownedTtlMs : sessionTtlMs;
+}
+
+/** Late enough that a sign of life that was not written still has its whole time. */
+function deadline(owner: string | undefined, times: Lifetimes, now: number): number {
+	return now + ttlOf(owner, times) * (1 + 1 / RENEWALS_PER_TTL);
+}
+
+/** A sign of life. */
+export function renew<Row extends SessionRow>(row: Row, times: Lifetimes, now: number): Row {
+	if (row.state === 'ended' || row.expiresAt > now + ttlOf(row.owner, times)) return row;
+	return { ...row, expiresAt: deadline(row.owner, times, now) };
+}
+
+export function isServed(row: SessionRow | undefined): row is ServedRow {
+	return row !== undefined && row.state !== 'begun' && row.state !== 'ended';
+}
+
+/**
+ * A gateway issues the session, or someone names it for the first time. An ended or expired row is that of an earlier
+ * session of the same id: nothing of it counts.
+ */
+export function begin(
+	row: SessionRow | undefined,
+	of: { sessionId: string; owner: string | undefined; head: number },
+	times: Lifetimes,
+	now: number,
+): SessionRow {
+	if (row === undefined || row.state === 'ended' || row.expiresAt <= now) {
+		const { sessionId, owner, head } = of;
+		return {
+			state: 'begun',
+			sessionId,
+			owner,
+			since: head,
+			expiresAt: deadline(owner, times, now),
+		};
+	}
+	const owner = row.owner ?? of.owner;
+	if (owner === row.owner) return renew(row, times, now);
+	return { ...row, owner, expiresAt: deadline(owner, times, now) };
+}
+
+/** A stream of the session opens. @param after it gets what comes after this event */
+export function open(
+	row: SessionRow | undefined,
+	of: {
+		sessionId: string;
+		connectionId: string;
+		after: number;
+		head: number;
+		hasShownId: boolean;
+		/** The event with which the first portion of a replay ended; `undefined` where all was handed over. */
+		handedUpTo: number | undefined;
+	},
+	times: Lifetimes,
+	now: number,
+): ServedRow {
+	const { sessionId, connectionId, after, head, handedUpTo } = of;
+	const before = row?.state === 'ended' ? undefined : row;
+	const served = isServed(before) ? before : undefined;
+	const isBack = served?.connectionId === connectionId;
+	const first = served ? undefined : now + REPEAT_WINDOW_MS;
+	return {
+		sessionId,
+		owner: before?.owner,
+		since: before?.since ?? after,
+		expiresAt: before ? renew(before, times, now).expiresAt : deadline(undefined, times, now),
+		state: handedUpTo === undefined ? 'open' : 'away',
+		connectionId,
+		started: isBack ? Math.min(served.started, after) : after,
+		position: handedUpTo ?? head,
+		repeatUntil: isBack ? served.repeatUntil : of.hasShownId ? undefined : first,
+	};
+}
+
+/**
+ * A connection is gone, having served the session up to an event, or less far than was said before. A connection that
+ * another one has replaced changes nothing.
+ */
+export function close(
+	row: SessionRow | undefined,
+	of: { connectionId: string; position: number; mayComeBack: boolean },
+	times: Lifetimes,
+	now: number,
+): SessionRow | undefined {
+	if (!isServed(row) || row.connectionId !== of.connectionId) return row;
+	const reached = Math.max(of.position, row.started);
+	const position = row.state === 'open' ? reached : Math.min(row.position, reached);
+	const state = row.state === 'detached' || !of.mayComeBack ? 'detached' : 'away';
+	if (state === row.state && position === row.position) return row;
+	return renew({ ...row, state, position }, times, now);
+}
+
+/** The stream ends, whichever connection serves it, and that connection is not to come back. */
+export function detach(row: SessionRow | undefined, head: number): SessionRow | undefined {
+	if (!isServed(row) || row.state === 'detached') return row;
+	return { ...row, state: 'detached', position: row.state === 'open' ? head : row.position };
+}
+
+/** The same without a log, where the row says nothing else of streams. */
+export function detachUnlogged(
+	row: SessionRow | undefined,
+	sessionId: string,
+	{ endedTtlMs }: Lifetimes,
+	now: number,
+): SessionRow {
+	if (row?.state === 'ended') return row;
+	const expiresAt = Math.max(row?.expiresAt ?? 0, now + endedTtlMs);
+	return {
+		state: 'detached',
+		sessionId,
+		owner: row?.owner,
+		since: 0,
+		expiresAt,
+		connectionId: '',
+		started: 0,
+		position: 0,
+		repeatUntil: undefined,
+	};
+}
+
+/** The session has ended. */
+export function end(
+	sessionId: string,
+	head: number,
+	{ endedTtlMs }: Lifetimes,
+	now: number,
+): SessionRow {
+	return {
+		state: 'ended',
+		sessionId,
+		owner: undefined,
+		since: head,
+		expiresAt: now + endedTtlMs,
+	};
+}

@@ -1,0 +1,182 @@
+import type { SessionRow } from './session-row.ts';
+
+/** How many rows are remembered: a GET asks for the same one in `admit`, in `attach` and at its upgrade. */
+const MAX_CACHED_ROWS = 1_000;
+
+/** How many rows are looked at before other calls have their turn. */
+const PURGE_PAGE = 1_000;
+
+type Columns = Record<string, SqlStorageValue> & {
+	session_id: string;
+	state: SessionRow['state'];
+	owner: string | null;
+	since: number;
+	expires_at: number;
+	connection_id: string | null;
+	started: number | null;
+	position: number | null;
+	repeat_until: number | null;
+};
+
+/**
+ * The table of sessions: one row each. It has no index beside its key, so that a change writes exactly one row; what has
+ * expired is found by reading all rows, in the alarm only, and at most as often as something expires.
+ */
+export class Sessions {
+	/** `undefined` for a class without SQLite, which remembers ended sessions in memory. */
+	#sql: SqlStorage | undefined;
+	/** Rows as they are stored; `undefined` for a session that has none. */
+	#cache = new Map<string, SessionRow | undefined>();
+
+	constructor(sql: SqlStorage | undefined) {
+		this.#sql = sql;
+	}
+
+	get(session: string): SessionRow | undefined {
+		if (this.#cache.has(session) || !this.#sql) return this.#cache.get(session);
+		const [columns] = this.#sql
+			.exec<Columns>('SELECT * FROM tmcp_sessions WHERE session_id = ?', session)
+			.toArray();
+		const row = columns && rowOf(columns);
+		this.#remember(session, row);
+		return row;
+	}
+
+	/** The rows of many sessions, in one statement. */
+	getAll(sessions: readonly string[]): Map<string, SessionRow> {
+		const rows = new Map<string, SessionRow>();
+		const [first] = sessions;
+		if (first === undefined) return rows;
+		if (sessions.length === 1 || !this.#sql) {
+			for (const session of sessions) {
+				const row = this.get(session);
+				if (row) rows.set(session, row);
+			}
+			return rows;
+		}
+		const found = this.#sql.exec<Columns>(
+			'SELECT * FROM tmcp_sessions WHERE session_id IN (SELECT value FROM json_each(?))',
+			JSON.stringify(sessions),
+		);
+		for (const columns of found) rows.set(columns.session_id, rowOf(columns));
+		return rows;
+	}
+
+	/** Writes nothing where the row is the one that is stored. */
+	put(row: SessionRow): void {
+		if (this.#cache.get(row.sessionId) === row) return;
+		const served = 'connectionId' in row ? row : undefined;
+		this.#sql?.exec(
+			`INSERT INTO tmcp_sessions
+			(session_id, state, owner, since, expires_at, connection_id, started, position, repeat_until)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET state = excluded.state, owner = excluded.owner, since = excluded.since,
+			expires_at = excluded.expires_at, connection_id = excluded.connection_id, started = excluded.started,
+			position = excluded.position, repeat_until = excluded.repeat_until`,
+			row.sessionId,
+			row.state,
+			row.owner ?? null,
+			row.since,
+			row.expiresAt,
+			served?.connectionId ?? null,
+			served?.started ?? null,
+			served?.position ?? null,
+			served?.repeatUntil ?? null,
+		);
+		this.#remember(row.sessionId, row);
+	}
+
+	/** Sessions that a broadcast names for the first time, in one statement. */
+	beginAll(sessions: readonly string[], since: number, expiresAt: number): void {
+		if (sessions.length === 0) return;
+		this.#sql?.exec(
+			`INSERT OR IGNORE INTO tmcp_sessions (session_id, state, since, expires_at)
+			SELECT value, 'begun', ?, ? FROM json_each(?)`,
+			since,
+			expiresAt,
+			JSON.stringify(sessions),
+		);
+		for (const session of sessions) this.#cache.delete(session);
+	}
+
+	delete(session: string): void {
+		if (this.get(session) === undefined) return;
+		this.#sql?.exec('DELETE FROM tmcp_sessions WHERE session_id = ?', session);
+		this.#remember(session, undefined);
+	}
+
+	/** How many have begun and not ended. Reads every row: for operators. */
+	count(): number {
+		const count = this.#sql?.exec<{ n: number }>(
+			"SELECT COUNT(*) AS n FROM tmcp_sessions WHERE state <> 'ended'",
+		);
+		return count?.one().n ?? 0;
+	}
+
+	/**
+	 * Delete the rows that have expired. One whose session has an open stream lives on: it is given to `renew`.
+	 * @param isOpen whether a session has an open stream
+	 * @returns when the next row expires, in milliseconds since 1970; `undefined` where there is none
+	 */
+	async purge(
+		now: number,
+		isOpen: (session: string) => boolean,
+		renew: (row: SessionRow) => SessionRow,
+	): Promise<number | undefined> {
+		if (!this.#sql) {
+			for (const [session, row] of this.#cache) {
+				if (row && row.expiresAt <= now) this.#cache.delete(session);
+			}
+			return undefined;
+		}
+		let next: number | undefined;
+		for (let last: string | undefined = ''; last !== undefined;) {
+			const page: Columns[] = this.#sql
+				.exec<Columns>(
+					'SELECT * FROM tmcp_sessions WHERE session_id > ? ORDER BY session_id LIMIT ?',
+					last,
+					PURGE_PAGE,
+				)
+				.toArray();
+			for (const row of page.map(rowOf)) {
+				let { expiresAt } = row;
+				if (expiresAt <= now && isOpen(row.sessionId)) {
+					const renewed = renew(row);
+					this.put(renewed);
+					({ expiresAt } = renewed);
+				} else if (expiresAt <= now) {
+					this.delete(row.sessionId);
+					continue;
+				}
+				next = Math.min(next ?? Infinity, expiresAt);
+			}
+			last = page.length < PURGE_PAGE ? undefined : page.at(-1)?.session_id;
+			if (last !== undefined) await scheduler.wait(0);
+		}
+		return next;
+	}
+
+	#remember(session: string, row: SessionRow | undefined): void {
+		if (this.#sql && this.#cache.size >= MAX_CACHED_ROWS) this.#cache.clear();
+		this.#cache.set(session, row);
+	}
+}
+
+function rowOf(columns: Columns): SessionRow {
+	const known = {
+		sessionId: columns.session_id,
+		owner: columns.owner ?? undefined,
+		since: columns.since,
+		expiresAt: columns.expires_at,
+	};
+	const { state } = columns;
+	if (state === 'begun' || state === 'ended') return { state, ...known };
+	return {
+		state,
+		...known,
+		connectionId: columns.connection_id ?? '',
+		started: columns.started ?? columns.since,
+		position: columns.position ?? columns.since,
+		repeatUntil: columns.repeat_until ?? undefined,
+	};
+}

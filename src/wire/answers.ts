@@ -1,0 +1,84 @@
+/** What `SyncLayer` answers by RPC. */
+import type { SubscriptionEnd } from './arguments.ts';
+
+/** Where a stream stands in the log that it opens on. */
+export interface LogPosition {
+	/** Event ids of this log begin with it: `<shard>.<epoch>.`. */
+	eventIdPrefix: string;
+	/** The stream gets what comes after this event. */
+	after: number;
+	/** `false` where that may not be all that the session has missed. */
+	recovered: boolean;
+}
+
+/** The answer of `SyncLayer.attach`. */
+export interface Attached {
+	/** The session: as it was given, or the UUID that was made for it. */
+	sessionId: string;
+	/** Names this one stream of the session, for `SyncLayer.detach`. */
+	connectionId: string;
+	/** Opens one socket, once, within {@link ticketTtlMs}. */
+	ticket: string;
+	/** How long the ticket is valid, in milliseconds. */
+	ticketTtlMs: number;
+	/** Whether the session has an open stream, which ends when the ticket is redeemed. */
+	supersedes: boolean;
+	/** Where the stream would start at this moment; `undefined` without a log. */
+	log: LogPosition | undefined;
+}
+
+/** The answer of `SyncLayer.subscribe`. */
+export type Subscribed =
+	| {
+			kind: 'subscribed';
+			/** Opens one socket, once, within {@link ticketTtlMs}. */
+			ticket: string;
+			/** How long the ticket is valid, in milliseconds. */
+			ticketTtlMs: number;
+			/** When the subscription began, for `resume`: an end after that is not missed between two sockets. */
+			began: number;
+	  }
+	/** The origin has a subscription of this id already; nothing was changed. */
+	| { kind: 'duplicate' }
+	/** The subscription was ended while it was opening or coming back; nothing was changed. */
+	| { kind: 'ended'; reason: SubscriptionEnd };
+
+/** The answer of `SyncLayer.broadcast`. */
+export interface BroadcastResult {
+	/** How many sessions' open streams the payload was handed to. */
+	delivered: number;
+	/**
+	 * For how many of the named sessions, which have no open stream, it waits in the log. `undefined` for a broadcast to all:
+	 * it waits for every session that has begun, which `stats()` counts.
+	 */
+	waiting: number | undefined;
+	/**
+	 * How many sessions will not get it: of the named ones those that have ended, and those without an open stream where the
+	 * log is off or the payload is over the 2 MB that it keeps.
+	 */
+	missed: number;
+	/** Set where it was sent before with the same id, within a minute: then nothing was sent, and all counts are 0. */
+	duplicate?: true;
+}
+
+/** The answer of `SyncLayer.stats`. */
+export interface SyncLayerStats {
+	/** Open streams. */
+	streams: number;
+	/** Sessions that have one. */
+	sessions: number;
+	/** Open `subscriptions/listen` streams. */
+	subscriptions: number;
+	/** What is kept for sessions that come back; `undefined` where the log is off. */
+	log:
+		| {
+				/** Events, and their bytes. */
+				events: number;
+				bytes: number;
+				/** Sessions that have begun, have not ended, and have no stream. */
+				waiting: number;
+				/** How often a stream came back for what was no longer in the log, since the object woke. */
+				gaps: number;
+		  }
+		| undefined;
+}
