@@ -70,7 +70,7 @@ export interface StreamSessionManagerOptions {
 	/**
 	 * How much may wait in the Worker for one client, in bytes (default 1 MiB; each message counts for 1 KiB beside its
 	 * text). When that much waits, the rest stays in the object's log until the client has read. A single message that is
-	 * larger gets through all the same.
+	 * larger gets through all the same. Where more than 32 MiB wait for all clients of an instance, it is 64 KiB for each.
 	 *
 	 * Where the log is switched off nothing can stay there: a client is cut off when 16 times as much waits.
 	 */

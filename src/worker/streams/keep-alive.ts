@@ -34,8 +34,9 @@ export interface KeepAliveOptions {
 	/** How long a stream may be idle, in milliseconds (default 25,000). */
 	keepAlive?: number;
 	/**
-	 * How much may wait for the client of a `subscriptions/listen` stream that does not read, in bytes (default 16 MiB). What
-	 * comes on top of it ends the stream with an error. No other stream is cut off.
+	 * How much may wait for the client of a `subscriptions/listen` stream that does not read, in bytes (default 16 MiB; each
+	 * message counts for 1 KiB beside its text). What comes on top of it ends the stream with an error. No other stream is cut
+	 * off.
 	 */
 	maxQueuedBytes?: number;
 	/** Told when that happens (default: nothing). */
