@@ -1,0 +1,65 @@
+import * as v from 'valibot';
+import { type Command, ReplySchema } from './worker/commands.ts';
+import { WorkerdProcess } from './workerd.ts';
+
+const LIMIT_MS = 300_000;
+
+/** A process of workerd and the one connection to the driver Worker in it. */
+export class Driver {
+	readonly process: WorkerdProcess;
+	/** How often the object was constructed, as of the last command. */
+	starts = 0;
+	#socket: WebSocket;
+
+	private constructor(process: WorkerdProcess, socket: WebSocket) {
+		this.process = process;
+		this.#socket = socket;
+	}
+
+	static async start(bundle: string, options = { inspector: false }): Promise<Driver> {
+		const process = await WorkerdProcess.start(bundle, options);
+		const socket = new WebSocket(`ws://127.0.0.1:${process.port}`);
+		try {
+			await next(socket, 'open');
+			return new Driver(process, socket);
+		} catch (error) {
+			await process.stop();
+			throw error;
+		}
+	}
+
+	/** @returns how long it took, in milliseconds, by the clock of the Worker */
+	async do(command: Command): Promise<number> {
+		const answer = next(this.#socket, 'message');
+		this.#socket.send(JSON.stringify(command));
+		const event = await answer;
+		const data: unknown = event instanceof MessageEvent ? event.data : undefined;
+		const reply = v.parse(ReplySchema, JSON.parse(String(data)));
+		if ('error' in reply) throw new Error(`${command.kind}: ${reply.error}`);
+		this.starts = reply.starts;
+		return reply.ms;
+	}
+
+	async stop(): Promise<void> {
+		await this.process.stop();
+	}
+}
+
+/** @throws where the connection ends before, or nothing comes for five minutes */
+function next(socket: WebSocket, type: 'open' | 'message'): Promise<Event> {
+	return new Promise((resolve, reject) => {
+		const done = new AbortController();
+		const { signal } = done;
+		const timer = setTimeout(() => settle(() => reject(new Error('No answer.'))), LIMIT_MS);
+		const settle = (how: () => void) => {
+			clearTimeout(timer);
+			done.abort();
+			how();
+		};
+		socket.addEventListener(type, (event) => settle(() => resolve(event)), { signal });
+		for (const end of ['close', 'error']) {
+			const fail = () => settle(() => reject(new Error('workerd closed the connection.')));
+			socket.addEventListener(end, fail, { signal });
+		}
+	});
+}
