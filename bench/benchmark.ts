@@ -36,7 +36,7 @@ export interface Measured {
  * @param onStep told of each process before it starts
  */
 export async function benchmark(plan: Plan, onStep: (what: string) => void): Promise<Measured[]> {
-	await assertEnoughFiles(Math.max(...plan.n, plan.sizes.sleepers));
+	await assertEnoughFiles();
 	const folder = await mkdtemp(join(tmpdir(), 'bench-workers-'));
 	try {
 		const bundles = new Map<Subject, string>();

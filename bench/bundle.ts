@@ -9,7 +9,8 @@ import type { Subject } from './subjects.ts';
 export async function bundle(subject: Subject, folder: string): Promise<string> {
 	const entry = fileURLToPath(new URL(`worker/subjects/${subject}.ts`, import.meta.url));
 	const file = join(folder, `${subject}.js`);
-	await promisify(execFile)(fromWrangler.resolve('esbuild/bin/esbuild'), [
+	const cwd = fileURLToPath(new URL('..', import.meta.url));
+	const args = [
 		entry,
 		'--bundle',
 		'--format=esm',
@@ -20,6 +21,7 @@ export async function bundle(subject: Subject, folder: string): Promise<string> 
 		// The path entries of the project are for types only: `peer` leads to declarations there.
 		'--tsconfig-raw={}',
 		`--outfile=${file}`,
-	]);
+	];
+	await promisify(execFile)(fromWrangler.resolve('esbuild/bin/esbuild'), args, { cwd });
 	return file;
 }

@@ -18,6 +18,7 @@ const ProfileSchema = v.object({
 		nodes: v.array(
 			v.object({
 				id: v.number(),
+				children: v.optional(v.array(v.number()), []),
 				callFrame: v.object({
 					functionName: v.string(),
 					url: v.string(),
@@ -30,9 +31,18 @@ const ProfileSchema = v.object({
 	}),
 });
 
+/** A function of a script. */
+export interface Frame {
+	name: string;
+	/** From 0 on; `undefined` for what belongs to the runtime. */
+	line: number | undefined;
+}
+
 /** How long a function itself ran, without what it called. */
 export interface SelfTime {
-	name: string;
+	frame: Frame;
+	/** For what belongs to the runtime: the function of a script that called it. */
+	caller: Frame | undefined;
 	ms: number;
 }
 
@@ -68,20 +78,27 @@ export class Inspector {
 	/** @returns each function that ran, the longest first */
 	async stopProfile(): Promise<SelfTime[]> {
 		const { profile } = v.parse(ProfileSchema, await this.#ask('Profiler.stop'));
-		const names = new Map(
+		const frames = new Map(
 			profile.nodes.map(({ id, callFrame: { functionName, lineNumber, url } }) => {
-				const line = url === '' ? '' : `:${lineNumber + 1}`;
-				return [id, `${functionName || '(anonymous)'}${line}`];
+				// The runtime has scripts of its own, under names such as `node-internal:timers`.
+				const line = url.endsWith('worker.js') ? lineNumber : undefined;
+				return [id, { name: functionName || '(anonymous)', line }];
 			}),
 		);
-		const times = new Map<string, number>();
+		const parents = new Map(
+			profile.nodes.flatMap(({ id, children }) => children.map((child) => [child, id] as const)),
+		);
+		const times = new Map<string, SelfTime>();
 		profile.samples.forEach((id, index) => {
-			const name = names.get(id) ?? '(unknown)';
-			const us = profile.timeDeltas[index] ?? 0;
-			times.set(name, (times.get(name) ?? 0) + us / 1000);
+			const frame = frames.get(id);
+			if (!frame || frame.name === '(idle)') return;
+			const caller = frame.line === undefined ? callerOf(id, parents, frames) : undefined;
+			const key = JSON.stringify([frame, caller]);
+			const time = times.get(key) ?? { frame, caller, ms: 0 };
+			time.ms += (profile.timeDeltas[index] ?? 0) / 1000;
+			times.set(key, time);
 		});
-		times.delete('(idle)');
-		return [...times].map(([name, ms]) => ({ name, ms })).toSorted((a, b) => b.ms - a.ms);
+		return [...times.values()].toSorted((a, b) => b.ms - a.ms);
 	}
 
 	close(): void {
@@ -104,6 +121,19 @@ export class Inspector {
 		if (error) answer?.reject(new Error(error.message));
 		else answer?.resolve(result);
 	}
+}
+
+/** The nearest function of a script that something of the runtime was called from. */
+function callerOf(
+	id: number,
+	parents: ReadonlyMap<number, number>,
+	frames: ReadonlyMap<number, Frame>,
+): Frame | undefined {
+	for (let at = parents.get(id); at !== undefined; at = parents.get(at)) {
+		const frame = frames.get(at);
+		if (frame?.line !== undefined) return frame;
+	}
+	return undefined;
 }
 
 /** The isolate of the Worker, which is listed once it runs. */

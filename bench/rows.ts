@@ -51,10 +51,10 @@ export const ROWS = {
 		unit: 'ms',
 		subjects: WITH_REPLAY,
 	},
-	'wake-has': { scenario: 'wake', title: 'first `has` after a wake, 5,000 streams', unit: 'ms' },
+	'wake-has': { scenario: 'wake', title: 'first `has` after a wake', unit: 'ms' },
 	'wake-one': {
 		scenario: 'wake',
-		title: 'first send to one after a wake, 5,000 streams',
+		title: 'first send to one after a wake',
 		unit: 'ms',
 	},
 } as const satisfies Record<string, Row>;

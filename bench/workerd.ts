@@ -11,11 +11,8 @@ import { fromWrangler } from './from-wrangler.ts';
 
 const START_LIMIT_MS = 20_000;
 
-/** SQLite, connections and the program itself. */
-const FILES_OF_ITS_OWN = 200;
-
-/** Where a socket of workerd is a file, both ends of a stream are. Within one process they are none at present. */
-const FILES_PER_STREAM = 2;
+/** Plenty for SQLite and connections: within one process both ends of a stream are memory, not files. */
+const FILES = 1_000;
 
 const Package = v.object({ default: v.string(), version: v.string() });
 
@@ -113,16 +110,12 @@ export class WorkerdProcess {
 	}
 }
 
-/** @throws where the operating system allows too few open files for so many streams */
-export async function assertEnoughFiles(streams: number): Promise<void> {
+/** @throws where the operating system allows too few open files */
+export async function assertEnoughFiles(): Promise<void> {
 	const { stdout } = await promisify(execFile)('sh', ['-c', 'ulimit -Hn']);
-	const limit = stdout.trim() === 'unlimited' ? Infinity : Number(stdout);
-	const needed = streams * FILES_PER_STREAM + FILES_OF_ITS_OWN;
-	// Ten thousand streams fit into the usual hard limit of 20,000 as long as they are no files.
-	if (limit >= Math.min(needed, streams + FILES_OF_ITS_OWN)) return;
-	throw new Error(
-		`${streams} streams need up to ${needed} open files, and the hard limit is ${limit}: raise it (ulimit -Hn), or run with --n ${Math.floor(limit / 2)} or less.`,
-	);
+	const limit = stdout.trim();
+	if (limit === 'unlimited' || Number(limit) >= FILES) return;
+	throw new Error(`A process may open ${limit} files; workerd needs ${FILES}: raise ulimit -Hn.`);
 }
 
 async function portsOf(child: ChildProcess, control: Readable, hasInspector: boolean) {
