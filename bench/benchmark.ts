@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundle } from './bundle.ts';
+import type { Clock } from './driver.ts';
 import { isFor, rowOf, type RowName } from './rows.ts';
 import {
 	measureLog,
@@ -20,6 +21,7 @@ export interface Plan {
 	subjects: readonly Subject[];
 	rows: readonly RowName[];
 	sizes: Sizes;
+	clock: Clock;
 }
 
 /** What was measured of a row: `n` is `undefined` where it has nothing to do with how many streams a run has. */
@@ -63,7 +65,7 @@ async function streams(plan: Plan, bundles: Bundles, onStep: OnStep): Promise<Me
 		for (let sample = 1; sample <= plan.samples; sample++) {
 			for (const [subject, file] of bundles) {
 				onStep(`${n} streams, ${subject}, ${sample} of ${plan.samples}`);
-				const taken = await withDriver(file, (driver) =>
+				const taken = await withDriver(file, { clock: plan.clock }, (driver) =>
 					measureStreams(driver, n, rows, plan.sizes),
 				);
 				samples.push([subject, taken]);
@@ -81,7 +83,7 @@ async function logs(plan: Plan, bundles: Bundles, onStep: OnStep): Promise<Measu
 		for (const [subject, file] of bundles) {
 			if (!rows.some((row) => isFor(row, subject))) continue;
 			onStep(`the log, ${subject}, ${sample} of ${plan.samples}`);
-			samples.push([subject, await measureLog(file, subject, rows, plan.sizes)]);
+			samples.push([subject, await measureLog(file, subject, rows, plan.sizes, plan.clock)]);
 		}
 	}
 	return gather(rows, undefined, samples);
@@ -94,7 +96,7 @@ async function wakes(plan: Plan, bundles: Bundles, onStep: OnStep): Promise<Meas
 		const samples: [Subject, Sample][] = [];
 		for (let sample = 1; sample <= plan.samples; sample++) {
 			onStep(`${rowOf(row).title}, ${sample} of ${plan.samples}`);
-			const woken = await measureWakes(bundles, row, plan.sizes);
+			const woken = await measureWakes(bundles, row, plan.sizes, plan.clock);
 			for (const [subject, ms] of woken) samples.push([subject, { [row]: ms }]);
 		}
 		measured.push(...gather([row], plan.sizes.sleepers, samples));

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import type { Clock } from './driver.ts';
 import { isRowName, ROW_NAMES, rowOf, type RowName } from './rows.ts';
 import { SUBJECTS, type Subject } from './subjects.ts';
 
@@ -9,6 +10,7 @@ export const USAGE = `npm run bench -- [flags]
   --rows attach,delete    of: ${ROW_NAMES.join(', ')};
                           or streams, log, wake for all of a kind
   --profile ours          where CPU time goes, instead of how long it takes; with --n and --rows
+  --cpu                   count the CPU time of workerd, not what passes: on a busy machine (Linux)
   --write                 write results.json and the charts (a run without flags does)
 `;
 
@@ -18,6 +20,7 @@ export interface Flags {
 	subjects: Subject[];
 	rows: RowName[];
 	profile: Subject | undefined;
+	clock: Clock;
 	write: boolean;
 }
 
@@ -31,6 +34,7 @@ export function parseFlags(args: string[]): Flags {
 			subjects: { type: 'string' },
 			rows: { type: 'string' },
 			profile: { type: 'string' },
+			cpu: { type: 'boolean' },
 			write: { type: 'boolean' },
 		},
 	});
@@ -40,6 +44,7 @@ export function parseFlags(args: string[]): Flags {
 		subjects: values.subjects === undefined ? [...SUBJECTS] : list(values.subjects).map(subject),
 		rows: values.rows === undefined ? ROW_NAMES : list(values.rows).flatMap(rows),
 		profile: values.profile === undefined ? undefined : subject(values.profile),
+		clock: values.cpu ? 'cpu' : 'elapsed',
 		write: values.write ?? args.length === 0,
 	};
 }

@@ -26,23 +26,19 @@ export async function profile(
 		const source = new Source(await readFile(file, 'utf8'));
 		const lists: string[] = [];
 		for (const n of sizes) {
-			await withDriver(
-				file,
-				async (driver) => {
-					const inspector = await Inspector.connect(driver.process.inspectorPort);
-					const wanted = rows.filter((row) => rowOf(row).scenario === 'streams');
-					await measureStreams(driver, n, wanted, FULL_SIZES, async (row, work) => {
-						if (row === 'memory') return 0;
-						await inspector.startProfile();
-						const ms = await work();
-						const title = `${subject}, ${n} streams: ${rowOf(row).title}`;
-						lists.push(list(title, ms, await inspector.stopProfile(), source));
-						return ms;
-					});
-					inspector.close();
-				},
-				{ inspector: true },
-			);
+			await withDriver(file, { clock: 'elapsed', inspector: true }, async (driver) => {
+				const inspector = await Inspector.connect(driver.process.inspectorPort);
+				const wanted = rows.filter((row) => rowOf(row).scenario === 'streams');
+				await measureStreams(driver, n, wanted, FULL_SIZES, async (row, work) => {
+					if (row === 'memory') return 0;
+					await inspector.startProfile();
+					const ms = await work();
+					const title = `${subject}, ${n} streams: ${rowOf(row).title}`;
+					lists.push(list(title, ms, await inspector.stopProfile(), source));
+					return ms;
+				});
+				inspector.close();
+			});
 		}
 		return lists.join('\n\n');
 	} finally {

@@ -26,12 +26,14 @@ if (flags.profile) {
 } else {
 	const measured = await benchmark({ ...flags, sizes: FULL_SIZES }, (what) => console.error(what));
 	const verdicts = judge(measured);
-	const { samples, subjects } = flags;
-	console.log(`\nMedians of ${samples}.\n\n${timesTable(measured, subjects)}\n`);
+	const { clock, samples, subjects } = flags;
+	console.log(
+		`\nMedians of ${samples}${clock === 'cpu' ? ', CPU time' : ''}.\n\n${timesTable(measured, subjects)}\n`,
+	);
 	for (const subject of subjects) console.log(`${subject}: ${DESCRIPTIONS[subject]}`);
 	console.log(`\n${goalsTable(verdicts)}`);
 	if (flags.write) {
-		const files = await write({ machine, samples, measured, verdicts });
+		const files = await write({ machine, clock, samples, measured, verdicts });
 		console.log(`\nWritten into bench/: ${files.join(', ')}.`);
 	}
 }

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { Driver } from './driver.ts';
+import { type Clock, Driver, type DriverOptions } from './driver.ts';
 import { isFor, type RowName } from './rows.ts';
 import type { Subject } from './subjects.ts';
 
@@ -87,6 +87,7 @@ export async function measureLog(
 	subject: Subject,
 	rows: readonly RowName[],
 	sizes: Sizes,
+	clock: Clock,
 ): Promise<Sample> {
 	const sample: Sample = {};
 	const logs = [
@@ -98,7 +99,7 @@ export async function measureLog(
 		const wanted = (row: RowName | undefined) =>
 			row !== undefined && rows.includes(row) && isFor(row, subject);
 		if (!wanted(get) && !wanted(end)) continue;
-		await withDriver(bundle, async (driver) => {
+		await withDriver(bundle, { clock }, async (driver) => {
 			await warmUp(driver);
 			await driver.do({ kind: 'attach', count: sizes.logStreams });
 			const { events, logRepeats } = sizes;
@@ -126,12 +127,13 @@ export async function measureWakes(
 	bundles: ReadonlyMap<Subject, string>,
 	row: 'wake-has' | 'wake-one',
 	sizes: Sizes,
+	clock: Clock,
 ): Promise<Map<Subject, number>> {
 	const drivers = new Map<Subject, Driver>();
 	const measured = new Map<Subject, number>();
 	try {
 		for (const [subject, bundle] of bundles) {
-			const driver = await Driver.start(bundle);
+			const driver = await Driver.start(bundle, { clock });
 			drivers.set(subject, driver);
 			await warmUp(driver);
 			await driver.do({ kind: 'attach', count: sizes.sleepers });
@@ -156,8 +158,8 @@ export async function measureWakes(
 /** Work with a fresh process. */
 export async function withDriver<T>(
 	bundle: string,
+	options: DriverOptions,
 	work: (driver: Driver) => Promise<T>,
-	options = { inspector: false },
 ): Promise<T> {
 	const driver = await Driver.start(bundle, options);
 	try {

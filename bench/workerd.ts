@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -62,13 +62,13 @@ export class WorkerdProcess {
 		this.inspectorPort = ports.inspector;
 	}
 
-	static async start(bundle: string, options: { inspector: boolean }): Promise<WorkerdProcess> {
+	static async start(bundle: string, hasInspector: boolean): Promise<WorkerdProcess> {
 		const folder = await mkdtemp(join(tmpdir(), 'bench-'));
 		const disk = join(folder, 'disk');
 		await mkdir(disk);
 		await copyFile(bundle, join(folder, 'worker.js'));
 		await writeFile(join(folder, 'config.capnp'), CONFIG);
-		const inspector = options.inspector ? ['--inspector-addr=127.0.0.1:0'] : [];
+		const inspector = hasInspector ? ['--inspector-addr=127.0.0.1:0'] : [];
 		const child = spawn(
 			'sh',
 			[
@@ -87,7 +87,7 @@ export class WorkerdProcess {
 		try {
 			const control = child.stdio[3];
 			if (!isReadable(control)) throw new Error('workerd has no control channel.');
-			return new WorkerdProcess(child, folder, await portsOf(child, control, options.inspector));
+			return new WorkerdProcess(child, folder, await portsOf(child, control, hasInspector));
 		} catch (error) {
 			child.kill('SIGKILL');
 			await rm(folder, { recursive: true, force: true, maxRetries: 3 });
@@ -99,6 +99,16 @@ export class WorkerdProcess {
 	async residentBytes(): Promise<number> {
 		const { stdout } = await promisify(execFile)('ps', ['-o', 'rss=', '-p', `${this.#child.pid}`]);
 		return Number(stdout) * 1024;
+	}
+
+	/** CPU time of all threads that live, in milliseconds. Linux only. */
+	async cpuMs(): Promise<number> {
+		const tasks = `/proc/${this.#child.pid}/task`;
+		const times = (await readdir(tasks)).map(async (task) => {
+			const [ns] = (await readFile(join(tasks, task, 'schedstat'), 'utf8')).split(' ');
+			return Number(ns) / 1e6;
+		});
+		return (await Promise.all(times)).reduce((sum, ms) => sum + ms, 0);
 	}
 
 	async stop(): Promise<void> {

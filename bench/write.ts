@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Measured } from './benchmark.ts';
 import { chart } from './chart.ts';
+import type { Clock } from './driver.ts';
 import type { Verdict } from './goals.ts';
 import type { Machine } from './machine.ts';
 
@@ -9,6 +10,7 @@ const CHART_N = 5_000;
 
 interface Results {
 	machine: Machine;
+	clock: Clock;
 	samples: number;
 	measured: readonly Measured[];
 	verdicts: readonly Verdict[];

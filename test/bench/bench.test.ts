@@ -8,6 +8,7 @@ const N = 50;
 const PLAN: Omit<Plan, 'rows'> = {
 	n: [N],
 	samples: 1,
+	clock: 'elapsed',
 	subjects: SUBJECTS,
 	sizes: {
 		repeats: 2,
