@@ -43,7 +43,7 @@ export default defineConfig({
 			{
 				test: {
 					name: 'node',
-					include: ['test/{e2e,package}/**/*.test.ts'],
+					include: ['test/{bench,e2e,package}/**/*.test.ts'],
 					testTimeout: 60_000,
 					hookTimeout: 60_000,
 					fileParallelism: false,

@@ -19,7 +19,6 @@ describe('a second Worker, bound to the SyncLayer of the first by script_name', 
 		expect(await server.ask('GET', `/has?${session}`)).toEqual({ has: true });
 		expect(await server.ask('POST', '/broadcast', 'to all')).toEqual({
 			delivered: 1,
-			waiting: 0,
 			missed: 0,
 		});
 		expect(await server.ask('POST', `/broadcast?${session}`, 'to you')).toEqual({

@@ -1,0 +1,48 @@
+import { abortAllDurableObjects, evictDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { Wire } from '../support/socket.ts';
+
+let name: string;
+const object = () => env.TMCP_DURABLE_OBJECT.getByName(name);
+beforeEach(async () => {
+	name = crypto.randomUUID();
+	await object().begin('one', 'o'.repeat(43));
+	for (const data of ['a', 'b']) await object().broadcast(undefined, data);
+});
+
+/** What comes on a stream whose client names no event id. */
+async function heard(): Promise<string[]> {
+	const wire = await Wire.open(object(), 'one');
+	await object().broadcast(['one'], 'the end');
+	await vi.waitFor(() => expect(wire.received.at(-1)).toBe('the end'));
+	return wire.received.slice(0, -1);
+}
+
+describe.each([
+	['is closed', async (wire: Wire) => wire.socket.close()],
+	['is taken over by the next one', async () => {}],
+	['is lost with the object', () => evictDurableObject(object(), { webSockets: 'close' })],
+	['is lost with an object that is aborted', () => abortAllDurableObjects()],
+	[
+		'is lost with an object that then sent something',
+		async () => {
+			await evictDurableObject(object(), { webSockets: 'close' });
+			await object().broadcast(['two'], 'for another');
+		},
+	],
+])('a first stream that %s before its client has read an event id', (_, die) => {
+	it('loses nothing: the next one gets it once more, and the one after that no more', async () => {
+		await die(await Wire.open(object(), 'one'));
+		expect(await heard()).toEqual(['a', 'b']);
+		expect(await heard()).toEqual([]);
+	});
+});
+
+it('a client that has shown an event id gets nothing twice', async () => {
+	await Wire.open(object(), 'one');
+	const { log } = await object().attach('one');
+	const wire = await Wire.open(object(), 'one', `${log?.eventIdPrefix}1`);
+	await vi.waitFor(() => expect(wire.received).toEqual(['b']));
+	expect(await heard()).toEqual([]);
+});
