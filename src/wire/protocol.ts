@@ -56,9 +56,6 @@ export const CloseCode = {
 	windowFull: 4008,
 } as const;
 
-/** The reason of `CloseCode.clientGone` where nothing was taken. */
-export const NOTHING_TAKEN = '0';
-
 /**
  * What travels on a socket: the event's place in the log, if it has one, and the payload. Where the payload is empty, it is
  * the place alone: all up to it that was for this socket has been handed over.

@@ -131,7 +131,9 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	async #create(input: Subscription, callbacks: SubscriptionCallbacks): Promise<boolean> {
 		const subscription = parseSubscription(input);
 		const { origin, id } = subscription;
-		const listener = new Listener(subscription, callbacks, this.#namespace(), {
+		const listener = new Listener(callbacks, {
+			subscription,
+			namespace: this.#namespace(),
 			onGap: () => void report(this.#onGap, { origin, id }),
 			onError: (error) => this.#tell(error),
 		});

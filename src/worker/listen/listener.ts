@@ -11,8 +11,10 @@ import { type Opened, openSubscription, SubscriptionRefused } from '../connectio
 import type { SyncLayerNamespace } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
 
-/** Whom a listener tells of what happens to it. Neither may throw. */
-export interface ListenerReports {
+/** What a listener is given by its manager. What is told here must not throw. */
+export interface ListenerSetup {
+	subscription: SubscriptionInput;
+	namespace: SyncLayerNamespace;
 	/** Called each time the listener may have missed something for good. */
 	onGap(): void;
 	/** Told of a callback that failed, and of the first and the last try to come back that did. */
@@ -21,26 +23,17 @@ export interface ListenerReports {
 
 /** The Worker's side of one `subscriptions/listen` stream: a socket in, tmcp's callbacks out, one after another. */
 export class Listener extends Connection {
-	#subscription: SubscriptionInput;
 	#callbacks: SubscriptionCallbacks;
-	#namespace: SyncLayerNamespace;
-	#reports: ListenerReports;
+	#setup: ListenerSetup;
 	/** When it began, as the object said. */
 	#began: number | undefined;
 	/** Callbacks are called in order, each after the one before has finished. */
 	#queue = Promise.resolve();
 
-	constructor(
-		subscription: SubscriptionInput,
-		callbacks: SubscriptionCallbacks,
-		namespace: SyncLayerNamespace,
-		reports: ListenerReports,
-	) {
+	constructor(callbacks: SubscriptionCallbacks, setup: ListenerSetup) {
 		super();
-		this.#subscription = subscription;
 		this.#callbacks = callbacks;
-		this.#namespace = namespace;
-		this.#reports = reports;
+		this.#setup = setup;
 	}
 
 	/**
@@ -72,15 +65,11 @@ export class Listener extends Connection {
 		lastEventId: string | undefined,
 		isBack: boolean,
 	): Promise<Opened> {
-		const { connectionId } = this;
+		const { subscription, namespace } = this.#setup;
+		const options = { connectionId: this.connectionId, lastEventId, resume: this.#began };
 		const opened = await callObject(
-			this.#namespace,
-			(stub) =>
-				openSubscription(stub, this.#subscription, {
-					connectionId,
-					lastEventId,
-					resume: this.#began,
-				}),
+			namespace,
+			(stub) => openSubscription(stub, subscription, options),
 			isBack ? 1 : undefined,
 		);
 		this.#began = opened.began;
@@ -88,7 +77,7 @@ export class Listener extends Connection {
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {
-		if (log?.recovered === false) this.#reports.onGap();
+		if (log?.recovered === false) this.#setup.onGap();
 	}
 
 	protected override onEvent(frame: string): void {
@@ -105,7 +94,7 @@ export class Listener extends Connection {
 	}
 
 	protected override onFailure(error: unknown, failures: number, isLast: boolean): void {
-		if (failures === 1 || isLast) this.#reports.onError(error);
+		if (failures === 1 || isLast) this.#setup.onError(error);
 	}
 
 	protected override onEnd(end: SubscriptionEnd): void {
@@ -113,6 +102,6 @@ export class Listener extends Connection {
 	}
 
 	#enqueue(call: () => void | Promise<void>): void {
-		this.#queue = this.#queue.then(call).catch((error: unknown) => this.#reports.onError(error));
+		this.#queue = this.#queue.then(call).catch((error: unknown) => this.#setup.onError(error));
 	}
 }

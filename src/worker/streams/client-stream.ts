@@ -44,14 +44,22 @@ export interface SessionKeeper {
 	touch(id: string): void | Promise<void>;
 }
 
-/** The options of the stream manager; what they mean stands there. */
-export interface StreamOptions {
-	keepAlive: number;
-	maxQueuedBytes: number;
-	readTimeout: number;
-	onGap: (sessionId: string) => void;
-	onCutOff: (sessionId: string) => void;
-	info?: SessionKeeper | undefined;
+/** What a stream is given by its manager. */
+export interface StreamSetup {
+	session: string;
+	namespace: SyncLayerNamespace;
+	/** Those of the manager: what they mean stands there. */
+	options: {
+		keepAlive: number;
+		maxQueuedBytes: number;
+		readTimeout: number;
+		onGap: (sessionId: string) => void;
+		onCutOff: (sessionId: string) => void;
+		info?: SessionKeeper | undefined;
+	};
+	scope: RequestScope | undefined;
+	/** Called once, when nothing more can happen on the response. */
+	onFinish(stream: ClientStream): void;
 }
 
 /**
@@ -66,13 +74,8 @@ export interface StreamOptions {
 export class ClientStream extends Connection {
 	/** Settles when the object knows that the client is gone, where it has to be told by a call. */
 	left: Promise<void> | undefined;
-	#session: string;
 	#controller: StreamController;
-	#namespace: SyncLayerNamespace;
-	#options: StreamOptions;
-	#scope: RequestScope | undefined;
-	/** Called once, when nothing more can happen on the response. */
-	#onFinish: (stream: ClientStream) => void;
+	#setup: StreamSetup;
 	#queue = new ClientQueue(total);
 	#state: 'live' | 'draining' | 'ended' = 'live';
 	/** What the controller wants while nothing is queued. */
@@ -88,30 +91,19 @@ export class ClientStream extends Connection {
 	#drainUntil = Infinity;
 
 	/** @param controller of a response on which nothing was written yet */
-	constructor(
-		session: string,
-		controller: StreamController,
-		namespace: SyncLayerNamespace,
-		options: StreamOptions,
-		scope: RequestScope | undefined,
-		onFinish: (stream: ClientStream) => void,
-	) {
+	constructor(controller: StreamController, setup: StreamSetup) {
 		super();
-		this.#session = session;
 		this.#controller = controller;
-		this.#namespace = namespace;
-		this.#options = options;
-		this.#scope = scope;
-		this.#onFinish = onFinish;
+		this.#setup = setup;
 		this.#capacity = controller.desiredSize ?? 0;
 	}
 
 	/** Connect, and begin to carry messages. */
 	async open(): Promise<void> {
-		await this.connectFirst(this.#scope?.lastEventId);
+		await this.connectFirst(this.#setup.scope?.lastEventId);
 		this.accept();
 		if (this.#state !== 'live') return;
-		const { info, keepAlive } = this.#options;
+		const { info, keepAlive } = this.#setup.options;
 		// One timer for both: as many ticks for each comment as `touch` needs.
 		const ticks = info ? Math.ceil(keepAlive / Math.min(info.touchIntervalMs, keepAlive)) : 1;
 		let tick = 0;
@@ -167,27 +159,28 @@ export class ClientStream extends Connection {
 		} catch {
 			// The client cancelled the response: there is nothing left to close.
 		}
-		this.#onFinish(this);
+		this.#setup.onFinish(this);
 	}
 
 	protected override connect(lastEventId: string | undefined, resume: boolean): Promise<Opened> {
 		const { connectionId } = this;
-		const owner = this.#scope?.ownerHash;
+		const { namespace, scope, session } = this.#setup;
+		const owner = scope?.ownerHash;
 		const open = async (stub: SyncLayerStub) => {
 			if (this.#isCancelled) {
 				throw new SessionManagerError('STREAM_DETACHED', 'the client went away meanwhile.');
 			}
 			const window = Math.max(1, this.#bound - this.#queue.bytes);
-			return openStream(stub, this.#session, { connectionId, lastEventId, resume, owner, window });
+			return openStream(stub, session, { connectionId, lastEventId, resume, owner, window });
 		};
-		return callObject(this.#namespace, open, resume ? 1 : undefined);
+		return callObject(namespace, open, resume ? 1 : undefined);
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {
 		this.#idLine = log && `id: ${log.eventIdPrefix}`;
 		if (log) this.#queue.begin(log.after);
 		if (this.#isCancelled) this.finish();
-		else if (log?.recovered === false) void report(this.#options.onGap, this.#session);
+		else if (log?.recovered === false) void report(this.#setup.options.onGap, this.#setup.session);
 	}
 
 	protected override onEvent(frame: string, seq: number | undefined): void {
@@ -195,14 +188,14 @@ export class ClientStream extends Connection {
 			seq === undefined ? frame.slice(frame.indexOf('\n') + 1) : `${this.#idLine}${frame}`;
 		this.#write(encoder.encode(text), seq);
 		if (this.#queue.bytes < this.#bound || this.#state !== 'live') return;
-		const { maxQueuedBytes } = this.#options;
+		const { maxQueuedBytes } = this.#setup.options;
 		if (this.#idLine !== undefined) this.pause(this.#queue.takenSeq);
 		else if (this.#queue.bytes >= maxQueuedBytes * BOUNDS_WITHOUT_LOG) this.#cutOff();
 	}
 
 	protected override onPosition(seq: number): void {
 		this.#queue.moveTo(seq);
-		const priming = this.#scope?.primingEvent;
+		const priming = this.#setup.scope?.primingEvent;
 		if (priming !== undefined)
 			this.#write(encoder.encode(`${this.#idLine}${seq}\n${priming}`), seq);
 	}
@@ -260,7 +253,7 @@ export class ClientStream extends Connection {
 
 	/** How much may wait for this client, in bytes. */
 	get #bound(): number {
-		const { maxQueuedBytes } = this.#options;
+		const { maxQueuedBytes } = this.#setup.options;
 		return total.bytes < MAX_TOTAL_BYTES
 			? maxQueuedBytes
 			: Math.min(maxQueuedBytes, CROWDED_BOUND_BYTES);
@@ -281,7 +274,7 @@ export class ClientStream extends Connection {
 			pauseMs = this.#look()
 				? Math.max(pauseMs / 2, FIRST_READ_CHECK_MS)
 				: Math.min(pauseMs * 2, LAST_READ_CHECK_MS);
-			const limit = Math.min(this.#readAt + this.#options.readTimeout, this.#drainUntil);
+			const limit = Math.min(this.#readAt + this.#setup.options.readTimeout, this.#drainUntil);
 			if (this.#queue.isEmpty && this.#state === 'draining') this.finish();
 			else if (!this.#queue.isEmpty && Date.now() >= limit) this.#cutOff();
 			else this.#goOnIfRead();
@@ -303,7 +296,7 @@ export class ClientStream extends Connection {
 		this.#state = 'draining';
 		this.#controller.error(new Error('The client does not read its stream.'));
 		this.finish();
-		if (wasLive) void report(this.#options.onCutOff, this.#session);
+		if (wasLive) void report(this.#setup.options.onCutOff, this.#setup.session);
 	}
 
 	/** Tell the object how far its client came. */
@@ -311,18 +304,19 @@ export class ClientStream extends Connection {
 		const { connectionId } = this;
 		const position = this.#queue.takenSeq ?? 0;
 		this.left = hold(
-			callObject(this.#namespace, async (stub) => {
-				await stub.detach(this.#session, { connectionId, position });
+			callObject(this.#setup.namespace, async (stub) => {
+				await stub.detach(this.#setup.session, { connectionId, position });
 			}),
 		);
 		this.left.catch(() => {});
 	}
 
 	#touch(): void {
-		const { info } = this.#options;
+		const { options, session } = this.#setup;
+		const { info } = options;
 		const now = Date.now();
 		if (!info || now - this.#touchedAt < info.touchIntervalMs) return;
 		this.#touchedAt = now;
-		void info.touch(this.#session);
+		void info.touch(session);
 	}
 }

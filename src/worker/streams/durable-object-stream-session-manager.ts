@@ -164,14 +164,13 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? new Set();
 		for (const other of streams) other.hurry();
-		const stream = new ClientStream(
+		const stream = new ClientStream(controller, {
 			session,
-			controller,
-			this.#namespace(),
-			this.#options,
-			currentScope(),
-			() => this.#forget(session, stream),
-		);
+			namespace: this.#namespace(),
+			options: this.#options,
+			scope: currentScope(),
+			onFinish: (finished) => this.#forget(session, finished),
+		});
 		this.#streams.set(session, streams.add(stream));
 		try {
 			await stream.open();
