@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** Size budget: what a user's Worker grows by, without valibot, minified names aside. Raise it on purpose only. */
-const MAX_GZIPPED_BYTES = 52_000;
+const MAX_GZIPPED_BYTES = 52_500;
 
 describe('the package that npm would publish', () => {
 	const root = resolve(import.meta.dirname, '../..');
