@@ -67,6 +67,7 @@ async function startWorkerd() {
 	const workerd = spawn(join(ROOT, 'node_modules/.bin/workerd'), ['serve', config], {
 		stdio: ['ignore', 'inherit', 'inherit'],
 	});
+	process.once('exit', () => workerd.kill('SIGKILL'));
 	const url = new URL(`http://127.0.0.1:${port}`);
 	await waitFor('workerd', 20_000, () =>
 		fetch(url, { method: 'POST' }).then(
@@ -201,6 +202,7 @@ async function memory(clients: number, bound: number | ''): Promise<void> {
 	await server.stop();
 }
 
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 const [, , what] = process.argv;
 if (what !== 'memory') await matrix();
 if (what !== 'matrix') for (const bound of [64 * 1024, ''] as const) await memory(200, bound);
