@@ -62,7 +62,7 @@ export function openDatabase(storage: DurableObjectStorage): SqlStorage | undefi
 }
 
 /**
- * A session was spread over two tables, and `waits` marked the events that named a session of which nothing was known.
+ * Joins the two tables that a session had. `waits` marked an event that named an unknown session: that session begins.
  * An old position of NULL is that of an open stream: it is lost with the instance that this one replaces.
  */
 function oneRowASession(sql: SqlStorage): void {

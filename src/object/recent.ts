@@ -20,10 +20,6 @@ export class Recent<Value> {
 		this.#entries.set(name, { until: Date.now() + this.#memoryMs, value });
 	}
 
-	delete(name: string): void {
-		this.#entries.delete(name);
-	}
-
 	#forgetOld(): void {
 		const now = Date.now();
 		for (const [name, { until }] of this.#entries) {

@@ -30,7 +30,7 @@ import {
 	type SubscriptionTarget,
 } from '../wire/arguments.ts';
 import { CloseCode, encodeFrame, LOG_HEADER, STREAM_TAG, TICKET_TTL_MS } from '../wire/protocol.ts';
-import { Alarm, type OwnAlarm } from './alarm.ts';
+import { Alarm, LATENESS, type OwnAlarm } from './alarm.ts';
 import { openDatabase } from './database.ts';
 import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
 import { errorResponse, readTicket, refusal } from './door/upgrade.ts';
@@ -198,7 +198,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const session = parseSessionId(sessionId);
 		const { connectionId, position } = parseDetachOptions(options);
 		if (connectionId !== undefined) this.#tickets.noteEnd(connectionId, 'detached');
-		const isDetached = this.#closeStreams(session, connectionId, position);
+		const isDetached = this.#closeStreams(session, connectionId);
 		if (connectionId !== undefined) {
 			this.#streams.connectionGone(session, connectionId, position, false);
 		} else {
@@ -223,7 +223,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	end(sessionId: string): boolean {
 		const session = parseSessionId(sessionId);
-		const hadStream = this.#closeStreams(session, undefined, undefined);
+		const hadStream = this.#closeStreams(session);
 		// With a log, a session that has no row was never heard of.
 		if (!this.#log || this.#sessions.get(session)) {
 			this.#streams.save(SessionRows.end(session, this.#head, this.#options.lifetimes, Date.now()));
@@ -297,7 +297,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#assertUnused(ticket, claim);
 		const reason =
 			asEnd(this.#tickets.endOf(connectionId)) ??
-			(resume === undefined ? undefined : this.#subscriptions.endedSince(parsed, resume));
+			(resume === undefined ? undefined : this.#subscriptions.ends.endedSince(parsed, resume));
 		if (reason) return { kind: 'ended', reason };
 		const others = [
 			this.#tickets.claimOf(claim.slot),
@@ -306,7 +306,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (others.some((known) => known.connectionId !== connectionId)) return { kind: 'duplicate' };
 		if (others.length === 0) this.#assertRoomForSubscription();
 		this.#tickets.issue(ticket, claim);
-		const began = resume ?? this.#subscriptions.beginning();
+		const began = resume ?? this.#subscriptions.ends.beginning(Date.now());
 		return { kind: 'subscribed', ticket, ticketTtlMs: TICKET_TTL_MS, began };
 	}
 
@@ -427,7 +427,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			(session) => this.#streams.has(session),
 			(row) => SessionRows.renew(row, lifetimes, now),
 		);
-		const lateness = Math.min(lifetimes.sessionTtlMs, lifetimes.endedTtlMs) * EXPIRY_LATENESS;
+		const lateness = Math.min(lifetimes.sessionTtlMs, lifetimes.endedTtlMs) * LATENESS;
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
 		this.#alarm.schedule(this.#log?.nextCutAt);
 		this.#alarm.schedule(this.#subscriptions.nextSweepAt);
@@ -483,17 +483,12 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/** @returns whether there was a stream, open or just being opened */
-	#closeStreams(
-		session: string,
-		connectionId: string | undefined,
-		position: number | undefined,
-	): boolean {
+	#closeStreams(session: string, connectionId?: string): boolean {
 		let wasOpen = this.#tickets.revoke(slotOfSession(session), connectionId);
 		for (const { socket, attachment } of this.#streams.find(session)) {
 			if (connectionId !== undefined && attachment.connectionId !== connectionId) continue;
 			socket.close(CloseCode.detached, 'detached');
 			this.#tickets.noteEnd(attachment.connectionId, 'detached');
-			if (connectionId !== undefined) this.#streams.closed(socket, attachment, position, false);
 			wasOpen = true;
 		}
 		return wasOpen;
@@ -589,9 +584,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 }
-
-/** Expired rows are deleted up to 10 % of the shorter time to live late, in batches, to save wake-ups. */
-const EXPIRY_LATENESS = 0.1;
 
 const NOTHING_SENT: BroadcastResult = { delivered: 0, waiting: 0, missed: 0 };
 

@@ -34,13 +34,6 @@ describe('what happened not long ago', () => {
 		pass(60);
 		expect([recent.get('a'), recent.get('b')]).toEqual(['second', undefined]);
 	});
-
-	it('is forgotten where it is to be', () => {
-		const recent = new Recent<string>(100);
-		recent.set('a', 'first');
-		recent.delete('a');
-		expect(recent.get('a')).toBeUndefined();
-	});
 });
 
 describe('the ids of what was sent', () => {

@@ -1,4 +1,5 @@
 import { newEpoch } from '../../wire/event-id.ts';
+import { LATENESS } from '../alarm.ts';
 import type { LogExtent } from './replay.ts';
 import { cut, type RetentionBounds } from './retention.ts';
 
@@ -35,9 +36,6 @@ export const SENT_ID_TTL_MS = 60_000;
 
 /** How often rows are deleted that only kept the id of a broadcast, in milliseconds. */
 const STUB_PURGE_INTERVAL_MS = 10_000;
-
-/** An idle object wakes up to a tenth of the age late, so that it wakes once for many events. */
-const LATENESS = 0.1;
 
 const EPOCH_KEY = 'tmcp:epoch';
 
@@ -205,7 +203,7 @@ export class EventLog {
 		return mark?.seq ?? this.#head;
 	}
 
-	/** Take away what is over the bounds. */
+	/** Cut the oldest events until the log is within its bounds. */
 	cut(now: number): void {
 		this.#purgeStubs(now);
 		const { events: count, bytes } = this.stats;

@@ -1,4 +1,4 @@
-import type { EventId } from '../../wire/event-id.ts';
+import { type EventId, parseEventId } from '../../wire/event-id.ts';
 
 /** From where on a stream gets what it missed. */
 export interface ReplayStart {
@@ -28,16 +28,18 @@ export interface StoredPosition {
 	since: number;
 }
 
+/** What a client names as the last event that it has. */
+export type Asked = EventId | 'unknown' | undefined;
+
+/** @param lastEventId as the client sent it; `unknown` stands for one that is none of ours */
+export function askedFor(lastEventId: string | undefined): Asked {
+	return lastEventId === undefined ? undefined : (parseEventId(lastEventId) ?? 'unknown');
+}
+
 /**
  * Decide where a replay starts.
- *
- * @param asked the event id that the client sent: `unknown` for one that is none of ours
  */
-export function replayStart(
-	log: LogExtent,
-	asked: EventId | 'unknown' | undefined,
-	stored: StoredPosition,
-): ReplayStart {
+export function replayStart(log: LogExtent, asked: Asked, stored: StoredPosition): ReplayStart {
 	const named = asked === undefined || asked === 'unknown' ? undefined : positionIn(log, asked);
 	if (named !== undefined) {
 		const after = Math.max(named, stored.since);

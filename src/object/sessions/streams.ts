@@ -1,12 +1,11 @@
-import { parseEventId } from '../../wire/event-id.ts';
 import { CloseCode, encodeFrame, STREAM_TAG } from '../../wire/protocol.ts';
 import type { BroadcastResult } from '../../wire/answers.ts';
 import type { Alarm } from '../alarm.ts';
 import type { EventLog, LoggedEvent } from '../log/event-log.ts';
-import { type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
+import { askedFor, type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
 import { type Attachment, readAttachment, writeAttachment } from '../sockets/attachment.ts';
-import { acceptSocket, deliver, type OpenSocket, openSockets } from '../sockets/sockets.ts';
+import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
 import * as SessionRows from './session-row.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -82,10 +81,8 @@ export class Streams {
 	/** Where a stream that opens now starts. */
 	startOf({ sessionId, connectionId, lastEventId }: StreamRequest): ReplayStart | undefined {
 		if (!this.#log) return undefined;
-		const asked = lastEventId === undefined ? undefined : (parseEventId(lastEventId) ?? 'unknown');
-		const row = this.#sessions.get(sessionId);
-		const stored = this.#storedPosition(row, connectionId, asked === undefined);
-		return replayStart(this.#log.extent, asked, stored);
+		const stored = this.#storedPosition(this.#sessions.get(sessionId), connectionId, this.#log);
+		return replayStart(this.#log.extent, askedFor(lastEventId), stored);
 	}
 
 	/**
@@ -127,13 +124,12 @@ export class Streams {
 		socket: WebSocket,
 		{ sessionId, connectionId }: StreamAttachment,
 		position: number | undefined,
-		mayComeBack = true,
 	): void {
 		// The connection may have come back on another socket before the end of this one was known.
 		const isBack = this.find(sessionId).some(
 			(open) => open.socket !== socket && open.attachment.connectionId === connectionId,
 		);
-		if (!isBack) this.connectionGone(sessionId, connectionId, position, mayComeBack);
+		if (!isBack) this.connectionGone(sessionId, connectionId, position, true);
 	}
 
 	/** A connection no longer serves its session. @param position the last event that its client took (default: all) */
@@ -171,10 +167,8 @@ export class Streams {
 		const now = Date.now();
 		const row = this.#sessions.get(sessionId);
 		const repeat = lastEventId === undefined ? repeatOf(row, connectionId) : undefined;
-		// A session that is not known has nothing in the log: whoever names one in a broadcast begins it.
-		const isKnown = row !== undefined || lastEventId !== undefined;
 		const missed =
-			isKnown && (repeat?.since ?? start.after) < log.head
+			(repeat?.since ?? start.after) < log.head
 				? log.missedBySession({ session: sessionId, after: start.after, repeat })
 				: [];
 		const { handedUpTo, isWhole } = handOver(socket, missed, window ?? Infinity);
@@ -199,13 +193,14 @@ export class Streams {
 		return { after: Math.min(start.after, repeat?.since ?? start.after), recovered };
 	}
 
-	/** What is stored of where a session's stream starts that says nothing itself. */
+	/** Where a stream starts whose client names no event. */
 	#storedPosition(
 		row: SessionRows.SessionRow | undefined,
 		connectionId: string,
-		isSilent: boolean,
+		log: EventLog,
 	): StoredPosition {
-		const head = this.#log?.head ?? 0;
+		const { head } = log;
+		// Nothing in the log is for an unknown session: a broadcast that names one begins it.
 		if (row === undefined || row.state === 'ended') {
 			return { after: head, needs: head, since: row?.since ?? 0 };
 		}
@@ -215,11 +210,15 @@ export class Streams {
 		if (row.connectionId === connectionId) {
 			return { after: row.started, needs: row.started, since };
 		}
-		const isLost = row.state === 'open' && !this.has(row.sessionId);
-		const served = isLost ? (this.#log?.lostAt(row.position) ?? head) : row.position;
-		const after = row.state === 'open' && !isLost ? head : served;
-		const needs = isSilent ? (repeatOf(row, connectionId)?.since ?? after) : after;
-		return { after, needs: Math.min(needs, after), since };
+		const after = this.#servedUpTo(row, log);
+		const needs = Math.min(repeatOf(row, connectionId)?.since ?? after, after);
+		return { after, needs, since };
+	}
+
+	/** The last event that was handed to a session's stream, which another one is about to replace. */
+	#servedUpTo(row: SessionRows.ServedRow, log: EventLog): number {
+		if (row.state !== 'open') return row.position;
+		return this.has(row.sessionId) ? log.head : log.lostAt(row.position);
 	}
 
 	#sendToAll(data: string, id: string | undefined): BroadcastResult {
@@ -252,8 +251,8 @@ export class Streams {
 	}
 
 	/**
-	 * Sessions without a stream are about to be named: those that nobody has heard of begin, and none may be forgotten before
-	 * what it waits for.
+	 * Prepare sessions without a stream for a broadcast that names them: an unknown one begins, and none expires before the
+	 * event that waits for it.
 	 * @returns those that have ended
 	 */
 	#expect(away: readonly string[]): Set<string> {
@@ -261,24 +260,21 @@ export class Streams {
 		if (away.length === 0) return over;
 		const rows = this.#sessions.getAll(away);
 		const now = Date.now();
-		for (const row of rows.values())
-			if (row.state === 'ended' && row.expiresAt > now) over.add(row.sessionId);
-		const log = this.#log;
-		if (!log) return over;
-		const until = now + log.maxAgeMs * WAITING_AGES;
+		const [head, until] = [this.#log?.head ?? 0, now + (this.#log?.maxAgeMs ?? 0) * WAITING_AGES];
 		const unknown: string[] = [];
 		for (const session of away) {
 			const row = rows.get(session);
-			if (!row) unknown.push(session);
-			else if (over.has(session) || row.owner !== undefined || row.expiresAt > until) continue;
-			else if (row.expiresAt > now) this.save({ ...row, expiresAt: until });
-			else {
-				const of = { sessionId: session, owner: undefined, head: log.head };
-				this.save({ ...SessionRows.begin(row, of, this.#times, now), expiresAt: until });
+			if (row?.state === 'ended' && row.expiresAt > now) over.add(session);
+			else if (!this.#log) continue;
+			else if (!row) unknown.push(session);
+			else if (row.owner === undefined && row.expiresAt <= until) {
+				const of = { sessionId: session, owner: undefined, head };
+				const live = row.expiresAt > now ? row : SessionRows.begin(row, of, this.#times, now);
+				this.save({ ...live, expiresAt: until });
 			}
 		}
 		if (unknown.length > 0) {
-			this.#sessions.beginAll(unknown, log.head, until);
+			this.#sessions.beginAll(unknown, head, until);
 			this.#alarm.schedule(until);
 		}
 		return over;
@@ -296,14 +292,10 @@ export class Streams {
 
 	/** A socket that is closing, or has died, gets nothing more: this and what comes after it waits. */
 	#notDelivered(socket: WebSocket, seq: number | undefined): void {
-		const attachment = seq === undefined ? undefined : readAttachment(socket);
-		if (attachment?.kind === 'stream' && seq !== undefined)
-			this.closed(socket, attachment, seq - 1);
+		if (seq === undefined) return;
+		const attachment = readAttachment(socket);
+		if (attachment?.kind === 'stream') this.closed(socket, attachment, seq - 1);
 	}
-}
-
-function isOpen(socket: WebSocket): boolean {
-	return socket.readyState === WebSocket.OPEN;
 }
 
 /** What a session's first stream was handed, where its client may not have read it. */

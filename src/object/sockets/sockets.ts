@@ -19,13 +19,17 @@ export function openSockets<Kind extends Attachment['kind']>(
 	onForeign?: (socket: WebSocket) => void,
 ): OpenSocket<Kind>[] {
 	return ctx.getWebSockets(tag).flatMap((socket) => {
-		if (socket.readyState !== WebSocket.OPEN) return [];
+		if (!isOpen(socket)) return [];
 		const attachment = readAttachment(socket);
 		if (attachment && isOfKind(attachment, kind)) return [{ socket, attachment }];
 		socket.close(CloseCode.foreignAttachment, 'not a socket of this library');
 		onForeign?.(socket);
 		return [];
 	});
+}
+
+export function isOpen(socket: WebSocket): boolean {
+	return socket.readyState === WebSocket.OPEN;
 }
 
 function isOfKind<Kind extends Attachment['kind']>(

@@ -7,14 +7,13 @@ import {
 	type SubscriptionInput,
 	type SubscriptionTarget,
 } from '../../wire/arguments.ts';
-import { parseEventId } from '../../wire/event-id.ts';
 import { CloseCode, encodeFrame } from '../../wire/protocol.ts';
 import type { Alarm } from '../alarm.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { type ReplayStart, replayStart } from '../log/replay.ts';
+import { askedFor, type ReplayStart, replayStart } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
 import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
-import { acceptSocket, deliver, type OpenSocket, openSockets } from '../sockets/sockets.ts';
+import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
 import { FilterStore } from './filter-store.ts';
 import { SubscriptionEnds } from './subscription-ends.ts';
 import {
@@ -42,7 +41,7 @@ export interface SubscriptionRequest {
 	lastEventId: string | undefined;
 }
 
-/** Set once there was a subscription: until then what is published need not be kept for one. */
+/** Set with the first subscription: until then notifications are not logged. */
 const USED_KEY = 'tmcp:subscriptions';
 
 /** After a restart connections come back within this time, in milliseconds: then the rows of those that did not go. */
@@ -55,7 +54,7 @@ export class Subscriptions {
 	#sent: SentIds;
 	#alarm: Alarm;
 	#filters: FilterStore;
-	#ends: SubscriptionEnds;
+	readonly ends: SubscriptionEnds;
 	#isUsed = false;
 	#sweepAt: number | undefined;
 	#hasSwept = false;
@@ -75,7 +74,7 @@ export class Subscriptions {
 		this.#sent = sent;
 		this.#alarm = alarm;
 		this.#filters = new FilterStore(sql);
-		this.#ends = new SubscriptionEnds(sql);
+		this.ends = new SubscriptionEnds(sql);
 	}
 
 	get gaps(): number {
@@ -106,16 +105,6 @@ export class Subscriptions {
 		if (!('origin' in target)) return true;
 		if (subscription.origin !== target.origin) return false;
 		return !('id' in target) || subscription.id === target.id;
-	}
-
-	/** A subscription begins: only an end after the time that this returns is meant for it. */
-	beginning(): number {
-		return this.#ends.beginning(Date.now());
-	}
-
-	/** How a subscription was ended since it began, while it had no socket. */
-	endedSince(subscription: SubscriptionInput, began: number): SubscriptionEnd | undefined {
-		return this.#ends.endedSince(subscription, began);
 	}
 
 	/**
@@ -173,7 +162,7 @@ export class Subscriptions {
 		});
 		const isWhollyTold = 'id' in target && ended.length > 0;
 		if (!isWhollyTold && this.#wasUsed()) {
-			this.#ends.note(target, reason, Date.now());
+			this.ends.note(target, reason, Date.now());
 			this.#scheduleSweep();
 		}
 		return ended;
@@ -189,7 +178,7 @@ export class Subscriptions {
 	/** Delete what outlasted the subscriptions that it was kept for. */
 	sweep(now: number): void {
 		if (this.#sweepAt !== undefined && this.#sweepAt > now) return;
-		this.#sweepAt = this.#ends.purge(now);
+		this.#sweepAt = this.ends.purge(now);
 		const open = openSockets(this.#ctx, 'subscription', SUBSCRIPTION_TAG);
 		const filterIds = open.flatMap(({ attachment }) => attachment.filterId ?? []);
 		this.#filters.keepOnly(new Set(filterIds));
@@ -207,8 +196,11 @@ export class Subscriptions {
 		if (!this.#log) return undefined;
 		const { extent } = this.#log;
 		const { head } = extent;
-		const asked = lastEventId === undefined ? undefined : (parseEventId(lastEventId) ?? 'unknown');
-		const start = replayStart(extent, asked, { after: head, needs: head, since: 0 });
+		const start = replayStart(extent, askedFor(lastEventId), {
+			after: head,
+			needs: head,
+			since: 0,
+		});
 		let { recovered } = start;
 		const missed = start.after < head ? this.#log.missedBySubscriptions(start.after) : [];
 		for (const { seq, data } of missed) {
@@ -283,8 +275,4 @@ function attachmentOf(
 /** Whether a notification of the log is one that the subscription asked for. */
 function isFor({ filters }: SubscriptionInput, data: string): boolean {
 	return matchesSubscription(filters, v.parse(NotificationSchema, JSON.parse(data)));
-}
-
-function isOpen(socket: WebSocket): boolean {
-	return socket.readyState === WebSocket.OPEN;
 }
