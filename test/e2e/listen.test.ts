@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type DevServer, startDevServer } from '../../examples/quickstart/demo/dev-server.ts';
 import { ListeningClient } from '../../examples/quickstart/demo/listening-client.ts';
-import { McpClient } from '../../examples/quickstart/demo/mcp-client.ts';
 import { LIMIT_MS } from '../../examples/quickstart/demo/recording-client.ts';
 import { waitFor } from '../../examples/quickstart/demo/wait-for.ts';
-import { RawStream } from './raw-stream.ts';
 
 const MEMO = 'memo://board';
 const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged';
@@ -179,59 +177,3 @@ describe('subscriptions/listen on the quickstart under wrangler dev', () => {
 		return subscriptions === 0;
 	}
 });
-
-test('a listener that vanished without a word is noticed by the keep-alive', async () => {
-	const server = await startDevServer({ configs: ['test/e2e/workers/listen/wrangler.jsonc'] });
-	onTestFinished(server.stop);
-	const subscriptions = async () =>
-		Reflect.get(Object(await (await fetch(new URL('/stats', server.url))).json()), 'subscriptions');
-	const stream = await listenByHand(new URL('/mcp', server.url));
-	await stream.receives(ACKNOWLEDGED);
-	await stream.receives(': keep-alive');
-	expect(await subscriptions()).toBe(1);
-
-	stream.vanish();
-
-	await waitFor('the subscription to be gone', LIMIT_MS, async () => (await subscriptions()) === 0);
-	expect(server.logs()).not.toMatch(/error|uncaught/i);
-});
-
-test('the Worker that the README shows serves a client with a session and one that listens', async () => {
-	const server = await startDevServer({ configs: ['test/e2e/workers/both/wrangler.jsonc'] });
-	onTestFinished(server.stop);
-	const url = new URL('/mcp', server.url);
-	const session = await new McpClient('session', url).connect();
-	onTestFinished(() => session.drop());
-	const listener = await new ListeningClient('listener', url).connect();
-	onTestFinished(() => listener.close());
-	await listener.listen({ toolsListChanged: true });
-
-	expect(await session.call('ring')).toBe('Ding!');
-	expect(await listener.call('ring')).toBe('Ding!');
-
-	for (const client of [session, listener]) {
-		await client.receives(LIST_CHANGED, 2);
-		expect(client.received).toHaveLength(2);
-	}
-});
-
-/** The POST of a client of 2026-07-28, on a TCP socket. */
-function listenByHand(url: URL): Promise<RawStream> {
-	const method = 'subscriptions/listen';
-	const version = '2026-07-28';
-	const headers = {
-		'content-type': 'application/json',
-		accept: 'application/json, text/event-stream',
-		'mcp-protocol-version': version,
-		'mcp-method': method,
-	};
-	const params = {
-		notifications: { toolsListChanged: true },
-		_meta: {
-			'io.modelcontextprotocol/protocolVersion': version,
-			'io.modelcontextprotocol/clientInfo': { name: 'by hand', version: '1.0.0' },
-			'io.modelcontextprotocol/clientCapabilities': {},
-		},
-	};
-	return RawStream.post(url, headers, JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }));
-}
