@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compatibilityFrom, copyConfigs } from './compatibility.ts';
 import { waitFor } from './wait-for.ts';
 
 /** The repository. */
@@ -36,10 +37,16 @@ export interface DevServer {
 /**
  * Start the real `wrangler dev` on a free port, with storage and a registry of its own: any number can run
  * at once, and none finds what another left behind. It ends with this process.
+ *
+ * The Workers run at the compatibility date of their configurations, or at that of the environment variables
+ * `COMPATIBILITY_DATE` and `COMPATIBILITY_FLAGS` (`npm run dates`).
  */
 export async function startDevServer(options: DevServerOptions = {}): Promise<DevServer> {
 	const directory = mkdtempSync(join(tmpdir(), 'wrangler-dev-'));
-	const { configs = ['wrangler.jsonc'], state = join(directory, 'state') } = options;
+	const { state = join(directory, 'state') } = options;
+	const own = (options.configs ?? ['wrangler.jsonc']).map((config) => join(ROOT, config));
+	const compatibility = compatibilityFrom(process.env);
+	const configs = compatibility ? copyConfigs(own, compatibility, directory) : own;
 	const wrangler = spawn(
 		process.execPath,
 		[

@@ -1,0 +1,26 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { compatibilityFrom } from '../../examples/quickstart/demo/compatibility.ts';
+import { startDevServer } from '../../examples/quickstart/demo/dev-server.ts';
+
+/** What all configurations here say. */
+const CONFIGURED = { date: '2026-08-01', flags: [] };
+
+/** From this date on, own properties of an error cross RPC (`enhanced_error_serialization`). */
+const PROPERTIES_CROSS_RPC_FROM = '2026-04-21';
+
+test('a Worker learns the code of an error that came over RPC, at any compatibility date', async () => {
+	const server = await startDevServer({
+		configs: ['test/e2e/workers/errors/wrangler.jsonc', 'wrangler.jsonc'],
+	});
+	onTestFinished(server.stop);
+
+	const answer = await (await fetch(server.url)).json();
+
+	const code = 'INVALID_SESSION_ID';
+	const { date, flags } = compatibilityFrom(process.env) ?? CONFIGURED;
+	const keepsProperties = date >= PROPERTIES_CROSS_RPC_FROM;
+	expect(answer).toMatchObject({ ...(keepsProperties && { code }), restored: code });
+	// `npm run dates` is worth nothing if the Workers do not run at the date and with the flags that it asks for.
+	expect(answer).toHaveProperty('flags.enhanced_error_serialization', keepsProperties);
+	for (const flag of flags) expect(answer).toHaveProperty(['flags', flag], true);
+});
