@@ -2,6 +2,8 @@ import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { randomInt } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { environmentFor } from './examples/quickstart/demo/compatibility.ts';
+import { NEWEST, OLDEST } from './test/e2e/platforms.ts';
 
 const alias = {
 	'@tmcp/session-manager-durable-objects': fileURLToPath(new URL('src/index.ts', import.meta.url)),
@@ -15,6 +17,14 @@ const torture = {
 			? { sessions: 20, messages: 2_000 }
 			: { sessions: 5, messages: 200 },
 };
+
+/** `wrangler dev` takes seconds to start, and its tests measure time: one file at a time. */
+const endToEnd = { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false };
+
+/** What depends on the runtime most: streams, resuming, listening, errors over RPC, clients that vanish. */
+const DEPENDS_ON_PLATFORM = ['errors', 'listen', 'resume', 'vanished-client'].map(
+	(name) => `test/e2e/${name}.test.ts`,
+);
 
 export default defineConfig({
 	test: {
@@ -44,11 +54,17 @@ export default defineConfig({
 				test: {
 					name: 'node',
 					include: ['test/{bench,e2e,package}/**/*.test.ts'],
-					testTimeout: 60_000,
-					hookTimeout: 60_000,
-					fileParallelism: false,
+					...endToEnd,
 				},
 			},
+			...Object.entries({ oldest: OLDEST, newest: NEWEST }).map(([name, platform]) => ({
+				test: {
+					name,
+					include: DEPENDS_ON_PLATFORM,
+					env: environmentFor(platform),
+					...endToEnd,
+				},
+			})),
 		],
 	},
 });
