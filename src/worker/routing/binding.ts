@@ -48,7 +48,7 @@ const syncLayerKind: BindingKind<SyncLayerNamespace> = {
 	article: 'a Durable Object namespace',
 	is: (value): value is SyncLayerNamespace => hasMethods(value, ['getByName', 'idFromName']),
 	configuration: (name) =>
-		`"durable_objects": { "bindings": [{ "name": "${name}", "class_name": "SyncLayer" }] }, "migrations": [{ "tag": "v1", "new_sqlite_classes": ["SyncLayer"] }]`,
+		`"durable_objects": { "bindings": [{ "name": "${name}", "class_name": "SyncLayer" }] }, "exports": { "SyncLayer": { "type": "durable-object", "storage": "sqlite" } }`,
 };
 
 const kvKind: BindingKind<KVNamespace> = {

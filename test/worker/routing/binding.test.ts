@@ -22,7 +22,7 @@ describe('a binding', () => {
 		await expect(streams('STREAMS').has('a')).rejects.toMatchObject({
 			code: 'BINDING_MISSING',
 			message: expect.stringMatching(
-				/"STREAMS".*"name": "STREAMS", "class_name": "SyncLayer".*new_sqlite_classes/,
+				/"STREAMS".*"name": "STREAMS", "class_name": "SyncLayer".*"exports": \{ "SyncLayer"/,
 			),
 		});
 		await expect(info('INFO').getLogLevel('a')).rejects.toMatchObject({
