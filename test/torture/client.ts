@@ -1,11 +1,6 @@
 import { exports } from 'cloudflare:workers';
 import type { Drop } from './plan.ts';
-
-/** One event as it stood on the stream. */
-export interface Received {
-	id: string | undefined;
-	message: number;
-}
+import type { Received } from './verdict.ts';
 
 /** The client of one session: it always has a stream, or comes back for one, and says which event it has last. */
 export class Client {

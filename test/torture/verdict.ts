@@ -1,4 +1,10 @@
-import type { Received } from './client.ts';
+/** One event as it stood on the stream of a session. */
+export interface Received {
+	id: string | undefined;
+	message: number;
+	/** It came to a client that came back without an id, so that it may have had it before. */
+	isPerhapsAgain?: boolean;
+}
 
 /** What became of a message, in steps of one clock. */
 export interface Sent {
@@ -15,14 +21,22 @@ export interface Attendance {
 	askedAt: number;
 	/** When the object had it. */
 	openAt: number;
-	received: readonly Received[];
+	/** From when on it waited for nothing that was not confirmed before (default: never). */
+	leftAt?: number;
+	/** The first id that its client kept, if it came back without one before that. */
+	firstId?: { place: number; at: number } | undefined;
+	received: Iterable<Received>;
 }
 
 export interface Verdict {
 	/** Addressed to the session and confirmed, but not received. */
 	lost: number;
+	/** Of these: what came before the first id that the client kept, where it had come back without one. */
+	lostBeforeFirstId: number;
 	/** Received more than once, or logged more than once. */
 	duplicated: number;
+	/** Received a second time by a client that came back without an id: it could not say what it had. */
+	repeated: number;
 	/** Received after one with a later place, or with an event id that is not its place. */
 	outOfOrder: number;
 	/** Received, but not addressed to the session; or sent to all before it came. */
@@ -31,48 +45,83 @@ export interface Verdict {
 	details: string[];
 }
 
+/** Whether the session must have received a message. */
+export function isOwed(
+	{ to, triedAt, confirmedAt }: Sent,
+	session: number,
+	{ openAt, leftAt = Infinity }: Attendance,
+): boolean {
+	if (confirmedAt === undefined || confirmedAt > leftAt) return false;
+	return to === undefined ? triedAt > openAt : to.includes(session);
+}
+
 /**
  * Compare what sessions received with what was sent to them.
- * @param log the messages in the order of their places, from place 1
+ * @param log the messages in the order of their places, from place 1; a hole where none is known
  */
 export function judge(
 	sent: readonly Sent[],
-	log: readonly number[],
+	log: readonly (number | undefined)[],
 	sessions: readonly Attendance[],
 ): Verdict {
-	const verdict: Verdict = { lost: 0, duplicated: 0, outOfOrder: 0, uninvited: 0, details: [] };
+	const verdict: Verdict = {
+		lost: 0,
+		lostBeforeFirstId: 0,
+		duplicated: 0,
+		repeated: 0,
+		outOfOrder: 0,
+		uninvited: 0,
+		details: [],
+	};
 	const blame = (what: 'lost' | 'duplicated' | 'outOfOrder' | 'uninvited', detail: string) => {
 		verdict[what]++;
 		verdict.details.push(`${what}: ${detail}`);
 	};
 	const places = new Map<number, number>();
 	for (const [index, message] of log.entries()) {
+		if (message === undefined) continue;
 		if (places.has(message)) blame('duplicated', `message ${message} in the log`);
 		places.set(message, index + 1);
 	}
-	for (const [session, { received, askedAt, openAt }] of sessions.entries()) {
-		// A session begins with its first stream, or when it is named for the first time.
-		const named = sent.filter(({ to }) => to?.includes(session)).map(({ triedAt }) => triedAt);
-		const begunAt = Math.min(askedAt, ...named);
+	// A session begins with its first stream, or when it is named for the first time.
+	const namedAt = new Map<number, number>();
+	for (const { to, triedAt } of sent) {
+		for (const session of to ?? [])
+			namedAt.set(session, Math.min(triedAt, namedAt.get(session) ?? Infinity));
+	}
+	for (const [session, attendance] of sessions.entries()) {
+		const { received, askedAt, firstId } = attendance;
+		const begunAt = Math.min(askedAt, namedAt.get(session) ?? Infinity);
 		const times = new Map<number, number>();
 		let newest = 0;
-		for (const { id, message } of received) {
+		for (const { id, message, isPerhapsAgain = false } of received) {
 			const place = places.get(message) ?? 0;
-			const where = `message ${message} of place ${place} as ${id} in session ${session}`;
-			times.set(message, (times.get(message) ?? 0) + 1);
-			if ((times.get(message) ?? 0) > 1) blame('duplicated', where);
-			else if (place < newest) blame('outOfOrder', `${where}, after ${newest}`);
-			if (Number(id?.split('.')[2]) !== place) blame('outOfOrder', `${where}, misnumbered`);
+			const where = () => `message ${message} of place ${place} as ${id} in session ${session}`;
+			const time = (times.get(message) ?? 0) + 1;
+			times.set(message, time);
+			if (time === 2 && isPerhapsAgain) verdict.repeated++;
+			else if (time > 1) blame('duplicated', where());
+			else if (place < newest) blame('outOfOrder', `${where()}, after ${newest}`);
+			if (Number(id?.split('.')[2]) !== place) blame('outOfOrder', `${where()}, misnumbered`);
 			newest = Math.max(newest, place);
 		}
-		for (const [message, { to, triedAt, confirmedAt }] of sent.entries()) {
-			const where = `message ${message} of place ${places.get(message)} in session ${session}`;
+		for (const [message, of] of sent.entries()) {
+			const { to, triedAt, confirmedAt } = of;
 			const isForIt = to === undefined || to.includes(session);
 			const isTooEarly = to === undefined && confirmedAt !== undefined && confirmedAt < begunAt;
-			const isUncertain = confirmedAt === undefined || (to === undefined && triedAt <= openAt);
 			const isThere = times.has(message);
-			if (isThere && (!isForIt || isTooEarly)) blame('uninvited', where);
-			if (!isThere && isForIt && !isUncertain) blame('lost', where);
+			if (isThere ? isForIt && !isTooEarly : !isOwed(of, session, attendance)) continue;
+			const place = places.get(message);
+			const where = `message ${message} of place ${place} in session ${session}`;
+			if (isThere) {
+				blame('uninvited', where);
+				continue;
+			}
+			// A message that nobody received has no known place.
+			const isBeforeFirstId =
+				firstId && (place === undefined ? triedAt < firstId.at : place <= firstId.place);
+			if (isBeforeFirstId) verdict.lostBeforeFirstId++;
+			blame('lost', isBeforeFirstId ? `${where}, before its first id` : where);
 		}
 	}
 	return verdict;
