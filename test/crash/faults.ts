@@ -1,0 +1,81 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Random } from '../torture/random.ts';
+import { ask } from './ask.ts';
+import type { Session } from './session.ts';
+import type { Workerd } from './workerd.ts';
+import type { World } from './world.ts';
+
+/** Kills the process, replaces the object, stops the process for a while, and cuts connections. */
+export class Faults {
+	#kills: Random;
+	#others: Random;
+	#world: World;
+	#workerd: Workerd;
+	#sessions: readonly Session[];
+
+	/** @param kills, others numbers of their own, because the two go on at the same time */
+	constructor(
+		{ kills, others }: { kills: Random; others: Random },
+		world: World,
+		workerd: Workerd,
+		sessions: readonly Session[],
+	) {
+		this.#kills = kills;
+		this.#others = others;
+		this.#world = world;
+		this.#workerd = workerd;
+		this.#sessions = sessions;
+	}
+
+	/** SIGKILL and start, again and again, until the disturbances are over. */
+	async kill(): Promise<void> {
+		for (;;) {
+			await this.#world.disturbedFor(700 + this.#kills.below(1_600));
+			// Now and then again at once, while all are coming back.
+			for (let times = this.#kills.below(6) === 0 ? 2 : 1; times > 0; times--) {
+				if (this.#world.isCalm) return;
+				await this.#workerd.kill();
+				this.#world.count('kills');
+				await wait(this.#kills.below(120));
+				await this.#workerd.start();
+				if (times > 1) await this.#world.disturbedFor(this.#kills.below(80));
+			}
+		}
+	}
+
+	/** Everything else, until the disturbances are over. */
+	async disturb(): Promise<void> {
+		const pick = () =>
+			this.#others.pick(['replace', 'replace', 'replace', 'cut', 'cut', 'pause'] as const);
+		for (;;) {
+			await this.#world.disturbedFor(200 + this.#others.below(700));
+			if (this.#world.isCalm) return;
+			switch (pick()) {
+				case 'replace':
+					await this.#replace();
+					break;
+				case 'cut':
+					this.#cut();
+					break;
+				case 'pause':
+					this.#world.count('pauses');
+					await this.#workerd.pause(50 + this.#others.below(700));
+			}
+		}
+	}
+
+	async #replace(): Promise<void> {
+		const url = new URL('/control/replace', this.#world.url);
+		// While the process is down there is nothing to replace.
+		const answer = await ask('POST', url, {}).catch(() => undefined);
+		if (answer?.status === 200) this.#world.count('replaced');
+	}
+
+	/** About a quarter of the connections, all at once. */
+	#cut(): void {
+		for (const session of this.#sessions) {
+			if (!session.isPresent) continue;
+			if (this.#others.below(4) === 0 && session.cut()) this.#world.count('cut');
+		}
+	}
+}

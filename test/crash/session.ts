@@ -1,0 +1,237 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Random } from '../torture/random.ts';
+import type { Attendance } from '../torture/verdict.ts';
+import { type Answer, ask } from './ask.ts';
+import { type ConnectionPlan, type Kind, pickKind, planConnection } from './behaviour.ts';
+import { EventStream, type Leaving, type StreamEvent } from './event-stream.ts';
+import { parseMessage } from './message.ts';
+import { Record } from './record.ts';
+import type { World } from './world.ts';
+
+const PROTOCOL_VERSION = '2025-06-18';
+
+const INITIALIZE = {
+	jsonrpc: '2.0',
+	id: 1,
+	method: 'initialize',
+	params: {
+		protocolVersion: PROTOCOL_VERSION,
+		capabilities: {},
+		clientInfo: { name: 'crash', version: '1.0.0' },
+	},
+};
+
+/** How long a session may take to get what is its own once it is left in peace, in milliseconds. */
+const CALM_LIMIT_MS = 45_000;
+
+/** How long a frozen connection stays after it was replaced, in milliseconds. */
+const FROZEN_MS = 2_000;
+
+/** The MCP client of one session, over TCP: it always has a stream, or comes back for one with its newest event id. */
+export class Session {
+	/** As the server named it; empty until it is begun. */
+	id = '';
+	readonly received = new Record();
+	readonly #index: number;
+	readonly #kind: Kind;
+	readonly #random: Random;
+	readonly #world: World;
+	#askedAt = Infinity;
+	#openAt = Infinity;
+	#leftAt = Infinity;
+	#firstId: { place: number; at: number } | undefined;
+	#lastEventId: string | undefined;
+	/** Connections that the server may have seen, of those that named no event. */
+	#connectionsWithoutId = 0;
+	#connections = 0;
+	#stream: EventStream | undefined;
+	#frozen = new Set<EventStream>();
+	#isOver = false;
+	#holding = Promise.resolve();
+	/** It has received something that was sent after it was told to {@link retire}. */
+	#isComplete = false;
+
+	/** @param index its number among all sessions of the run */
+	constructor(index: number, random: Random, world: World) {
+		this.#index = index;
+		this.#random = random;
+		this.#world = world;
+		this.#kind = pickKind(random);
+	}
+
+	get attendance(): Attendance {
+		return {
+			askedAt: this.#askedAt,
+			openAt: this.#openAt,
+			leftAt: this.#leftAt,
+			firstId: this.#connectionsWithoutId > 1 ? this.#firstId : undefined,
+			received: this.received,
+		};
+	}
+
+	/** Whether messages may be addressed to it. */
+	get isPresent(): boolean {
+		return this.#openAt < Infinity && this.#leftAt === Infinity && !this.#isOver;
+	}
+
+	/** Initialise, however often it takes, and open the first stream. */
+	async begin(): Promise<void> {
+		const accept = { accept: 'application/json, text/event-stream' };
+		const { sessionId = '' } = await this.#insist(() => {
+			// An answer that was lost on its way leaves a session that nobody uses.
+			this.#askedAt = this.#world.tick();
+			return ask('POST', this.#url, accept, INITIALIZE);
+		});
+		this.id = sessionId;
+		this.#openAt = this.#world.tick();
+		this.#holding = this.#hold();
+	}
+
+	/** Break the connection from the client's side, but not by its own will. */
+	cut(): boolean {
+		if (!this.#stream) return false;
+		this.#stream.leave('reset');
+		return true;
+	}
+
+	/**
+	 * Behave, and end the session when it has all that was confirmed until now: what comes in order is complete as soon as
+	 * something has come that was sent later.
+	 */
+	async retire(): Promise<void> {
+		this.#leftAt = this.#world.tick();
+		const limit = Date.now() + CALM_LIMIT_MS;
+		while (!this.#isOver && !this.#isComplete) {
+			if (Date.now() > limit) {
+				this.#world.count('deaf');
+				break;
+			}
+			await wait(20);
+		}
+		const wasLost = this.#isOver;
+		this.#isOver = true;
+		this.#stream?.leave('close');
+		await this.#holding;
+		for (const stream of this.#frozen) stream.destroy();
+		// A first DELETE may have done it before its answer was lost.
+		if (!wasLost) await this.#insist(() => ask('DELETE', this.#url, this.#headers), [404]);
+	}
+
+	get #isCalm(): boolean {
+		return this.#leftAt < Infinity;
+	}
+
+	get #url(): URL {
+		return new URL('/mcp', this.#world.url);
+	}
+
+	get #headers(): { [name: string]: string } {
+		return { 'mcp-session-id': this.id, 'mcp-protocol-version': PROTOCOL_VERSION };
+	}
+
+	async #hold(): Promise<void> {
+		while (!this.#isOver && !this.#world.hasFailed) await this.#connect();
+	}
+
+	async #connect(): Promise<void> {
+		const plan = this.#plan();
+		const from = this.#lastEventId;
+		const isBack = this.#connectionsWithoutId > 0;
+		const headers =
+			from === undefined ? this.#headers : { ...this.#headers, 'last-event-id': from };
+		const stream = new EventStream(this.#url, headers, plan, (event) =>
+			this.#receive(event, {
+				isPerhapsAgain: from === undefined && isBack,
+				keepsIds: !plan.leave?.forgets,
+			}),
+		);
+		this.#stream = stream;
+		const watch = this.#watch(stream, plan);
+		let status: number | undefined;
+		try {
+			status = await Promise.race([stream.status, stream.ended.then(() => undefined)]);
+			if (from === undefined) this.#connectionsWithoutId++;
+		} catch (error) {
+			const isRefused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
+			if (from === undefined && !isRefused) this.#connectionsWithoutId++;
+		}
+		if (status === 200 && this.#connections++ > 0) this.#world.count('reconnects');
+		if (status === 200) await stream.ended;
+		watch.stop();
+		this.#stream = undefined;
+		if (status === 404) {
+			this.#world.count('sessions lost');
+			this.#isOver = true;
+		} else if (status !== undefined && status !== 200) {
+			this.#world.count(`answered ${status}`);
+			stream.destroy();
+		}
+		if (this.#isOver) return;
+		const awayMs = watch.hasLeft() ? (plan.leave?.awayMs ?? 0) : 10 + this.#random.below(90);
+		await wait(awayMs);
+	}
+
+	#plan(): ConnectionPlan {
+		if (this.#isCalm) return { reading: 'full', slowMs: 0, leave: undefined };
+		const has = this.#connectionsWithoutId === 0 ? 'nothing' : 'noId';
+		return planConnection(this.#random, this.#kind, this.#lastEventId === undefined ? has : 'id');
+	}
+
+	/** Leave when it is time; but in peace stay, unless the stream is not read. */
+	#watch(stream: EventStream, { reading, leave }: ConnectionPlan) {
+		let hasLeft = false;
+		const go = (how: Leaving) => {
+			hasLeft = true;
+			this.#world.count(how);
+			stream.leave(how);
+			if (how !== 'freeze') return;
+			this.#frozen.add(stream);
+			setTimeout(
+				() => {
+					stream.destroy();
+					this.#frozen.delete(stream);
+				},
+				FROZEN_MS + (leave?.awayMs ?? 0),
+			);
+		};
+		const timer =
+			leave &&
+			setTimeout(() => {
+				if (!this.#isCalm || reading === 'none' || leave.forgets) go(leave.how);
+			}, leave.afterMs);
+		const hurry = setInterval(() => {
+			if (this.#isCalm) stream.hurry();
+		}, 100);
+		const stop = () => {
+			clearTimeout(timer);
+			clearInterval(hurry);
+		};
+		return { hasLeft: () => hasLeft, stop };
+	}
+
+	#receive({ id, data }: StreamEvent, how: { isPerhapsAgain: boolean; keepsIds: boolean }): void {
+		if (id === undefined) throw new Error(`An event has no id: ${data}`);
+		const start = id.lastIndexOf('.') + 1;
+		this.#world.logs.add(id.slice(0, start));
+		if (how.keepsIds) {
+			this.#lastEventId = id;
+			this.#firstId ??= { place: Number(id.slice(start)), at: this.#world.tick() };
+		}
+		if (data === '') return;
+		const message = parseMessage(data);
+		this.received.add(id, message, how.isPerhapsAgain);
+		if ((this.#world.sent[message]?.triedAt ?? 0) > this.#leftAt) this.#isComplete = true;
+		this.#world.count('deliveries');
+	}
+
+	/** Ask until there is an answer of success. @param alsoGood statuses that count as success */
+	async #insist(work: () => Promise<Answer>, alsoGood: number[] = []): Promise<Answer> {
+		for (;;) {
+			const answer = await work().catch(() => undefined);
+			if (answer && (answer.status < 300 || alsoGood.includes(answer.status))) return answer;
+			if (answer) this.#world.count(`answered ${answer.status}`);
+			if (this.#world.hasFailed) throw new Error('The run has failed.');
+			await wait(20 + this.#random.below(60));
+		}
+	}
+}
