@@ -53,7 +53,7 @@ export default defineConfig({
 			{
 				test: {
 					name: 'node',
-					include: ['test/{bench,e2e,package}/**/*.test.ts'],
+					include: ['test/{bench,crash,e2e,package}/**/*.test.ts'],
 					...endToEnd,
 				},
 			},

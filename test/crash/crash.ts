@@ -112,7 +112,7 @@ export class Crash {
 		while (!world.isCalm) {
 			const numbers = new Random(random.below(2 ** 32));
 			const lifeMs = pickLifeMs(random);
-			const session = new Session(this.#sessions.length, numbers, world);
+			const session = new Session(numbers, world);
 			this.#sessions.push(session);
 			await session.begin();
 			await world.disturbedFor(lifeMs);

@@ -32,7 +32,6 @@ export class Session {
 	/** As the server named it; empty until it is begun. */
 	id = '';
 	readonly received = new Record();
-	readonly #index: number;
 	readonly #kind: Kind;
 	readonly #random: Random;
 	readonly #world: World;
@@ -51,9 +50,7 @@ export class Session {
 	/** It has received something that was sent after it was told to {@link retire}. */
 	#isComplete = false;
 
-	/** @param index its number among all sessions of the run */
-	constructor(index: number, random: Random, world: World) {
-		this.#index = index;
+	constructor(random: Random, world: World) {
 		this.#random = random;
 		this.#world = world;
 		this.#kind = pickKind(random);

@@ -15,15 +15,15 @@ interface Row extends Record<string, SqlStorageValue> {
 	metadata: string | null;
 }
 
-export class KVStore extends DurableObject {
-	#sql = this.ctx.storage.sql;
+function withTable(sql: SqlStorage): SqlStorage {
+	sql.exec(
+		'CREATE TABLE IF NOT EXISTS kv (key TEXT PRIMARY KEY, value TEXT NOT NULL, metadata TEXT) WITHOUT ROWID',
+	);
+	return sql;
+}
 
-	constructor(...args: ConstructorParameters<typeof DurableObject>) {
-		super(...args);
-		this.#sql.exec(
-			'CREATE TABLE IF NOT EXISTS kv (key TEXT PRIMARY KEY, value TEXT NOT NULL, metadata TEXT) WITHOUT ROWID',
-		);
-	}
+export class KVStore extends DurableObject {
+	#sql = withTable(this.ctx.storage.sql);
 
 	override async fetch(request: Request): Promise<Response> {
 		const { pathname, searchParams } = new URL(request.url);
