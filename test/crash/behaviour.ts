@@ -8,7 +8,7 @@ export type Kind = (typeof KINDS)[number];
 
 export interface Leave {
 	how: Leaving;
-	/** From when the connection was asked for, in milliseconds. */
+	/** From when its first event was read or, where none is, from when it was asked for, in milliseconds. */
 	afterMs: number;
 	/** Until it comes back. */
 	awayMs: number;

@@ -5,6 +5,9 @@ import type { Session } from './session.ts';
 import type { Workerd } from './workerd.ts';
 import type { World } from './world.ts';
 
+/** How long deliveries are waited for before a kill, in milliseconds. */
+const DELIVERIES_LIMIT_MS = 5_000;
+
 /** Kills the process, replaces the object, stops the process for a while, and cuts connections. */
 export class Faults {
 	#kills: Random;
@@ -30,7 +33,7 @@ export class Faults {
 	/** SIGKILL and start, again and again, until the disturbances are over. */
 	async kill(): Promise<void> {
 		for (;;) {
-			await this.#world.disturbedFor(700 + this.#kills.below(1_600));
+			await this.#untilNextKill();
 			// Now and then again at once, while all are coming back.
 			for (let times = this.#kills.below(6) === 0 ? 2 : 1; times > 0; times--) {
 				if (this.#world.isCalm) return;
@@ -41,6 +44,19 @@ export class Faults {
 				if (times > 1) await this.#world.disturbedFor(this.#kills.below(80));
 			}
 		}
+	}
+
+	/**
+	 * By time and by deliveries: by time alone a machine that is busy with something else would get nothing done between two
+	 * kills, and by deliveries alone a server that delivers nothing would live for ever.
+	 */
+	async #untilNextKill(): Promise<void> {
+		const { counts } = this.#world;
+		const deliveries = (counts['deliveries'] ?? 0) + this.#kills.below(4_000);
+		await this.#world.disturbedFor(300 + this.#kills.below(1_500));
+		const limit = Date.now() + DELIVERIES_LIMIT_MS;
+		while ((counts['deliveries'] ?? 0) < deliveries && Date.now() < limit && !this.#world.isCalm)
+			await this.#world.disturbedFor(20);
 	}
 
 	/** Everything else, until the disturbances are over. */

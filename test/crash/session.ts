@@ -136,12 +136,13 @@ export class Session {
 		const isBack = this.#connectionsWithoutId > 0;
 		const headers =
 			from === undefined ? this.#headers : { ...this.#headers, 'last-event-id': from };
-		const stream = new EventStream(this.#url, headers, plan, (event) =>
+		const stream = new EventStream(this.#url, headers, plan, (event) => {
+			watch.begin();
 			this.#receive(event, {
 				isPerhapsAgain: from === undefined && isBack,
 				keepsIds: !plan.leave?.forgets,
-			}),
-		);
+			});
+		});
 		this.#stream = stream;
 		const watch = this.#watch(stream, plan);
 		let status: number | undefined;
@@ -191,11 +192,15 @@ export class Session {
 				FROZEN_MS + (leave?.awayMs ?? 0),
 			);
 		};
-		const timer =
-			leave &&
-			setTimeout(() => {
+		let timer: NodeJS.Timeout | undefined;
+		const begin = () => {
+			if (!leave) return;
+			timer ??= setTimeout(() => {
 				if (!this.#isCalm || reading === 'none' || leave.forgets) go(leave.how);
 			}, leave.afterMs);
+		};
+		// Whoever reads stays for something to read, else a server that is slow is asked for more and more.
+		if (reading === 'none') begin();
 		const hurry = setInterval(() => {
 			if (this.#isCalm) stream.hurry();
 		}, 100);
@@ -203,7 +208,7 @@ export class Session {
 			clearTimeout(timer);
 			clearInterval(hurry);
 		};
-		return { hasLeft: () => hasLeft, stop };
+		return { begin, hasLeft: () => hasLeft, stop };
 	}
 
 	#receive({ id, data }: StreamEvent, how: { isPerhapsAgain: boolean; keepsIds: boolean }): void {
