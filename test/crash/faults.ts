@@ -6,7 +6,7 @@ import type { Workerd } from './workerd.ts';
 import type { World } from './world.ts';
 
 /** How long deliveries are waited for before a kill, in milliseconds. */
-const DELIVERIES_LIMIT_MS = 5_000;
+const DELIVERIES_LIMIT_MS = 15_000;
 
 /** Kills the process, replaces the object, stops the process for a while, and cuts connections. */
 export class Faults {
@@ -52,7 +52,7 @@ export class Faults {
 	 */
 	async #untilNextKill(): Promise<void> {
 		const { counts } = this.#world;
-		const deliveries = (counts['deliveries'] ?? 0) + this.#kills.below(4_000);
+		const deliveries = (counts['deliveries'] ?? 0) + this.#kills.below(3_000);
 		await this.#world.disturbedFor(300 + this.#kills.below(1_500));
 		const limit = Date.now() + DELIVERIES_LIMIT_MS;
 		while ((counts['deliveries'] ?? 0) < deliveries && Date.now() < limit && !this.#world.isCalm)

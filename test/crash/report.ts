@@ -1,5 +1,9 @@
 import type { CrashOptions, Result } from './crash.ts';
 
+const SHOWN_DETAILS = 20;
+
+const isBeforeFirstId = (detail: string) => detail.endsWith('before its first id');
+
 /** What must not happen, whatever else does. */
 export function failuresOf(result: Result) {
 	const { lost, duplicated, outOfOrder, uninvited, sessionsLost, unconfirmed, logs } = result;
@@ -28,6 +32,9 @@ export function reportOf(options: CrashOptions, result: Result): string {
 		`lost ${result.lost} (lost before the first id: ${result.lostBeforeFirstId}), duplicated ${result.duplicated}, out of order ${result.outOfOrder}, foreign ${result.uninvited}, sessions lost ${result.sessionsLost}, unconfirmed ${result.unconfirmed}, logs ${result.logs}`,
 		`gaps ${result.gaps}, cut off ${result.cutOff}, repeated ${result.repeated}`,
 		others.join(', '),
-		...details.slice(0, 20),
+		// What is lost before the first id has one cause; anything else is news.
+		...details
+			.toSorted((a, b) => Number(isBeforeFirstId(a)) - Number(isBeforeFirstId(b)))
+			.slice(0, SHOWN_DETAILS),
 	].join('\n');
 }

@@ -8,6 +8,12 @@ import type { World } from './world.ts';
 /** How many messages are under way at once. */
 const CONCURRENT_SENDS = 8;
 
+/**
+ * How many messages half of the clients may be behind before nothing more is sent: the object confirms what it has
+ * written, and on a slow machine would get further and further ahead of the streams.
+ */
+const MAX_BEHIND = 100;
+
 /** How long a message is tried, in milliseconds: its id is remembered for a minute. */
 const TRY_LIMIT_MS = 50_000;
 
@@ -35,6 +41,10 @@ export class Sender {
 		let due = performance.now();
 		while (!stop.aborted) {
 			if (sending.size >= CONCURRENT_SENDS) await Promise.race(sending);
+			if (this.#behind > MAX_BEHIND) {
+				await wait(20);
+				continue;
+			}
 			const send: Promise<void> = this.#send().then(() => void sending.delete(send));
 			sending.add(send);
 			due = Math.max(due + this.#intervalMs, performance.now());
@@ -64,6 +74,16 @@ export class Sender {
 		await wait(again);
 		this.#world.count('sent again');
 		await this.#tryUntilConfirmed({ sessions, id, data });
+	}
+
+	/** The median of the messages that were sent after the last one that a client has. */
+	get #behind(): number {
+		const { length } = this.#world.sent;
+		const behind = this.#sessions
+			.filter((session) => session.isPresent)
+			.map((session) => length - 1 - session.newest)
+			.toSorted((a, b) => a - b);
+		return behind[Math.floor(behind.length / 2)] ?? 0;
 	}
 
 	/** Most go to all: that is what makes many deliveries. */

@@ -21,8 +21,11 @@ const INITIALIZE = {
 	},
 };
 
-/** How long a session may take to get what is its own once it is left in peace, in milliseconds. */
-const CALM_LIMIT_MS = 45_000;
+/**
+ * How long a session may take to get what is its own once it behaves, in milliseconds: the process is still killed, and a
+ * stream whose object was replaced comes back after 30 s at the latest.
+ */
+const CALM_LIMIT_MS = 90_000;
 
 /** How long a frozen connection stays after it was replaced, in milliseconds. */
 const FROZEN_MS = 2_000;
@@ -46,6 +49,7 @@ export class Session {
 	#stream: EventStream | undefined;
 	#frozen = new Set<EventStream>();
 	#isOver = false;
+	#newest = -1;
 	#holding = Promise.resolve();
 	/** It has received something that was sent after it was told to {@link retire}. */
 	#isComplete = false;
@@ -66,6 +70,11 @@ export class Session {
 		};
 	}
 
+	/** The message that it received last. */
+	get newest(): number {
+		return this.#newest;
+	}
+
 	/** Whether messages may be addressed to it. */
 	get isPresent(): boolean {
 		return this.#openAt < Infinity && this.#leftAt === Infinity && !this.#isOver;
@@ -81,6 +90,7 @@ export class Session {
 		});
 		this.id = sessionId;
 		this.#openAt = this.#world.tick();
+		this.#newest = this.#world.sent.length - 1;
 		this.#holding = this.#hold();
 	}
 
@@ -221,6 +231,7 @@ export class Session {
 		}
 		if (data === '') return;
 		const message = parseMessage(data);
+		this.#newest = message;
 		this.received.add(id, message, how.isPerhapsAgain);
 		if ((this.#world.sent[message]?.triedAt ?? 0) > this.#leftAt) this.#isComplete = true;
 		this.#world.count('deliveries');
