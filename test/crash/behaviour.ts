@@ -61,11 +61,11 @@ export function planConnection(
 	}
 	switch (kind) {
 		case 'vanishing':
-			return { ...plan, leave: leave('reset', 100 + random.below(3_000), random.below(600)) };
+			return { ...plan, leave: leave('reset', 100 + random.below(5_000), random.below(600)) };
 		case 'freezing':
-			return { ...plan, leave: leave('freeze', 100 + random.below(2_500), random.below(1_000)) };
+			return { ...plan, leave: leave('freeze', 100 + random.below(5_000), random.below(1_000)) };
 		case 'hasty':
-			return { ...plan, leave: leave('close', 50 + random.below(1_200), 0) };
+			return { ...plan, leave: leave('close', 50 + random.below(3_000), 0) };
 		default:
 			return plan;
 	}

@@ -61,12 +61,10 @@ export class Faults {
 
 	/** Everything else, until the disturbances are over. */
 	async disturb(): Promise<void> {
-		const pick = () =>
-			this.#others.pick(['replace', 'replace', 'replace', 'cut', 'cut', 'pause'] as const);
 		for (;;) {
-			await this.#world.disturbedFor(200 + this.#others.below(700));
+			await this.#world.disturbedFor(600 + this.#others.below(2_000));
 			if (this.#world.isCalm) return;
-			switch (pick()) {
+			switch (this.#others.pick(['replace', 'cut', 'pause'] as const)) {
 				case 'replace':
 					await this.#replace();
 					break;
