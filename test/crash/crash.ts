@@ -70,7 +70,6 @@ export class Crash {
 			const world = new World(workerd.url, this.#calm.signal);
 			try {
 				await Promise.race([this.#disturb(world, workerd), workerd.crashed]);
-				if (process.env['DBG']) console.log(workerd.errors, workerd.lines);
 			} catch (error) {
 				world.hasFailed = true;
 				this.#calm.abort();

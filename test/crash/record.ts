@@ -5,17 +5,17 @@ export class Record implements Iterable<Received> {
 	#log = '';
 	#places: number[] = [];
 	#messages: number[] = [];
-	#perhapsAgain = new Set<number>();
+	#forgotten = new Set<number>();
 
 	get length(): number {
 		return this.#messages.length;
 	}
 
 	/** @param id `<shard>.<epoch>.<place>` */
-	add(id: string, message: number, isPerhapsAgain: boolean): void {
+	add(id: string, message: number, isForgotten: boolean): void {
 		const start = id.lastIndexOf('.') + 1;
 		this.#log ||= id.slice(0, start);
-		if (isPerhapsAgain) this.#perhapsAgain.add(this.#messages.length);
+		if (isForgotten) this.#forgotten.add(this.#messages.length);
 		this.#places.push(Number(id.slice(start)));
 		this.#messages.push(message);
 	}
@@ -23,8 +23,8 @@ export class Record implements Iterable<Received> {
 	*[Symbol.iterator](): Generator<Received & { place: number }> {
 		for (const [index, message] of this.#messages.entries()) {
 			const place = this.#places[index] ?? 0;
-			const isPerhapsAgain = this.#perhapsAgain.has(index);
-			yield { id: `${this.#log}${place}`, place, message, isPerhapsAgain };
+			const isForgotten = this.#forgotten.has(index);
+			yield { id: `${this.#log}${place}`, place, message, isForgotten };
 		}
 	}
 }

@@ -2,8 +2,6 @@ import type { CrashOptions, Result } from './crash.ts';
 
 const SHOWN_DETAILS = 20;
 
-const isBeforeFirstId = (detail: string) => detail.endsWith('before its first id');
-
 /** What must not happen, whatever else does. */
 export function failuresOf(result: Result) {
 	const { lost, duplicated, outOfOrder, uninvited, sessionsLost, unconfirmed, logs } = result;
@@ -29,12 +27,9 @@ export function reportOf(options: CrashOptions, result: Result): string {
 	return [
 		`crash, seed ${seed}: ${sessions} sessions at a time, ${result.served} in all, ${result.messages} messages, ${seconds.toFixed(1)} s`,
 		`deliveries ${count('deliveries')} (${aMinute('deliveries')} a minute), kills ${count('kills')} (${aMinute('kills')} a minute, up again after ${result.startMs.toFixed(0)} ms), replaced objects ${count('replaced')}, reconnects ${count('reconnects')}`,
-		`lost ${result.lost} (lost before the first id: ${result.lostBeforeFirstId}), duplicated ${result.duplicated}, out of order ${result.outOfOrder}, foreign ${result.uninvited}, sessions lost ${result.sessionsLost}, unconfirmed ${result.unconfirmed}, logs ${result.logs}`,
+		`lost ${result.lost}, duplicated ${result.duplicated}, out of order ${result.outOfOrder}, foreign ${result.uninvited}, sessions lost ${result.sessionsLost}, unconfirmed ${result.unconfirmed}, logs ${result.logs}`,
 		`gaps ${result.gaps}, cut off ${result.cutOff}, repeated ${result.repeated}`,
 		others.join(', '),
-		// What is lost before the first id has one cause; anything else is news.
-		...details
-			.toSorted((a, b) => Number(isBeforeFirstId(a)) - Number(isBeforeFirstId(b)))
-			.slice(0, SHOWN_DETAILS),
+		...details.slice(0, SHOWN_DETAILS),
 	].join('\n');
 }

@@ -41,10 +41,8 @@ export class Session {
 	#askedAt = Infinity;
 	#openAt = Infinity;
 	#leftAt = Infinity;
-	#firstId: { place: number; at: number } | undefined;
 	#lastEventId: string | undefined;
-	/** Connections that the server may have seen, of those that named no event. */
-	#connectionsWithoutId = 0;
+	#tries = 0;
 	#connections = 0;
 	#stream: EventStream | undefined;
 	#frozen = new Set<EventStream>();
@@ -65,7 +63,6 @@ export class Session {
 			askedAt: this.#askedAt,
 			openAt: this.#openAt,
 			leftAt: this.#leftAt,
-			firstId: this.#connectionsWithoutId > 1 ? this.#firstId : undefined,
 			received: this.received,
 		};
 	}
@@ -143,26 +140,16 @@ export class Session {
 	async #connect(): Promise<void> {
 		const plan = this.#plan();
 		const from = this.#lastEventId;
-		const isBack = this.#connectionsWithoutId > 0;
 		const headers =
 			from === undefined ? this.#headers : { ...this.#headers, 'last-event-id': from };
 		const stream = new EventStream(this.#url, headers, plan, (event) => {
 			watch.begin();
-			this.#receive(event, {
-				isPerhapsAgain: from === undefined && isBack,
-				keepsIds: !plan.leave?.forgets,
-			});
+			this.#receive(event, plan.leave?.forgets ?? false);
 		});
 		this.#stream = stream;
 		const watch = this.#watch(stream, plan);
-		let status: number | undefined;
-		try {
-			status = await Promise.race([stream.status, stream.ended.then(() => undefined)]);
-			if (from === undefined) this.#connectionsWithoutId++;
-		} catch (error) {
-			const isRefused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
-			if (from === undefined && !isRefused) this.#connectionsWithoutId++;
-		}
+		this.#tries++;
+		const status = await Promise.race([stream.status, stream.ended]).catch(() => undefined);
 		if (status === 200 && this.#connections++ > 0) this.#world.count('reconnects');
 		if (status === 200) await stream.ended;
 		watch.stop();
@@ -181,7 +168,7 @@ export class Session {
 
 	#plan(): ConnectionPlan {
 		if (this.#isCalm) return { reading: 'full', slowMs: 0, leave: undefined };
-		const has = this.#connectionsWithoutId === 0 ? 'nothing' : 'noId';
+		const has = this.#tries === 0 ? 'nothing' : 'noId';
 		return planConnection(this.#random, this.#kind, this.#lastEventId === undefined ? has : 'id');
 	}
 
@@ -221,18 +208,14 @@ export class Session {
 		return { begin, hasLeft: () => hasLeft, stop };
 	}
 
-	#receive({ id, data }: StreamEvent, how: { isPerhapsAgain: boolean; keepsIds: boolean }): void {
+	#receive({ id, data }: StreamEvent, forgets: boolean): void {
 		if (id === undefined) throw new Error(`An event has no id: ${data}`);
-		const start = id.lastIndexOf('.') + 1;
-		this.#world.logs.add(id.slice(0, start));
-		if (how.keepsIds) {
-			this.#lastEventId = id;
-			this.#firstId ??= { place: Number(id.slice(start)), at: this.#world.tick() };
-		}
+		this.#world.logs.add(id.slice(0, id.lastIndexOf('.') + 1));
+		if (!forgets) this.#lastEventId = id;
 		if (data === '') return;
 		const message = parseMessage(data);
 		this.#newest = message;
-		this.received.add(id, message, how.isPerhapsAgain);
+		this.received.add(id, message, forgets);
 		if ((this.#world.sent[message]?.triedAt ?? 0) > this.#leftAt) this.#isComplete = true;
 		this.#world.count('deliveries');
 	}

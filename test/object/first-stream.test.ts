@@ -1,15 +1,17 @@
 import { abortAllDurableObjects, evictDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Wire } from '../support/socket.ts';
 
 let name: string;
 const object = () => env.TMCP_DURABLE_OBJECT.getByName(name);
 beforeEach(async () => {
+	vi.useFakeTimers({ toFake: ['Date'] });
 	name = crypto.randomUUID();
 	await object().begin('one', 'o'.repeat(43));
 	for (const data of ['a', 'b']) await object().broadcast(undefined, data);
 });
+afterEach(() => void vi.useRealTimers());
 
 /** What comes on a stream whose client names no event id. */
 async function heard(): Promise<string[]> {
@@ -32,9 +34,13 @@ describe.each([
 		},
 	],
 ])('a first stream that %s before its client has read an event id', (_, die) => {
-	it('loses nothing: the next one gets it once more, and the one after that no more', async () => {
+	it('loses nothing: each one of its first minute gets it once more, and a single one after that', async () => {
+		await die(await Wire.open(object(), 'one'));
+		// This one dies unread, too.
 		await die(await Wire.open(object(), 'one'));
 		expect(await heard()).toEqual(['a', 'b']);
+		vi.setSystemTime(Date.now() + 61_000);
+		expect(await heard()).toEqual(['a', 'b', 'the end']);
 		expect(await heard()).toEqual([]);
 	});
 });

@@ -34,7 +34,6 @@ it('loses, repeats and swaps nothing, whatever happens meanwhile', async () => {
 	expect({ seed, ...result }).toEqual({
 		seed,
 		lost: 0,
-		lostBeforeFirstId: 0,
 		duplicated: 0,
 		repeated: 0,
 		outOfOrder: 0,

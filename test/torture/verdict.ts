@@ -2,8 +2,8 @@
 export interface Received {
 	id: string | undefined;
 	message: number;
-	/** It came to a client that came back without an id, so that it may have had it before. */
-	isPerhapsAgain?: boolean;
+	/** Its client kept neither this nor its id, so that it gets it once more. */
+	isForgotten?: boolean;
 }
 
 /** What became of a message, in steps of one clock. */
@@ -23,19 +23,15 @@ export interface Attendance {
 	openAt: number;
 	/** From when on it waited for nothing that was not confirmed before (default: never). */
 	leftAt?: number;
-	/** The first id that its client kept, if it came back without one before that. */
-	firstId?: { place: number; at: number } | undefined;
 	received: Iterable<Received>;
 }
 
 export interface Verdict {
 	/** Addressed to the session and confirmed, but not received. */
 	lost: number;
-	/** Of these: what came before the first id that the client kept, where it had come back without one. */
-	lostBeforeFirstId: number;
 	/** Received more than once, or logged more than once. */
 	duplicated: number;
-	/** Received a second time by a client that came back without an id: it could not say what it had. */
+	/** Received once more by a client that had forgotten it. */
 	repeated: number;
 	/** Received after one with a later place, or with an event id that is not its place. */
 	outOfOrder: number;
@@ -66,7 +62,6 @@ export function judge(
 ): Verdict {
 	const verdict: Verdict = {
 		lost: 0,
-		lostBeforeFirstId: 0,
 		duplicated: 0,
 		repeated: 0,
 		outOfOrder: 0,
@@ -90,38 +85,33 @@ export function judge(
 			namedAt.set(session, Math.min(triedAt, namedAt.get(session) ?? Infinity));
 	}
 	for (const [session, attendance] of sessions.entries()) {
-		const { received, askedAt, firstId } = attendance;
+		const { received, askedAt } = attendance;
 		const begunAt = Math.min(askedAt, namedAt.get(session) ?? Infinity);
-		const times = new Map<number, number>();
+		const had = new Set<number>();
+		const forgotten = new Set<number>();
 		let newest = 0;
-		for (const { id, message, isPerhapsAgain = false } of received) {
+		for (const { id, message, isForgotten = false } of received) {
 			const place = places.get(message) ?? 0;
 			const where = () => `message ${message} of place ${place} as ${id} in session ${session}`;
-			const time = (times.get(message) ?? 0) + 1;
-			times.set(message, time);
-			if (time === 2 && isPerhapsAgain) verdict.repeated++;
-			else if (time > 1) blame('duplicated', where());
+			// Whoever has forgotten what came gets it from the beginning.
+			if (forgotten.size > 0 && !isForgotten) newest = 0;
+			if (forgotten.delete(message)) verdict.repeated++;
+			else if (had.has(message)) blame('duplicated', where());
 			else if (place < newest) blame('outOfOrder', `${where()}, after ${newest}`);
 			if (Number(id?.split('.')[2]) !== place) blame('outOfOrder', `${where()}, misnumbered`);
+			had.add(message);
+			if (isForgotten) forgotten.add(message);
 			newest = Math.max(newest, place);
 		}
 		for (const [message, of] of sent.entries()) {
-			const { to, triedAt, confirmedAt } = of;
+			const { to, confirmedAt } = of;
 			const isForIt = to === undefined || to.includes(session);
 			const isTooEarly = to === undefined && confirmedAt !== undefined && confirmedAt < begunAt;
-			const isThere = times.has(message);
+			const isThere = had.has(message);
 			if (isThere ? isForIt && !isTooEarly : !isOwed(of, session, attendance)) continue;
 			const place = places.get(message);
 			const where = `message ${message} of place ${place} in session ${session}`;
-			if (isThere) {
-				blame('uninvited', where);
-				continue;
-			}
-			// A message that nobody received has no known place.
-			const isBeforeFirstId =
-				firstId && (place === undefined ? triedAt < firstId.at : place <= firstId.place);
-			if (isBeforeFirstId) verdict.lostBeforeFirstId++;
-			blame('lost', isBeforeFirstId ? `${where}, before its first id` : where);
+			blame(isThere ? 'uninvited' : 'lost', where);
 		}
 	}
 	return verdict;

@@ -23,8 +23,9 @@ interface Served {
 	/** `open`: the newest event when the stream opened. Else: the last event that was handed over. */
 	position: number;
 	/**
-	 * Events up to this time are handed over once more to a stream without an event id, because the first one may have died
-	 * before its client had read any. `undefined` once that was done, or the client has shown an id.
+	 * Events up to this time are handed over once more to a stream without an event id, because the ones before it may have
+	 * died before their client had read any: to each that opens until then, and to one after it. `undefined` once that was
+	 * done, or the client has shown an id.
 	 */
 	repeatUntil: number | undefined;
 }
@@ -127,7 +128,8 @@ export function open(
 	const before = row?.state === 'ended' ? undefined : row;
 	const served = isServed(before) ? before : undefined;
 	const isBack = served?.connectionId === connectionId;
-	const first = served ? undefined : now + REPEAT_WINDOW_MS;
+	const repeatUntil = served ? served.repeatUntil : now + REPEAT_WINDOW_MS;
+	const isRepeatDone = !isBack && (of.hasShownId || (repeatUntil ?? 0) < now);
 	return {
 		sessionId,
 		owner: before?.owner,
@@ -137,7 +139,7 @@ export function open(
 		connectionId,
 		started: isBack ? Math.min(served.started, after) : after,
 		position: handedUpTo ?? head,
-		repeatUntil: isBack ? served.repeatUntil : of.hasShownId ? undefined : first,
+		repeatUntil: isRepeatDone ? undefined : repeatUntil,
 	};
 }
 
