@@ -1,111 +1,188 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type SyncLayer, CloseCode } from '../../src/index.ts';
+import { CostMeter, type Costs } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';
 
 const EVENTS = 500;
 const SESSIONS = 300;
-/** Rows of a few lookups, and far less than there are events or sessions. */
-const FEW = 25;
+const OWNER = 'o'.repeat(43);
 
 let name: string;
+let meter: CostMeter;
 const object = (): DurableObjectStub<SyncLayer> => env.TMCP_DURABLE_OBJECT.getByName(name);
 
-/** What the object asked of its SQLite. */
-const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+/** What the work costs. */
+async function costs(work: () => unknown): Promise<Costs> {
+	meter.reset();
+	await work();
+	return meter.read(object());
+}
 
-/** An object with events that all were handed over, and with sessions that are away. */
+/** Nothing but these. */
+function exactly(of: Partial<Costs>): Costs {
+	const none = { statements: 0, read: 0, written: 0, keysRead: 0, keysWritten: 0, alarms: 0 };
+	return { ...none, ...of };
+}
+
+const NOTHING = exactly({});
+
+const send = (sessions: string[] | undefined) =>
+	object().broadcast(sessions, 'x', { id: crypto.randomUUID() });
+
+async function close(wire: Wire, session: string, code: number): Promise<void> {
+	wire.socket.close(code, '');
+	await vi.waitFor(async () => expect(await object().has(session)).toBe(false));
+}
+
+const sleep = () => evictDurableObject(object(), { webSockets: 'hibernate' });
+
+/** An object with a full life behind it: events that all were handed over, and sessions that are away. */
 beforeEach(async () => {
 	name = crypto.randomUUID();
 	await Wire.open(object(), 'busy');
 	await runInDurableObject(object(), (instance, { storage }) => {
-		for (let session = 0; session < SESSIONS; session++) {
-			instance.begin(`away-${session}`, 'o'.repeat(43));
-		}
+		for (let session = 0; session < SESSIONS; session++) instance.begin(`away-${session}`, OWNER);
 		for (let event = 0; event < EVENTS; event++) {
 			const id = crypto.randomUUID();
 			instance.broadcast(event % 2 === 0 ? undefined : ['busy'], `event ${event}`, { id });
 		}
-		// As if it had happened before: what was sent in the last minute is looked at for its ids.
+		// As if it had happened before: the ids of what was sent in the last minute are read after a wake.
 		storage.sql.exec('UPDATE tmcp_events SET at = at - 120_000');
-		const prototype: SqlStorage = Object.getPrototypeOf(storage.sql);
-		const { exec } = prototype;
-		vi.spyOn(prototype, 'exec').mockImplementation(function (this: SqlStorage, ...of) {
-			const cursor = exec.apply(this, of);
-			cursors.push(cursor);
-			return cursor as never;
+	});
+	meter = await CostMeter.watch(object());
+});
+afterEach(() => void vi.restoreAllMocks());
+
+describe('the life of a session costs', () => {
+	it('a row read and one written for its begin, nothing more to admit it, a row written for its first stream', async () => {
+		expect(await costs(() => object().begin('new', OWNER))).toEqual(
+			exactly({ statements: 2, written: 1 }),
+		);
+		expect(await costs(() => object().admit('new', OWNER))).toEqual(NOTHING);
+		expect(await costs(() => Wire.open(object(), 'new'))).toEqual(
+			exactly({ statements: 1, written: 1 }),
+		);
+	});
+
+	it('a row read to admit it where the object has slept, and a row written for the stream that takes over', async () => {
+		await object().begin('new', OWNER);
+		await Wire.open(object(), 'new');
+		await sleep();
+		await object().has('new');
+		expect(await costs(() => object().admit('new', OWNER))).toEqual(
+			exactly({ statements: 1, read: 1 }),
+		);
+		const { written, statements } = await costs(() => Wire.open(object(), 'new'));
+		// One statement looks for what it missed.
+		expect({ written, statements }).toEqual({ written: 1, statements: 2 });
+	});
+
+	it('a row read and one written for a stream of a session that nobody began', async () => {
+		expect(await costs(() => Wire.open(object(), 'new'))).toEqual(
+			exactly({ statements: 2, written: 1 }),
+		);
+	});
+
+	it('a row written for the close of its stream, and one for its end', async () => {
+		const wire = await Wire.open(object(), 'new');
+		// Whether the object had lost its streams meanwhile is looked up: one row.
+		expect(await costs(() => close(wire, 'new', CloseCode.clientGone))).toEqual(
+			exactly({ statements: 2, read: 1, written: 1 }),
+		);
+		expect(await costs(() => object().end('new'))).toEqual(exactly({ statements: 1, written: 1 }));
+	});
+
+	it('the same for the close of one that has heard much', async () => {
+		const wire = await Wire.open(object(), 'new');
+		await runInDurableObject(object(), (instance) => {
+			for (let event = 0; event < EVENTS; event++) instance.broadcast(undefined, 'x');
 		});
+		expect(await costs(() => close(wire, 'new', CloseCode.clientGone))).toEqual(
+			exactly({ statements: 2, read: 1, written: 1 }),
+		);
 	});
-	cursors.length = 0;
-});
-afterEach(() => {
-	vi.restoreAllMocks();
-});
 
-/** Rows that were read and written since it was asked last. */
-function rows(): Promise<number> {
-	return runInDurableObject(object(), () => {
-		expect(cursors.length).toBeGreaterThan(0);
-		const counts = cursors.splice(0).map(({ rowsRead, rowsWritten }) => rowsRead + rowsWritten);
-		return counts.reduce((sum, count) => sum + count, 0);
+	it('a row written for the end of one with a stream', async () => {
+		const wire = await Wire.open(object(), 'new');
+		expect(
+			await costs(async () => {
+				await object().end('new');
+				await wire.closed;
+			}),
+		).toEqual(exactly({ statements: 1, written: 1 }));
 	});
-}
-
-it('an object that wakes reads a few rows, whatever is in its log', async () => {
-	await evictDurableObject(object(), { webSockets: 'hibernate' });
-	await object().has('busy');
-	expect(await rows()).toBeLessThan(FEW);
 });
 
-it('so does one whose streams are all gone', async () => {
-	await evictDurableObject(object(), { webSockets: 'close' });
-	await object().has('busy');
-	expect(await rows()).toBeLessThan(FEW);
+describe('a message costs', () => {
+	it.each([
+		['to all', undefined],
+		['to one', ['busy']],
+		['to one that is away', ['away-1']],
+	])('one row, %s', async (_, sessions) => {
+		await object().broadcast(['away-1'], 'x');
+		const { written, read, ...others } = await costs(() => send(sessions));
+		expect(written).toBe(1);
+		expect(read).toBeLessThanOrEqual(2);
+		expect(others.keysRead + others.keysWritten + others.alarms).toBe(0);
+	});
+
+	it('nothing where it is repeated', async () => {
+		const id = crypto.randomUUID();
+		await object().broadcast(undefined, 'x', { id });
+		expect(await costs(() => object().broadcast(undefined, 'x', { id }))).toEqual(NOTHING);
+	});
+
+	it('one row more for each session that it names first', async () => {
+		const { written } = await costs(() => send(['unknown-1', 'unknown-2']));
+		expect(written).toBe(1 + 2);
+	});
 });
 
-it('a message costs a few rows, whoever is away', async () => {
-	await object().broadcast(['busy'], 'x', { id: crypto.randomUUID() });
-	expect(await rows()).toBeLessThan(FEW);
-	await object().broadcast(['away-1'], 'x', { id: crypto.randomUUID() });
-	expect(await rows()).toBeLessThan(FEW);
+it('to ask whether a session has a stream costs nothing', async () => {
+	expect(await costs(() => object().has('busy'))).toEqual(NOTHING);
 });
 
-it('the first stream of a session costs a few rows, and so do its end and the end of the session', async () => {
-	const wire = await Wire.open(object(), 'new');
-	expect(await rows()).toBeLessThan(FEW);
-	wire.socket.close(CloseCode.clientGone, '');
-	await vi.waitFor(async () => expect(await object().has('new')).toBe(false));
-	expect(await rows()).toBeLessThan(FEW);
-	await object().end('new');
-	expect(await rows()).toBeLessThan(FEW);
+describe('an object that wakes', () => {
+	it.each(['hibernate', 'close'] as const)(
+		'reads two rows and two keys, whatever it knows (sockets: %s)',
+		async (webSockets) => {
+			await evictDurableObject(object(), { webSockets });
+			expect(await costs(() => object().has('busy'))).toEqual(
+				exactly({ statements: 2, read: 2, keysRead: 2 }),
+			);
+		},
+	);
+
+	it('reads no more than that, and the ids of a minute, for its first message to all', async () => {
+		await sleep();
+		// Reading the ids stops at the first event that is older; what has changed is when the oldest is to be cut.
+		expect(await costs(() => send(undefined))).toEqual(
+			exactly({ statements: 4, read: 2 + 2 + 1, written: 1, keysRead: 2, alarms: 1 }),
+		);
+		expect(await costs(() => send(undefined))).toEqual(
+			exactly({ statements: 1, read: 1, written: 1 }),
+		);
+		expect((await object().stats()).log).toMatchObject({ waiting: SESSIONS });
+	});
 });
 
-it('a stream that comes back costs what was sent since its place', async () => {
+it('a stream that comes back reads what was sent since its place', async () => {
 	const { log } = await object().attach('busy');
-	await Wire.open(object(), 'busy', `${log?.eventIdPrefix}${EVENTS - 20}`);
-	expect(await rows()).toBeLessThan(20 + FEW);
+	const { read, written } = await costs(() =>
+		Wire.open(object(), 'busy', `${log?.eventIdPrefix}${EVENTS - 20}`),
+	);
+	expect({ read, written }).toEqual({ read: 20, written: 1 });
 });
 
-it('a message to all costs a few rows, however many are away, also the first one after the object slept', async () => {
-	await evictDurableObject(object(), { webSockets: 'hibernate' });
-	for (let round = 0; round < 2; round++) {
-		await object().broadcast(undefined, 'x', { id: crypto.randomUUID() });
-		expect(await rows()).toBeLessThan(FEW);
-	}
-	expect((await object().stats()).log).toMatchObject({ waiting: SESSIONS });
-});
-
-it('a first stream, and the end of a session, cost a few rows, however many messages wait for one that is away', async () => {
-	const gone = await Wire.open(object(), 'gone');
-	gone.socket.close();
-	await vi.waitFor(async () => expect(await object().has('gone')).toBe(false));
+it('streams and ends cost the same, however many messages wait for one that is away', async () => {
+	await close(await Wire.open(object(), 'gone'), 'gone', CloseCode.clientGone);
 	await runInDurableObject(object(), (instance) => {
 		for (let event = 0; event < EVENTS; event++) instance.broadcast(['busy', 'gone'], 'x');
 	});
-	await rows();
-	await Wire.open(object(), 'new');
-	expect(await rows()).toBeLessThan(FEW);
-	await object().end('new');
-	expect(await rows()).toBeLessThan(FEW);
+	expect(await costs(() => Wire.open(object(), 'new'))).toEqual(
+		exactly({ statements: 2, written: 1 }),
+	);
+	expect(await costs(() => object().end('gone'))).toEqual(exactly({ statements: 1, written: 1 }));
 });
