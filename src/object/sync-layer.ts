@@ -148,8 +148,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made, so that the upgrade can leave together with
 	 * this call, and the stream can be detached before the answer is here; `lastEventId`: the last event that the client
 	 * has, as it stands on its `id` line; `resume`: only if `connectionId` served the session last; `owner`: only if
-	 * {@link admit} would say so; `window`: how many bytes of a replay are sent on one socket, which is then closed with
-	 * code 4008 (default: no limit)
+	 * {@link admit} would say so; `window`: how many bytes of a replay are sent on one socket, an event weighing 1 KiB
+	 * beside its own; the socket is then closed with code 4008 (default: no limit)
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `STREAM_SUPERSEDED` (with `resume`),
 	 * `STREAM_DETACHED` (of a `connectionId` that was detached before, or with an `owner` whose session it is not),
 	 * `SQLITE_MISSING` (with `owner`)

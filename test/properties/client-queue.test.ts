@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { CHUNK_OVERHEAD_BYTES, ClientQueue } from '../../src/worker/streams/client-queue.ts';
+import { ClientQueue } from '../../src/worker/streams/client-queue.ts';
+import { EVENT_OVERHEAD_BYTES } from '../../src/wire/protocol.ts';
 
 interface Chunk {
 	bytes: number;
@@ -50,7 +51,7 @@ it('a queue weighs what waits, and knows the last place that was taken, or after
 					queue.add(step.bytes, step.seq);
 				}
 				expect(queue.bytes).toBe(
-					waiting.reduce((sum, { bytes }) => sum + bytes + CHUNK_OVERHEAD_BYTES, 0),
+					waiting.reduce((sum, { bytes }) => sum + bytes + EVENT_OVERHEAD_BYTES, 0),
 				);
 				expect(queue.takenSeq).toBe(taken);
 			}

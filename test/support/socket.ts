@@ -19,10 +19,12 @@ export class Wire {
 		socket.accept();
 	}
 
-	/** A stream of a session that has been here before: what its first one got is not handed over once more. */
+	/** A stream of a session whose client has shown an event id: nothing is handed over once more. */
 	static async openAgain(object: DurableObjectStub<SyncLayer>, sessionId: string): Promise<Wire> {
-		const first = await Wire.open(object, sessionId);
-		const again = await Wire.open(object, sessionId);
+		const attached = await object.attach(sessionId);
+		const first = new Wire(await openSocket(object, attached));
+		const { log } = attached;
+		const again = await Wire.open(object, sessionId, log && `${log.eventIdPrefix}${log.after}`);
 		await first.closed;
 		return again;
 	}
@@ -31,8 +33,9 @@ export class Wire {
 		object: DurableObjectStub<SyncLayer>,
 		sessionId: string,
 		lastEventId?: string,
+		window?: number,
 	): Promise<Wire> {
-		const options = lastEventId === undefined ? {} : { lastEventId };
+		const options = { lastEventId, window };
 		return new Wire(await openSocket(object, await object.attach(sessionId, options)));
 	}
 }

@@ -1,4 +1,4 @@
-import { CloseCode, encodeFrame, STREAM_TAG } from '../../wire/protocol.ts';
+import { CloseCode, encodeFrame, EVENT_OVERHEAD_BYTES, STREAM_TAG } from '../../wire/protocol.ts';
 import type { BroadcastResult } from '../../wire/answers.ts';
 import type { Alarm } from '../alarm.ts';
 import type { EventLog, LoggedEvent } from '../log/event-log.ts';
@@ -322,7 +322,7 @@ function handOver(
 		else {
 			deliver(socket, encodeFrame({ seq, data }));
 			// In characters: in UTF-8 a character takes three bytes at most, and those of MCP messages mostly one.
-			left -= data.length;
+			left -= data.length + EVENT_OVERHEAD_BYTES;
 		}
 		last = seq;
 	}

@@ -1,7 +1,4 @@
-/**
- * What a chunk weighs beside its bytes: 9,900 unread events of a few bytes were measured to take 6 to 13 MB.
- */
-export const CHUNK_OVERHEAD_BYTES = 1_024;
+import { EVENT_OVERHEAD_BYTES } from '../../wire/protocol.ts';
 
 /** What waits in several queues together, in bytes. */
 export interface Total {
@@ -40,7 +37,7 @@ export class ClientQueue {
 	}
 
 	add(chunkBytes: number, seq: number | undefined): void {
-		const bytes = chunkBytes + CHUNK_OVERHEAD_BYTES;
+		const bytes = chunkBytes + EVENT_OVERHEAD_BYTES;
 		this.#chunks.push({ bytes, seq });
 		this.#weigh(bytes);
 	}

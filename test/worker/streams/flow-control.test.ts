@@ -1,3 +1,4 @@
+import { Wire } from '../../support/socket.ts';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
 import {
@@ -155,11 +156,7 @@ describe('a client that went away while its stream had no socket', () => {
 			onlyObject(env.TMCP_DURABLE_OBJECT, name),
 			{ maxQueuedBytes: 10 * (1_000 + OVERHEAD) },
 		);
-		// What the very first stream of a session was handed is handed over once more.
-		const opening = unread(streams, id);
-		await opening.started;
-		await opening.body.cancel();
-		await vi.waitFor(async () => expect(await object.has(id)).toBe(false));
+		(await Wire.openAgain(object, id)).socket.close();
 		const first = unread(streams, id);
 		await first.started;
 		const all = texts(40, 1_000);
