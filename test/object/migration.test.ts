@@ -1,0 +1,102 @@
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { beforeEach, expect, it } from 'vitest';
+import type { SyncLayer } from '../../src/index.ts';
+import { Wire } from '../support/socket.ts';
+/**
+ * What the version with the first schema wrote. `registered` and `open` were issued by a gateway; the streams of `away`,
+ * `detached` and `ended` have gone as their names say, that of `open` was open; `named` has had none. Sent were `to all`,
+ * then `to three` (`away`, `open`, `named`), `to one` (`registered`) and `to all again`.
+ */
+import written from './first-schema.json';
+
+const OWNER = 'o'.repeat(43);
+const EPOCH = written.keys.find(([key]) => key === 'tmcp:epoch')?.[1];
+
+let name: string;
+const object = (): DurableObjectStub<SyncLayer> => env.TMCP_DURABLE_OBJECT.getByName(name);
+
+/** An object of the previous version, just as old as it was when that wrote it, to be started by this one. */
+beforeEach(async () => {
+	name = crypto.randomUUID();
+	const age = Date.now() - written.writtenAt;
+	const later = (column: string, value: string | number | null) =>
+		['at', 'expires_at'].includes(column) && typeof value === 'number' ? value + age : value;
+	await runInDurableObject(object(), (_, { storage }) => {
+		const { sql, kv } = storage;
+		const made = sql.exec<{ type: string; name: string }>(
+			"SELECT type, name FROM sqlite_master WHERE type = 'table' AND name LIKE 'tmcp%'",
+		);
+		for (const { name: table } of made.toArray()) sql.exec(`DROP TABLE ${table}`);
+		for (const [key] of [...kv.list()]) kv.delete(key);
+		for (const statement of written.schema) sql.exec(statement);
+		for (const [table, rows] of Object.entries(written.rows)) {
+			for (const row of rows) {
+				const columns = Object.entries<string | number | null>(row);
+				sql.exec(
+					`INSERT INTO ${table} VALUES (${columns.map(() => '?').join(', ')})`,
+					...columns.map(([column, value]) => later(column, value)),
+				);
+			}
+		}
+		for (const [key, value] of written.keys) kv.put(String(key), value);
+	});
+	await evictDurableObject(object(), { webSockets: 'close' });
+});
+
+/** What comes on a session's next stream. */
+async function heard(session: string, lastEventId?: string): Promise<string[]> {
+	const wire = await Wire.open(object(), session, lastEventId);
+	await object().broadcast([session], 'the end');
+	await expect.poll(() => wire.received.at(-1)).toBe('the end');
+	return wire.received.slice(0, -1);
+}
+
+it('every session gets what waits for it', async () => {
+	expect(await heard('away')).toEqual(['to three', 'to all again']);
+	expect(await heard('detached')).toEqual(['to all again']);
+	expect(await heard('named')).toEqual(['to three', 'to all again']);
+	expect(await heard('registered')).toEqual(['to all', 'to one', 'to all again']);
+});
+
+it('an ended session gets nothing', async () => {
+	expect(await heard('ended')).toEqual([]);
+});
+
+it('a client that was connected resumes from its event id', async () => {
+	expect(await heard('open', `0.${EPOCH}.1`)).toEqual(['to three', 'to all again']);
+	expect(await heard('open', `0.${EPOCH}.2`)).toEqual(['to all again', 'the end']);
+});
+
+it('sessions belong to whom they belonged to', async () => {
+	for (const session of ['registered', 'open']) {
+		expect(await object().admit(session, OWNER)).toBe(true);
+		expect(await object().admit(session, 'x'.repeat(43))).toBe(false);
+	}
+	expect(await object().admit('away', OWNER)).toBe(false);
+});
+
+it('a broadcast of the last minute is still known by its id', async () => {
+	const { broadcast_id: id } = written.rows.tmcp_events[1] ?? {};
+	expect(await object().broadcast(['away'], 'to three', { id: id ?? undefined })).toMatchObject({
+		duplicate: true,
+	});
+});
+
+it('nothing of the first schema is left', async () => {
+	await object().has('away');
+	const tables = await runInDurableObject(object(), (_, { storage }) =>
+		storage.sql
+			.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE name LIKE 'tmcp%'")
+			.toArray()
+			.map((row) => row.name),
+	);
+	expect(tables.toSorted()).toEqual([
+		'tmcp_events',
+		'tmcp_events_lost',
+		'tmcp_filters',
+		'tmcp_filters_by_id',
+		'tmcp_sessions',
+		'tmcp_subscription_ends',
+	]);
+});
