@@ -39,6 +39,7 @@ import type { ReplayStart } from './log/replay.ts';
 import { SentIds } from './log/sent-ids.ts';
 import { parseSyncLayerOptions, type SyncLayerOptions } from './options.ts';
 import { Recent } from './recent.ts';
+import { markRetryable } from './retryable.ts';
 import * as SessionRows from './sessions/session-row.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.ts';
@@ -73,6 +74,11 @@ type SubscriptionClaim = Claim & {
 export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** Settings, for a subclass to override. */
 	static readonly options: SyncLayerOptions = {};
+
+	static {
+		const { begin, admit, attach, has, stats } = this.prototype;
+		void markRetryable(begin, admit, attach, has, stats);
+	}
 
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
 	#alarm = new Alarm(this.ctx);

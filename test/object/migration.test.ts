@@ -28,7 +28,8 @@ beforeEach(async () => {
 			"SELECT type, name FROM sqlite_master WHERE type = 'table' AND name LIKE 'tmcp%'",
 		);
 		for (const { name: table } of made.toArray()) sql.exec(`DROP TABLE ${table}`);
-		for (const [key] of [...kv.list()]) kv.delete(key);
+		const keys = Array.from(kv.list(), ([key]) => key);
+		for (const key of keys) kv.delete(key);
 		for (const statement of written.schema) sql.exec(statement);
 		for (const [table, rows] of Object.entries(written.rows)) {
 			for (const row of rows) {
