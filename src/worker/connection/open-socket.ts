@@ -59,8 +59,9 @@ export async function openStream(
 	options: Omit<AttachOptions, 'ticket'>,
 ): Promise<Opened> {
 	const ticket = crypto.randomUUID();
+	const claiming = stub.attach(sessionId, { ...options, ticket });
 	const opening = upgrade(stub, ticket);
-	await claim(opening, async () => stub.attach(sessionId, { ...options, ticket }));
+	await claimed(claiming, opening);
 	return opening;
 }
 
@@ -76,27 +77,26 @@ export async function openSubscription(
 	options: Omit<SubscribeOptions, 'ticket'>,
 ): Promise<Opened & { began: number }> {
 	const ticket = crypto.randomUUID();
+	const claiming: Promise<Subscribed> = stub.subscribe(subscription, { ...options, ticket });
 	const opening = upgrade(stub, ticket);
-	const subscribed = await claim(opening, async (): Promise<Subscribed> =>
-		stub.subscribe(subscription, { ...options, ticket }),
-	);
+	const subscribed = await claimed(claiming, opening);
 	if (subscribed.kind === 'subscribed') return { ...(await opening), began: subscribed.began };
 	forsake(opening);
 	throw new SubscriptionRefused(subscribed.kind === 'ended' ? subscribed.reason : subscribed.kind);
 }
 
 /**
- * Await the call that makes a ticket. The upgrade that brings the ticket has left before, and waits for it in the object:
- * one round trip for both.
+ * Await the call that makes a ticket. The upgrade that brings the ticket leaves right after it, before it is answered: one
+ * round trip for both.
  */
-async function claim<Claimed>(
+async function claimed<Claimed>(
+	claiming: Promise<Claimed>,
 	opening: Promise<Opened>,
-	claiming: () => Promise<Claimed>,
 ): Promise<Claimed> {
 	// It may be refused before the claim is answered; whoever awaits it is told all the same.
 	opening.catch(ignore);
 	try {
-		return await claiming();
+		return await claiming;
 	} catch (error) {
 		forsake(opening);
 		throw error;
