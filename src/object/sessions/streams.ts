@@ -167,10 +167,10 @@ export class Streams {
 		const now = Date.now();
 		const row = this.#sessions.get(sessionId);
 		const repeat = lastEventId === undefined ? repeatOf(row, connectionId) : undefined;
-		const missed =
-			(repeat?.since ?? start.after) < log.head
-				? log.missedBySession({ session: sessionId, after: start.after, repeat })
-				: [];
+		const isBehind = (repeat?.since ?? start.after) < log.head;
+		const missed = isBehind
+			? log.missedBySession({ session: sessionId, after: start.after, repeat })
+			: [];
 		const { handedUpTo, isWhole } = handOver(socket, missed, window ?? Infinity);
 		const opened = SessionRows.open(
 			row,
@@ -186,8 +186,8 @@ export class Streams {
 			now,
 		);
 		this.save(opened);
-		if (handedUpTo === undefined) deliver(socket, encodeFrame({ seq: log.head, data: '' }));
-		else socket.close(CloseCode.windowFull, 'the window is full');
+		if (handedUpTo !== undefined) socket.close(CloseCode.windowFull, 'the window is full');
+		else if (isBehind) deliver(socket, encodeFrame({ seq: log.head, data: '' }));
 		const recovered = start.recovered && isWhole;
 		if (!recovered) this.#gaps++;
 		return { after: Math.min(start.after, repeat?.since ?? start.after), recovered };

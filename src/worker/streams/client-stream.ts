@@ -177,10 +177,15 @@ export class ClientStream extends Connection {
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {
+		const isFirst = this.#queue.takenSeq === undefined;
 		this.#idLine = log && `id: ${log.eventIdPrefix}`;
 		if (log) this.#queue.begin(log.after);
-		if (this.#isCancelled) this.finish();
-		else if (log?.recovered === false) void report(this.#setup.options.onGap, this.#setup.session);
+		if (this.#isCancelled) {
+			this.finish();
+			return;
+		}
+		if (log && isFirst) this.#prime(log.after);
+		if (log?.recovered === false) void report(this.#setup.options.onGap, this.#setup.session);
 	}
 
 	protected override onEvent(frame: string, seq: number | undefined): void {
@@ -195,9 +200,7 @@ export class ClientStream extends Connection {
 
 	protected override onPosition(seq: number): void {
 		this.#queue.moveTo(seq);
-		const priming = this.#setup.scope?.primingEvent;
-		if (priming !== undefined)
-			this.#write(encoder.encode(`${this.#idLine}${seq}\n${priming}`), seq);
+		this.#prime(seq);
 	}
 
 	protected override onPause(): void {
@@ -212,6 +215,13 @@ export class ClientStream extends Connection {
 
 	protected override onEnd(): void {
 		this.end();
+	}
+
+	/** Give the client an id to come back with, where nothing is to be told it. */
+	#prime(seq: number): void {
+		const priming = this.#setup.scope?.primingEvent;
+		if (priming === undefined) return;
+		this.#write(encoder.encode(`${this.#idLine}${seq}\n${priming}`), seq);
 	}
 
 	/** A cancelled response wants nothing more. So does one with a full queue, and only a write tells them apart. */

@@ -29,7 +29,7 @@ describe.each([
 			read += decoder.decode((await reader.read()).value);
 		}
 		const [, lastEventId = '', rest] =
-			/^id: (0\.[0-9a-z]{8}\.[1-9]\d*)\n([\s\S]*)\n\n$/m.exec(read) ?? [];
+			/^id: (0\.[0-9a-z]{8}\.\d+)\n([\s\S]*?)\n\n/m.exec(read) ?? [];
 		expect(rest).toBe(event);
 		await reader.cancel();
 		await untilOpen(false);
