@@ -1,5 +1,5 @@
-/** The stable names of what can go wrong. A code never changes its meaning; its message may. */
-export const ERROR_CODES = [
+/** All that can go wrong, by its stable name. A code never changes its meaning; its message may. */
+export const SESSION_MANAGER_ERROR_CODES = [
 	/** A session id is not 1–256 visible ASCII characters (0x21–0x7E). */
 	'INVALID_SESSION_ID',
 	/** Another argument, or an option, is not what the method takes. */
@@ -36,10 +36,11 @@ export const ERROR_CODES = [
 	'SESSION_INFO_WRITE_FAILED',
 ] as const;
 
-export type SessionManagerErrorCode = (typeof ERROR_CODES)[number];
+/** One of {@link SESSION_MANAGER_ERROR_CODES}. */
+export type SessionManagerErrorCode = (typeof SESSION_MANAGER_ERROR_CODES)[number];
 
 function isCode(value: unknown): value is SessionManagerErrorCode {
-	return ERROR_CODES.some((code) => code === value);
+	return SESSION_MANAGER_ERROR_CODES.some((code) => code === value);
 }
 
 /**
@@ -71,7 +72,7 @@ export class SessionManagerError extends Error {
 	 *
 	 * ```ts
 	 * try {
-	 * 	await env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT').has(id);
+	 * 	await env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME).has(id);
 	 * } catch (error) {
 	 * 	if (SessionManagerError.from(error)?.code === 'INVALID_SESSION_ID') return badRequest();
 	 * 	throw error;

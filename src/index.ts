@@ -55,6 +55,7 @@ export {
 	type Frame,
 	MAX_BROADCAST_BYTES,
 	MAX_SESSION_ID_CHARS,
+	SYNC_LAYER_NAME,
 	TICKET_TTL_MS,
 } from './wire/protocol.ts';
 
@@ -62,4 +63,8 @@ export {
 export type { KVBinding, SyncLayerBinding, SyncLayerNamespace } from './worker/routing/binding.ts';
 
 /** What goes wrong, by code. */
-export { SessionManagerError, type SessionManagerErrorCode } from './errors.ts';
+export {
+	SESSION_MANAGER_ERROR_CODES,
+	SessionManagerError,
+	type SessionManagerErrorCode,
+} from './errors.ts';

@@ -3,8 +3,11 @@
  * neither imports the other.
  */
 
-/** Name of the one object that holds the streams, as the existing package names it. */
-export const OBJECT_NAME = 'TMCP_DURABLE_OBJECT';
+/**
+ * The name of the object that holds the streams, the same as in version 0.3. Another Worker reaches it with
+ * `env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME)`.
+ */
+export const SYNC_LAYER_NAME = 'TMCP_DURABLE_OBJECT';
 
 /**
  * Longest session id, in characters. A session id is a WebSocket tag, and a tag holds 256 characters:

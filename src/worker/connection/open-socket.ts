@@ -35,7 +35,7 @@ export class SubscriptionRefused extends SessionManagerError {
  * first, then call `accept()`.
  *
  * ```ts
- * const object = env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+ * const object = env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME);
  * const socket = await openSocket(object, await object.attach(sessionId));
  * socket.addEventListener('message', ({ data }) => console.log(decodeFrame(data)?.data));
  * socket.accept();

@@ -1,5 +1,5 @@
 import { SessionManagerError } from '../../errors.ts';
-import { OBJECT_NAME } from '../../wire/protocol.ts';
+import { SYNC_LAYER_NAME } from '../../wire/protocol.ts';
 import type { SyncLayer } from '../../object/sync-layer.ts';
 import type { SyncLayerNamespace } from './binding.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
@@ -44,7 +44,7 @@ export async function callObject<T>(
 	work: (stub: SyncLayerStub) => Promise<T>,
 	attempts = RETRIES.attempts,
 ): Promise<T> {
-	const once = async () => work(namespace.getByName(OBJECT_NAME));
+	const once = async () => work(namespace.getByName(SYNC_LAYER_NAME));
 	try {
 		return await withRetry({ ...RETRIES, attempts }, once);
 	} catch (error) {
@@ -52,7 +52,7 @@ export async function callObject<T>(
 			SessionManagerError.from(error) ??
 			new SessionManagerError(
 				'OBJECT_FAILED',
-				`the Durable Object ${OBJECT_NAME} failed or could not be reached (${String(error)}). Try again later.`,
+				`the Durable Object ${SYNC_LAYER_NAME} failed or could not be reached (${String(error)}). Try again later.`,
 				{ cause: error },
 			)
 		);
