@@ -5,8 +5,12 @@ import { defineConfig } from 'vitest/config';
 import { environmentFor } from './examples/quickstart/demo/compatibility.ts';
 import { NEWEST, OLDEST } from './test/e2e/platforms.ts';
 
+const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.meta.url));
+
+/** The first that a specifier begins with is taken. */
 const alias = {
-	'@tmcp/session-manager-durable-objects': fileURLToPath(new URL('src/index.ts', import.meta.url)),
+	'@tmcp/session-manager-durable-objects/advanced': source('advanced.ts'),
+	'@tmcp/session-manager-durable-objects': source('index.ts'),
 };
 
 /** `TORTURE=long` makes it as hard as it gets, `TORTURE_SEED=…` repeats a run. */

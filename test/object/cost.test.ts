@@ -1,7 +1,8 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type SyncLayer, CloseCode } from '../../src/index.ts';
+import { CloseCode } from '../../src/advanced.ts';
+import type { SyncLayer } from '../../src/index.ts';
 import { CostMeter, type Costs } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';
 

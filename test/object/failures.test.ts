@@ -1,7 +1,8 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openSocket, type SyncLayer } from '../../src/index.ts';
+import { openSocket } from '../../src/advanced.ts';
+import type { SyncLayer } from '../../src/index.ts';
 import { Wire } from '../support/socket.ts';
 
 let object: DurableObjectStub<SyncLayer>;

@@ -1,7 +1,8 @@
 import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { CloseCode, decodeFrame, openSocket, type SyncLayer } from '../../src/index.ts';
+import { CloseCode, decodeFrame, openSocket } from '../../src/advanced.ts';
+import type { SyncLayer } from '../../src/index.ts';
 import { Wire } from '../support/socket.ts';
 
 /** An object of its own for each test. */

@@ -6,7 +6,8 @@ import {
 } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { openSocket, type SyncLayer } from '../../src/index.ts';
+import { openSocket } from '../../src/advanced.ts';
+import type { SyncLayer } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
 import { Wire } from '../support/socket.ts';
 import { NoLogSyncLayer } from '../support/worker/worker.ts';

@@ -1,7 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { CloseCode, MAX_BROADCAST_BYTES, openSocket, type SyncLayer } from '../../src/index.ts';
+import { CloseCode, openSocket } from '../../src/advanced.ts';
+import { MAX_BROADCAST_BYTES, type SyncLayer } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
 import { Wire } from '../support/socket.ts';
 

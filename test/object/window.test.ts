@@ -1,7 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
-import { CloseCode } from '../../src/index.ts';
+import { CloseCode } from '../../src/advanced.ts';
 import { Wire } from '../support/socket.ts';
 
 const object = () => env.TMCP_DURABLE_OBJECT.getByName('window');

@@ -1,4 +1,5 @@
-import type { SyncLayer, SyncLayerNamespace } from '../../src/index.ts';
+import type { SyncLayerNamespace } from '../../src/advanced.ts';
+import type { SyncLayer } from '../../src/index.ts';
 
 /**
  * The namespace as if it had one object, so that a test has its own; with some calls of its stubs replaced.

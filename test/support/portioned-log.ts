@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import type { AttachOptions, DetachOptions, SyncLayerNamespace } from '../../src/index.ts';
+import type { AttachOptions, DetachOptions, SyncLayerNamespace } from '../../src/advanced.ts';
 import { CloseCode, encodeFrame, LOG_HEADER, TICKET_HEADER } from '../../src/wire/protocol.ts';
 
 const PREFIX = '0.abcdefgh.';

@@ -1,4 +1,5 @@
-import { decodeFrame, openSocket, type SyncLayer } from '../../src/index.ts';
+import { decodeFrame, openSocket } from '../../src/advanced.ts';
+import type { SyncLayer } from '../../src/index.ts';
 
 /** A Worker's end of a stream, as `openSocket` gives it, and what came on it. */
 export class Wire {

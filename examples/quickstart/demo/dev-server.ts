@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compatibilityFrom, copyConfigs } from './compatibility.ts';
 import { waitFor } from './wait-for.ts';
@@ -44,7 +44,7 @@ export interface DevServer {
 export async function startDevServer(options: DevServerOptions = {}): Promise<DevServer> {
 	const directory = mkdtempSync(join(tmpdir(), 'wrangler-dev-'));
 	const { state = join(directory, 'state') } = options;
-	const own = (options.configs ?? ['wrangler.jsonc']).map((config) => join(ROOT, config));
+	const own = (options.configs ?? ['wrangler.jsonc']).map((config) => resolve(ROOT, config));
 	const compatibility = compatibilityFrom(process.env);
 	const configs = compatibility ? copyConfigs(own, compatibility, directory) : own;
 	const wrangler = spawn(

@@ -4,12 +4,12 @@ import { HttpTransport, type HttpTransportOptions } from '@tmcp/transport-http';
 import { env } from 'cloudflare:workers';
 import { McpServer } from 'tmcp';
 import type { GenericSchema } from 'valibot';
+import type { SyncLayerNamespace } from '../../../src/advanced.ts';
 import {
 	DurableObjectStreamSessionManager,
 	KVInfoSessionManager,
 	SessionGateway,
 	type SessionGatewayOptions,
-	type SyncLayerNamespace,
 } from '../../../src/index.ts';
 
 /** What was begun and ended, in that order: `+rpc admit`, `-rpc admit`, `+kv getWithMetadata`, … */

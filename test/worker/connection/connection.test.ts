@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Connection } from '../../../src/worker/connection/connection.ts';
-import type { LogPosition, SubscriptionEnd } from '../../../src/index.ts';
+import type { LogPosition } from '../../../src/advanced.ts';
+import type { SubscriptionEnd } from '../../../src/index.ts';
 import { SessionManagerError } from '../../../src/errors.ts';
 import { CloseCode, encodeFrame } from '../../../src/wire/protocol.ts';
 import { type Opened, SubscriptionRefused } from '../../../src/worker/connection/open-socket.ts';

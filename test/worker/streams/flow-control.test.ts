@@ -1,8 +1,8 @@
 import { Wire } from '../../support/socket.ts';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
+import { CloseCode } from '../../../src/advanced.ts';
 import {
-	CloseCode,
 	DurableObjectStreamSessionManager,
 	type StreamSessionManagerOptions,
 } from '../../../src/index.ts';

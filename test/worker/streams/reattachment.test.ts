@@ -1,11 +1,11 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { SyncLayerNamespace } from '../../../src/advanced.ts';
 import {
 	DurableObjectStreamSessionManager,
 	DurableObjectSubscriptionManager,
 	type SyncLayer,
-	type SyncLayerNamespace,
 } from '../../../src/index.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { lost, onlyObject } from '../../support/objects.ts';

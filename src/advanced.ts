@@ -1,0 +1,20 @@
+/**
+ * For code that holds a stream itself, or puts something of its own in the place of a part of this library. A server needs
+ * only the main entry.
+ */
+
+/** A stream by hand: `SyncLayer.attach` or `SyncLayer.subscribe` makes a ticket, and these open and read its WebSocket. */
+export { openSocket } from './worker/connection/open-socket.ts';
+export { CloseCode, decodeFrame, type Frame } from './wire/protocol.ts';
+export type { Attached, LogPosition, Subscribed } from './wire/answers.ts';
+export type {
+	AttachOptions,
+	DetachOptions,
+	SubscribeOptions,
+	SubscriptionInput,
+} from './wire/arguments.ts';
+
+/** What the managers and the gateway take, for a transport, a session store or a binding of one's own. */
+export type { GatewayTransport, SessionPrefetcher } from './worker/gateway/session-gateway.ts';
+export type { SessionKeeper, StreamController } from './worker/streams/client-stream.ts';
+export type { KVBinding, SyncLayerBinding, SyncLayerNamespace } from './worker/routing/binding.ts';
