@@ -11,7 +11,7 @@ import { server } from './server.ts';
 const info = new KVInfoSessionManager('TMCP_SESSION_INFO');
 const transport = new HttpTransport(server, {
 	path: '/mcp',
-	// Clients up to 2025-11-25: a session each, with a stream that stays open.
+	// Clients that initialise: a session each, with a stream that stays open.
 	sessionManager: {
 		streams: new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info }),
 		info,

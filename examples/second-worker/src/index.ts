@@ -1,5 +1,9 @@
 /** Reaches the clients of another Worker's MCP server, with typed RPC on its Durable Object. */
-import type { Notification, SyncLayer } from '@tmcp/session-manager-durable-objects';
+import {
+	type Notification,
+	SYNC_LAYER_NAME,
+	type SyncLayer,
+} from '@tmcp/session-manager-durable-objects';
 
 interface Env {
 	TMCP_DURABLE_OBJECT: DurableObjectNamespace<SyncLayer>;
@@ -14,8 +18,7 @@ export default {
 	async fetch(request, env) {
 		const { pathname, searchParams } = new URL(request.url);
 		const session = searchParams.get('session') ?? undefined;
-		// The managers of the quickstart use the object of this name.
-		const streams = env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+		const streams = env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME);
 
 		if (pathname === '/has' && session) {
 			return Response.json({ has: await streams.has(session) });
