@@ -1,4 +1,8 @@
-import type { SyncLayer } from '@tmcp/session-manager-durable-objects';
+import {
+	type Notification,
+	SYNC_LAYER_NAME,
+	type SyncLayer,
+} from '@tmcp/session-manager-durable-objects';
 
 interface Env {
 	TMCP_DURABLE_OBJECT: DurableObjectNamespace<SyncLayer>;
@@ -6,10 +10,13 @@ interface Env {
 
 export default {
 	async scheduled(_, env) {
-		const streams = env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
-		const message = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
+		const object = env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME);
+		const message: Notification = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
 		const event = `event: message\ndata: ${JSON.stringify(message)}\n\n`;
-		const { delivered } = await streams.broadcast(undefined, event); // or: a list of session ids
-		console.log(`${delivered} clients know`);
+		// Sessions: all of them, or those of a list of ids.
+		const { delivered } = await object.broadcast(undefined, event);
+		// subscriptions/listen streams: those that asked for it.
+		const listeners = await object.publish([message]);
+		console.log(`${delivered} sessions and ${listeners} listeners know`);
 	},
 } satisfies ExportedHandler<Env>;

@@ -1,17 +1,22 @@
 import { exports } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 
-const headers = { 'mcp-session-id': crypto.randomUUID(), 'content-type': 'application/json' };
-const mcp = (init: RequestInit) =>
-	exports.default.fetch('http://localhost/mcp', { headers, ...init });
+const headers = new Headers({ 'content-type': 'application/json' });
+const get = () => exports.default.fetch('http://localhost/mcp', { headers });
+const call = (method: string, params: object) => {
+	const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params });
+	return exports.default.fetch('http://localhost/mcp', { method: 'POST', headers, body });
+};
 
 it('lets every client hear the bell', async () => {
-	const stream = (await mcp({ method: 'GET' })).body?.pipeThrough(new TextDecoderStream());
-	const params = { name: 'ring', arguments: {} };
-	await mcp({
-		method: 'POST',
-		body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }),
-	});
+	const clientInfo = { name: 'test', version: '1.0.0' };
+	const client = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo };
+	const initialized = await call('initialize', client);
+	headers.set('mcp-session-id', initialized.headers.get('mcp-session-id') ?? '');
+	const stream = (await get()).body?.pipeThrough(new TextDecoderStream());
+
+	await call('tools/call', { name: 'ring', arguments: {} });
+
 	let heard = '';
 	for await (const text of stream ?? []) if ((heard += text).includes('list_changed')) break;
 	expect(heard).toContain('notifications/tools/list_changed');

@@ -1,6 +1,9 @@
 import {
 	DurableObjectStreamSessionManager,
+	DurableObjectSubscriptionManager,
 	KVInfoSessionManager,
+	SessionGateway,
+	withKeepAlive,
 } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
@@ -19,10 +22,16 @@ server.tool({ name: 'ring', description: 'Ring the bell' }, () => {
 
 const info = new KVInfoSessionManager('TMCP_SESSION_INFO');
 const streams = new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info });
-const transport = new HttpTransport(server, { path: '/mcp', sessionManager: { streams, info } });
+const transport = new HttpTransport(server, {
+	path: '/mcp',
+	sessionManager: { streams, info },
+	subscriptionManager: new DurableObjectSubscriptionManager('TMCP_DURABLE_OBJECT'),
+});
+const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { path: '/mcp', info });
 
 export default {
 	async fetch(request) {
-		return (await transport.respond(request)) ?? new Response('Not found', { status: 404 });
+		const response = await gateway.respond(request);
+		return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
 	},
 } satisfies ExportedHandler;

@@ -6,12 +6,27 @@ const root = resolve(import.meta.dirname, '../..');
 const readme = readFileSync(resolve(root, 'README.md'), 'utf8');
 const quotations = [...readme.matchAll(/<!-- file: (\S+) -->\n```\w+\n([\s\S]*?)```/g)];
 
+/** A file, or the part of it that is named after a `#`: what is between `// #region` and `// #endregion`. */
+function read(name: string): string {
+	const [path = '', region] = name.split('#');
+	const text = readFileSync(resolve(root, path), 'utf8');
+	if (region === undefined) return text;
+	const [, part = ''] = text.split(new RegExp(`^// #(?:end)?region ${region}\\n`, 'm'));
+	return part;
+}
+
 it.each(quotations.map(([, file = '', code = '']) => ({ file, code })))(
 	'the README quotes $file as it is',
 	({ file, code }) => {
-		expect(code).toBe(readFileSync(resolve(root, file), 'utf8'));
+		expect(code).toBe(read(file));
 	},
 );
+
+it('the README, which npm shows without the repository, links to nothing in it', () => {
+	const links = [...readme.matchAll(/\]\(([^)]*)\)/g)].map(([, link = '']) => link);
+	expect(links).not.toEqual([]);
+	for (const link of links) expect(link).toMatch(/^https:|^#/);
+});
 
 it('the README quotes every file of the unit-test example', () => {
 	expect(quotations.map(([, file]) => file)).toEqual(

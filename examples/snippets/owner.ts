@@ -2,6 +2,7 @@ import {
 	DurableObjectStreamSessionManager,
 	KVInfoSessionManager,
 	SessionGateway,
+	withKeepAlive,
 } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
@@ -9,15 +10,22 @@ import { McpServer } from 'tmcp';
 export { SyncLayer } from '@tmcp/session-manager-durable-objects';
 
 const server = new McpServer(
-	{ name: 'bell', version: '1.0.0', description: 'A bell that every client hears' },
+	{ name: 'bell', version: '1.0.0' },
 	{ adapter: undefined, capabilities: { tools: { listChanged: true } } },
 );
-
 const info = new KVInfoSessionManager('TMCP_SESSION_INFO');
 const streams = new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info });
 const transport = new HttpTransport(server, { path: '/mcp', sessionManager: { streams, info } });
 
-/** Whose request it is, by what was verified of it. */
+/** Your authentication: here, an OpenID Connect provider says whose token it is. */
+async function authenticate({ headers }: Request): Promise<string | undefined> {
+	const authorization = headers.get('authorization') ?? '';
+	const response = await fetch('https://id.example.com/userinfo', { headers: { authorization } });
+	return response.ok ? (await response.json<{ sub: string }>()).sub : undefined;
+}
+
+// #region owner
+/** Whose request it is, once that is verified. */
 const users = new WeakMap<Request, string>();
 const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', {
 	path: '/mcp',
@@ -25,18 +33,13 @@ const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', {
 	owner: (request) => users.get(request),
 });
 
-/** Your authentication: here, whose token it is in the eyes of an OpenID Connect provider. */
-async function authenticate({ headers }: Request): Promise<string | undefined> {
-	const authorization = headers.get('authorization') ?? '';
-	const response = await fetch('https://id.example.com/userinfo', { headers: { authorization } });
-	return response.ok ? (await response.json<{ sub: string }>()).sub : undefined;
-}
-
 export default {
 	async fetch(request) {
 		const user = await authenticate(request);
 		if (user === undefined) return new Response('Unauthorized', { status: 401 });
 		users.set(request, user);
-		return (await gateway.respond(request)) ?? new Response('Not found', { status: 404 });
+		const response = await gateway.respond(request);
+		return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
 	},
 } satisfies ExportedHandler;
+// #endregion owner
