@@ -6,13 +6,14 @@ import {
 } from '@modelcontextprotocol/sdk/types.js';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { parseJsonc } from '../../examples/quickstart/demo/compatibility.ts';
 import type { DevServer } from '../../examples/quickstart/demo/dev-server.ts';
 import { ListeningClient } from '../../examples/quickstart/demo/listening-client.ts';
 import { McpClient } from '../../examples/quickstart/demo/mcp-client.ts';
 import { LIMIT_MS } from '../../examples/quickstart/demo/recording-client.ts';
 import { waitFor } from '../../examples/quickstart/demo/wait-for.ts';
 import { Network } from './network.ts';
-import { ReadmeProject } from './readme-project.ts';
+import { ReadmeProject, shown } from './readme-project.ts';
 
 const LIST_CHANGED = 'notifications/tools/list_changed';
 
@@ -132,5 +133,82 @@ describe('the Worker that the README begins with', () => {
 
 		await caller.call('ring');
 		await listener.receives(LIST_CHANGED, 1);
+	});
+});
+
+/** Two starts of `wrangler dev` a test. */
+const TWO_STARTS = { timeout: 120_000 };
+
+describe('what the README says of the class', TWO_STARTS, () => {
+	const EXPORT = "export { SyncLayer } from '@tmcp/session-manager-durable-objects';\n";
+
+	/** The status of a request of a session. */
+	async function ping(server: DevServer, session: string): Promise<number> {
+		const response = await fetch(new URL('/mcp', server.url), {
+			method: 'POST',
+			headers: { 'content-type': 'application/json', 'mcp-session-id': session },
+			body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
+		});
+		await response.text();
+		return response.status;
+	}
+
+	test('a subclass that is exported as SyncLayer takes over its sessions and applies its options', async () => {
+		const before = await project.start();
+		onTestFinished(before.stop);
+		const client = await new McpClient('client', new URL('/mcp', before.url)).connect();
+		const { sessionId } = client;
+		await client.drop();
+		await before.stop();
+		const subclass = shown('ts', 'examples/snippets/options.ts').replace('16_384', '0');
+
+		const after = await project.start(project.worker.replace(EXPORT, subclass));
+		onTestFinished(after.stop);
+
+		expect(await ping(after, sessionId)).toBe(200);
+		expect(await ping(after, crypto.randomUUID())).toBe(404);
+		const listener = await new ListeningClient('listener', new URL('/mcp', after.url)).connect();
+		onTestFinished(() => listener.close());
+		await expect(listener.listen({ toolsListChanged: true })).rejects.toThrow(
+			/TOO_MANY_SUBSCRIPTIONS/,
+		);
+	});
+
+	test('a Worker that was deployed with version 0.3 gets a class with SQLite', async () => {
+		const own = new ReadmeProject(['peer']);
+		onTestFinished(() => own.remove());
+		const { exports: _, ...configuration } = parseJsonc(own.configuration);
+		const migrations = [{ tag: 'v1', new_classes: ['SyncLayer'] }];
+		const old = `
+			import { HttpTransport } from '@tmcp/transport-http';
+			import { DurableObjectStreamSessionManager, KVInfoSessionManager } from 'peer';
+			import { McpServer } from 'tmcp';
+			export { SyncLayer } from 'peer';
+			const server = new McpServer({ name: 'old', version: '0.3.0' }, { adapter: undefined, capabilities: {} });
+			const sessionManager = { streams: new DurableObjectStreamSessionManager(), info: new KVInfoSessionManager() };
+			const transport = new HttpTransport(server, { path: '/mcp', sessionManager });
+			export default { fetch: (request) => transport.respond(request) };
+		`;
+		const before = await own.start(old, JSON.stringify({ ...configuration, migrations }));
+		onTestFinished(before.stop);
+		const client = await new McpClient('client', new URL('/mcp', before.url)).connect();
+		await client.drop();
+		await before.stop();
+
+		const steps = 'Coming from 0.3';
+		const worker = own.worker.replace(EXPORT, shown('ts', steps));
+		const changed = { ...configuration, ...parseJsonc(`{ ${shown('jsonc', steps)} }`) };
+		const after = await own.start(worker, JSON.stringify(changed));
+		onTestFinished(after.stop);
+
+		expect(await ping(after, client.sessionId)).toBe(404);
+		const anew = await new McpClient('anew', new URL('/mcp', after.url)).connect();
+		onTestFinished(() => anew.drop());
+		await anew.drop();
+		const ringer = await new McpClient('ringer', new URL('/mcp', after.url)).connect();
+		onTestFinished(() => ringer.drop());
+		await ringer.call('ring');
+		await anew.reconnect();
+		await anew.receives(LIST_CHANGED, 1);
 	});
 });

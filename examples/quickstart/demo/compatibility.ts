@@ -49,7 +49,7 @@ export function copyConfigs(
 }
 
 /** JSON with comments and trailing commas. To have wrangler read it takes two seconds of a test. */
-function parseJsonc(text: string): Record<string, unknown> {
+export function parseJsonc(text: string): Record<string, unknown> {
 	const json = text
 		.replaceAll(/("(?:[^"\\]|\\.)*")|\/\/.*|\/\*[\s\S]*?\*\//g, '$1')
 		.replaceAll(/("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])/g, '$1');
