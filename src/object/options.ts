@@ -3,7 +3,7 @@ import { parseOptions } from '../wire/arguments.ts';
 import type { RetentionBounds } from './log/retention.ts';
 import type { Lifetimes } from './sessions/session-row.ts';
 
-/** Settings of a subclass: `export class MySyncLayer extends SyncLayer { static options = { … } }`. */
+/** Settings of a subclass: `export class MySyncLayer extends SyncLayer { static override readonly options: SyncLayerOptions = { … } }`. */
 export interface SyncLayerOptions {
 	/** How many `subscriptions/listen` streams the object takes (default 16,384: half of its sockets). */
 	maxSubscriptions?: number;

@@ -63,7 +63,7 @@ type SubscriptionClaim = Claim & {
  * of them (https://developers.cloudflare.com/durable-objects/api/state/#acceptwebsocket).
  *
  * ```ts
- * const object = env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+ * const object = env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME);
  * const { delivered } = await object.broadcast([sessionId], 'event: message\ndata: {}\n\n');
  * ```
  *
