@@ -20,6 +20,7 @@ import {
 	parseSubscription,
 	parseUnsubscribe,
 	type SubscriptionEnd,
+	type SubscriptionInput,
 	type SubscriptionTarget,
 } from '../../wire/arguments.ts';
 import { hold } from '../request/hold.ts';
@@ -94,7 +95,8 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	/**
 	 * Open a listen stream: acknowledge it, then send it what matches, until it is closed. What is sent before it is
-	 * acknowledged follows the acknowledgement.
+	 * acknowledged follows the acknowledgement. One that asks for nothing (or for nothing that the server offers) is
+	 * acknowledged and complete at once, and the object never hears of it.
 	 * @returns `false` where the origin has a subscription of that id already; a string and a number are different ids
 	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`, `OBJECT_FULL`, and what `acknowledge` throws
 	 */
@@ -130,7 +132,12 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	async #create(input: Subscription, callbacks: SubscriptionCallbacks): Promise<boolean> {
 		const subscription = parseSubscription(input);
-		const { origin, id } = subscription;
+		const { origin, id, filters } = subscription;
+		if (!asksForAnything(filters)) {
+			await callbacks.acknowledge();
+			await callbacks.close('closed');
+			return true;
+		}
 		const listener = new Listener(callbacks, {
 			subscription,
 			namespace: this.#namespace(),
@@ -179,4 +186,11 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		);
 		return ended > 0;
 	}
+}
+
+function asksForAnything({
+	resourceSubscriptions = [],
+	...lists
+}: SubscriptionInput['filters']): boolean {
+	return resourceSubscriptions.length > 0 || Object.values(lists).includes(true);
 }
