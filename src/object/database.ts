@@ -1,3 +1,5 @@
+import { putFilter } from './subscriptions/filter-store.ts';
+
 /** What an object's SQLite holds, as it grew. Only ever add to this list: each entry runs once in the life of an object. */
 const MIGRATIONS: readonly Migration[] = [
 	// What there may be of it was made before versions were counted; its rows are of sockets that are gone.
@@ -36,6 +38,7 @@ const MIGRATIONS: readonly Migration[] = [
 	) WITHOUT ROWID;
 	CREATE INDEX tmcp_registrations_by_expiry ON tmcp_registrations (expires_at)`,
 	oneRowASession,
+	oneRowAFilter,
 ];
 
 type Migration = string | ((sql: SqlStorage) => void);
@@ -125,6 +128,28 @@ function oneRowASession(sql: SqlStorage): void {
 			reason TEXT NOT NULL
 		)`,
 	);
+}
+
+/** A row for each resource of a filter, in a table and an index, becomes one for all of them. */
+function oneRowAFilter(sql: SqlStorage): void {
+	const rows = sql
+		.exec<{ filter_id: string; uri: string }>('SELECT filter_id, uri FROM tmcp_filters')
+		.toArray();
+	sql.exec(
+		`DROP TABLE tmcp_filters;
+		CREATE TABLE tmcp_filters (
+			filter_id TEXT PRIMARY KEY,
+			hashes BLOB NOT NULL,
+			uris TEXT NOT NULL
+		) WITHOUT ROWID`,
+	);
+	for (const [filterId, of] of Map.groupBy(rows, ({ filter_id }) => filter_id)) {
+		putFilter(
+			sql,
+			filterId,
+			of.map(({ uri }) => uri),
+		);
+	}
 }
 
 function sqlOf(storage: DurableObjectStorage): SqlStorage | undefined {

@@ -8,6 +8,11 @@ export interface SyncLayerOptions {
 	/** How many `subscriptions/listen` streams the object takes (default 16,384: half of its sockets). */
 	maxSubscriptions?: number;
 	/**
+	 * How many resources one `subscriptions/listen` may name (default 1,000). However many they are, they are stored in one
+	 * row, and all of them are together at most 1 MiB.
+	 */
+	maxResourcesPerSubscription?: number;
+	/**
 	 * How much of what was sent is kept for sessions that come back for it; `false` keeps nothing. What is over any of the
 	 * bounds is cut, oldest first, but never the newest event.
 	 */
@@ -34,8 +39,12 @@ const Bound = v.pipe(v.number(), v.integer(), v.minValue(1));
 /** At most ten years: beyond the year 2189 the platform sets no alarm. */
 const Seconds = v.pipe(Bound, v.maxValue(10 * 365 * 24 * 60 * 60));
 
+/** A largest number, which may be none. */
+const Limit = v.pipe(v.number(), v.integer(), v.minValue(0));
+
 const OptionsSchema = v.strictObject({
-	maxSubscriptions: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 16_384),
+	maxSubscriptions: v.optional(Limit, 16_384),
+	maxResourcesPerSubscription: v.optional(Limit, 1_000),
 	log: v.optional(
 		v.union([
 			v.literal(false),
@@ -53,9 +62,15 @@ const OptionsSchema = v.strictObject({
 /** An ended session is remembered at least this long, in milliseconds: longer than KV is stale and a connection away. */
 const MIN_ENDED_TTL_MS = 10 * 60_000;
 
+/** How much the object takes: what is over it is refused. */
+export interface Limits {
+	maxSubscriptions: number;
+	maxResourcesPerSubscription: number;
+}
+
 /** The settings as the object uses them. */
 export interface ParsedOptions {
-	maxSubscriptions: number;
+	limits: Limits;
 	lifetimes: Lifetimes;
 	/** `undefined` where the log is off. */
 	log: RetentionBounds | undefined;
@@ -63,7 +78,7 @@ export interface ParsedOptions {
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseSyncLayerOptions(input: unknown): ParsedOptions {
-	const { maxSubscriptions, sessionTtl, log } = parseOptions(OptionsSchema, input, 'SyncLayer');
+	const { sessionTtl, log, ...limits } = parseOptions(OptionsSchema, input, 'SyncLayer');
 	const maxAgeMs = log === false ? 0 : log.maxAge * 1000;
 	const lifetimes = {
 		sessionTtlMs: sessionTtl * 1000,
@@ -71,7 +86,7 @@ export function parseSyncLayerOptions(input: unknown): ParsedOptions {
 		// Until the last event that was sent to it has been cut, which an idle object does a tenth of the age late.
 		endedTtlMs: Math.max(MIN_ENDED_TTL_MS, 1.2 * maxAgeMs),
 	};
-	if (log === false) return { maxSubscriptions, lifetimes, log: undefined };
+	if (log === false) return { limits, lifetimes, log: undefined };
 	const { maxCount, maxBytes } = log;
-	return { maxSubscriptions, lifetimes, log: { maxCount, maxBytes, maxAgeMs } };
+	return { limits, lifetimes, log: { maxCount, maxBytes, maxAgeMs } };
 }

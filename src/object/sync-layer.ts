@@ -290,6 +290,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	subscribe(subscription: SubscriptionInput, options?: SubscribeOptions): Subscribed {
 		const parsed = parseSubscription(subscription);
+		this.#assertFewResources(parsed);
 		const { lastEventId, resume, ...given } = parseSubscribeOptions(options);
 		const ticket = given.ticket ?? crypto.randomUUID();
 		const connectionId = given.connectionId ?? crypto.randomUUID();
@@ -580,8 +581,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 
+	#assertFewResources({ filters }: SubscriptionInput): void {
+		const { maxResourcesPerSubscription: max } = this.#options.limits;
+		const count = filters.resourceSubscriptions?.length ?? 0;
+		if (count <= max) return;
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			`a subscription to ${count} resources is over the limit of ${max}. Name fewer, or raise maxResourcesPerSubscription in the static options of the class.`,
+		);
+	}
+
 	#assertRoomForSubscription(): void {
-		const { maxSubscriptions } = this.#options;
+		const { maxSubscriptions } = this.#options.limits;
 		const opening = this.#tickets.open.filter(({ kind }) => kind === 'subscription').length;
 		if (!this.#subscriptions.isFull(maxSubscriptions - opening)) return;
 		throw new SessionManagerError(

@@ -97,9 +97,10 @@ describe('the tables of an object', () => {
 
 	it('are made in an object that had one of them before versions were counted', async () => {
 		await runInDurableObject(object(), (_, { storage }) => {
-			for (const table of ['filters', 'events', 'sessions', 'subscription_ends']) {
-				storage.sql.exec(`DROP TABLE tmcp_${table}`);
-			}
+			const tables = storage.sql.exec<{ name: string }>(
+				"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'tmcp_%'",
+			);
+			for (const { name: table } of tables.toArray()) storage.sql.exec(`DROP TABLE ${table}`);
 			storage.kv.delete('tmcp:schema');
 			storage.sql.exec('CREATE TABLE tmcp_filters (uri TEXT NOT NULL)');
 		});

@@ -21,7 +21,7 @@ const URIS = [
 const LISTS = ['toolsListChanged', 'promptsListChanged', 'resourcesListChanged'] as const;
 
 const filters = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((bits) =>
-	[[], URIS.slice(0, 1), URIS.slice(0, 5), URIS.slice(2, 9), URIS].map((resourceSubscriptions) => ({
+	[[], URIS.slice(0, 1), URIS.slice(0, 4), URIS.slice(2, 9), URIS].map((resourceSubscriptions) => ({
 		...Object.fromEntries(LISTS.map((list, i) => [list, (bits & (1 << i)) !== 0])),
 		resourceSubscriptions,
 	})),
@@ -57,7 +57,7 @@ describe('the tags of subscriptions', () => {
 				expect(tags).toContain(audienceTag(notification));
 			}
 		}
-		expect(matches).toBeGreaterThan(100);
+		expect(matches).toBeGreaterThanOrEqual(100);
 	});
 
 	it('keep within what a socket takes: 10 tags of 256 bytes', () => {

@@ -4,7 +4,7 @@ import type { Notification, SubscriptionInput } from '../../wire/arguments.ts';
  * The tags by which the sockets of subscriptions are found, so that a notification costs what it reaches and not what
  * exists. A socket has 10 tags of 256 bytes at most
  * (https://developers.cloudflare.com/durable-objects/api/state/#acceptwebsocket): one for its kind, one for its origin, one
- * for each of three lists, and up to five for resources. They only narrow the search: of what they find,
+ * for each of three lists, one for its owner, and up to four for resources. They only narrow the search: of what they find,
  * `matchesSubscription` decides. A subscription to more resources has one tag for all of them, by which the
  * `FilterStore` names it.
  *
@@ -13,7 +13,7 @@ import type { Notification, SubscriptionInput } from '../../wire/arguments.ts';
 
 export const SUBSCRIPTION_TAG = 'kind subscription';
 
-const MAX_RESOURCE_TAGS = 5;
+const MAX_RESOURCE_TAGS = 4;
 
 /**
  * What goes into a socket's attachment. It takes 16,384 bytes, serialised

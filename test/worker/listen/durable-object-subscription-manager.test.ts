@@ -422,7 +422,7 @@ describe('a callback that fails', () => {
 
 describe('bad input', () => {
 	const callbacks = { acknowledge() {}, send() {}, close() {} };
-	const good = { id: 1, origin: 'o', filters: {} };
+	const good = { id: 1, origin: 'o', filters: { toolsListChanged: true } };
 
 	it.each([
 		['a filter that is none', { ...good, filters: { toolsListChanged: 'yes' } }],
