@@ -9,6 +9,7 @@ export { CloseCode, decodeFrame, type Frame } from './wire/protocol.ts';
 export type { Attached, LogPosition, Subscribed } from './wire/answers.ts';
 export type {
 	AttachOptions,
+	BeginOptions,
 	DetachOptions,
 	SubscribeOptions,
 	SubscriptionInput,

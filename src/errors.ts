@@ -22,6 +22,10 @@ export const SESSION_MANAGER_ERROR_CODES = [
 	'OBJECT_FULL',
 	/** The object holds as many subscriptions as it was told to (`static options`). */
 	'TOO_MANY_SUBSCRIPTIONS',
+	/** The object knows as many sessions as it was told to (`static options`). */
+	'TOO_MANY_SESSIONS',
+	/** One owner has as many sessions, or as many `subscriptions/listen` streams, as it may (`static options`). */
+	'OWNER_LIMIT_REACHED',
 	/** The object's class was made without SQLite (`new_classes`), and what was asked of it needs that. */
 	'SQLITE_MISSING',
 	/** The object could not be reached, or failed; `cause` says how. */

@@ -8,6 +8,7 @@ declare namespace Cloudflare {
 		SHORT_SESSIONS: DurableObjectNamespace<
 			import('./support/worker/worker.ts').ShortSessionsSyncLayer
 		>;
+		LIMITED: DurableObjectNamespace<import('./support/worker/worker.ts').LimitedSyncLayer>;
 		NO_LOG: DurableObjectNamespace<import('./support/worker/worker.ts').NoLogSyncLayer>;
 		TMCP_SESSION_INFO: KVNamespace;
 	}

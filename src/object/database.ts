@@ -39,6 +39,13 @@ const MIGRATIONS: readonly Migration[] = [
 	CREATE INDEX tmcp_registrations_by_expiry ON tmcp_registrations (expires_at)`,
 	oneRowASession,
 	oneRowAFilter,
+	`CREATE TABLE tmcp_owners (
+		account TEXT PRIMARY KEY,
+		check_at INTEGER NOT NULL,
+		sessions TEXT NOT NULL
+	) WITHOUT ROWID;
+	CREATE TABLE tmcp_session_count (n INTEGER NOT NULL);
+	INSERT INTO tmcp_session_count SELECT COUNT(*) FROM tmcp_sessions`,
 ];
 
 type Migration = string | ((sql: SqlStorage) => void);

@@ -8,6 +8,27 @@ export interface SyncLayerOptions {
 	/** How many `subscriptions/listen` streams the object takes (default 16,384: half of its sockets). */
 	maxSubscriptions?: number;
 	/**
+	 * How many `subscriptions/listen` streams one owner may have (default 1,000: a fleet of agents that share an owner has
+	 * them, and a client that opens and forgets leaves room for others). Counted where a `SessionGateway` names the owner.
+	 */
+	maxSubscriptionsPerOwner?: number;
+	/**
+	 * How many sessions the object knows (default 100,000: 30 MB of the 10 GB that it may store), those that have ended but
+	 * are not forgotten included. A `SessionGateway` begins none beyond that. Sessions that no gateway began are counted when
+	 * the object cleans up the next time.
+	 */
+	maxSessions?: number;
+	/**
+	 * How many sessions one owner may have that have neither ended nor expired (default 1,000: a client that ends none
+	 * leaves each of them for `sessionTtl`; at most 5,000). Counted where a `SessionGateway` names the owner.
+	 */
+	maxSessionsPerOwner?: number;
+	/**
+	 * How long a session lives that never came back after its `initialize`, in seconds (default 600): what a flood of
+	 * `initialize` leaves. Never longer than `sessionTtl`.
+	 */
+	unusedSessionTtl?: number;
+	/**
 	 * How many resources one `subscriptions/listen` may name (default 1,000). However many they are, they are stored in one
 	 * row, and all of them are together at most 1 MiB.
 	 */
@@ -44,7 +65,12 @@ const Limit = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 const OptionsSchema = v.strictObject({
 	maxSubscriptions: v.optional(Limit, 16_384),
+	maxSubscriptionsPerOwner: v.optional(Limit, 1_000),
 	maxResourcesPerSubscription: v.optional(Limit, 1_000),
+	maxSessions: v.optional(Limit, 100_000),
+	// Their ids are in one row, which takes 2 MB.
+	maxSessionsPerOwner: v.optional(v.pipe(Limit, v.maxValue(5_000)), 1_000),
+	unusedSessionTtl: v.optional(Seconds, 600),
 	log: v.optional(
 		v.union([
 			v.literal(false),
@@ -65,7 +91,10 @@ const MIN_ENDED_TTL_MS = 10 * 60_000;
 /** How much the object takes: what is over it is refused. */
 export interface Limits {
 	maxSubscriptions: number;
+	maxSubscriptionsPerOwner: number;
 	maxResourcesPerSubscription: number;
+	maxSessions: number;
+	maxSessionsPerOwner: number;
 }
 
 /** The settings as the object uses them. */
@@ -78,10 +107,15 @@ export interface ParsedOptions {
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseSyncLayerOptions(input: unknown): ParsedOptions {
-	const { sessionTtl, log, ...limits } = parseOptions(OptionsSchema, input, 'SyncLayer');
+	const { sessionTtl, unusedSessionTtl, log, ...limits } = parseOptions(
+		OptionsSchema,
+		input,
+		'SyncLayer',
+	);
 	const maxAgeMs = log === false ? 0 : log.maxAge * 1000;
 	const lifetimes = {
 		sessionTtlMs: sessionTtl * 1000,
+		unusedTtlMs: Math.min(unusedSessionTtl, sessionTtl) * 1000,
 		unownedTtlMs: Math.max(sessionTtl * 1000, maxAgeMs),
 		// Until the last event that was sent to it has been cut, which an idle object does a tenth of the age late.
 		endedTtlMs: Math.max(MIN_ENDED_TTL_MS, 1.2 * maxAgeMs),

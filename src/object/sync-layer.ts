@@ -9,11 +9,13 @@ import type {
 } from '../wire/answers.ts';
 import {
 	type AttachOptions,
+	type BeginOptions,
 	type BroadcastInput,
 	type DetachOptions,
 	type Notification,
 	parseAttachOptions,
 	parseBatch,
+	parseBeginOptions,
 	parseBroadcast,
 	parseDetachOptions,
 	parseNotifications,
@@ -40,6 +42,7 @@ import { SentIds } from './log/sent-ids.ts';
 import { parseSyncLayerOptions, type SyncLayerOptions } from './options.ts';
 import { Recent } from './recent.ts';
 import { markRetryable } from './retryable.ts';
+import { Owners } from './sessions/owners.ts';
 import * as SessionRows from './sessions/session-row.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.ts';
@@ -53,6 +56,7 @@ type SubscriptionClaim = Claim & {
 	kind: 'subscription';
 	lastEventId: string | undefined;
 	subscription: SubscriptionInput;
+	account: string | undefined;
 };
 
 /**
@@ -68,7 +72,7 @@ type SubscriptionClaim = Claim & {
  * ```
  *
  * A subclass may have sockets, tags and alarms of its own. Its tags must have a space in them and not begin with `kind `,
- * `origin `, `filter `, `updated ` or `notifications/`; its alarm is {@link ownAlarm}; where it overrides `fetch`,
+ * `origin `, `owner `, `filter `, `updated ` or `notifications/`; its alarm is {@link ownAlarm}; where it overrides `fetch`,
  * `webSocketMessage`, `webSocketClose` or `webSocketError`, it calls `super` for what is not its own.
  */
 export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
@@ -85,6 +89,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#sql = openDatabase(this.ctx.storage);
 	#log = this.#openLog();
 	#sessions = new Sessions(this.#sql);
+	#owners = this.#sql && new Owners(this.#sql, (sessions) => this.#alive(sessions));
 	#sent = new SentIds(() => this.#log?.recentIds(Date.now()) ?? []);
 	#tickets = new Tickets<StreamClaim | SubscriptionClaim>();
 	#streams = new Streams(
@@ -109,23 +114,37 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	protected onAlarm(): void | Promise<void> {}
 
 	/**
-	 * Issue a session: {@link admit} knows it from now on, and what is sent to all waits for it. Doing it again renews it.
+	 * Issue a session: {@link admit} knows it from now on, and what is sent to all waits for it. Doing it again changes
+	 * nothing. Where it is not admitted within `unusedSessionTtl`, it expires.
+	 *
+	 * It costs two rows read and two written, and one more of each where there is an `account`.
 	 *
 	 * @param owner whose it is: a SHA-256 in base64url
-	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT` (also where the id was issued to another owner), `SQLITE_MISSING`
+	 * @param options `account`: a SHA-256 in base64url that all sessions of one owner have in common, so that they are counted
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT` (also where the id was issued to another owner), `TOO_MANY_SESSIONS`,
+	 * `OWNER_LIMIT_REACHED`, `SQLITE_MISSING`
 	 */
-	begin(sessionId: string, owner: string): void {
+	begin(sessionId: string, owner: string, options?: BeginOptions): void {
 		const session = parseSessionId(sessionId);
+		const { account } = parseBeginOptions(options);
 		const of = { sessionId: session, owner: parseOwner(owner), head: this.#head };
 		this.#assertSqlite();
-		const row = SessionRows.begin(this.#liveRow(session), of, this.#options.lifetimes, Date.now());
+		const before = this.#liveRow(session);
+		const row = SessionRows.begin(before, of, this.#options.lifetimes, Date.now());
 		if (row.owner === undefined || !isSame(row.owner, of.owner)) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				'the session id was issued before, to another owner. getSessionId must make a new one each time, for example crypto.randomUUID().',
 			);
 		}
-		this.#streams.save(row);
+		// A retry, which was counted.
+		if (before?.owner !== undefined) return;
+		this.ctx.storage.transactionSync(() => {
+			const isNew = this.#sessions.get(session) === undefined;
+			this.#assertRoomForSession(session, account, isNew);
+			if (isNew) this.#sessions.add(row);
+			this.#streams.save(row);
+		});
 	}
 
 	/**
@@ -233,6 +252,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		// With a log, a session that has no row was never heard of.
 		if (!this.#log || this.#sessions.get(session)) {
 			this.#streams.save(SessionRows.end(session, this.#head, this.#options.lifetimes, Date.now()));
+			this.#owners?.ended();
 		}
 		return hadStream;
 	}
@@ -285,13 +305,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * different ids) and what it wants to hear of; at most 1 MiB
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made. With the same `connectionId` as before, a
 	 * subscription comes back after its object was restarted, and takes its own old place; `lastEventId`: the last event
-	 * that it has; `resume`: it comes back: `began` as the first call answered it, so that it is told of an end meanwhile
-	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`
+	 * that it has; `resume`: it comes back: `began` as the first call answered it, so that it is told of an end meanwhile;
+	 * `account`: a SHA-256 in base64url that all subscriptions of one owner have in common, so that they are counted
+	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`, `OWNER_LIMIT_REACHED`
 	 */
 	subscribe(subscription: SubscriptionInput, options?: SubscribeOptions): Subscribed {
 		const parsed = parseSubscription(subscription);
 		this.#assertFewResources(parsed);
-		const { lastEventId, resume, ...given } = parseSubscribeOptions(options);
+		const { lastEventId, resume, account, ...given } = parseSubscribeOptions(options);
 		const ticket = given.ticket ?? crypto.randomUUID();
 		const connectionId = given.connectionId ?? crypto.randomUUID();
 		const claim: SubscriptionClaim = {
@@ -300,6 +321,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			connectionId,
 			lastEventId,
 			subscription: parsed,
+			account,
 		};
 		this.#assertUnused(ticket, claim);
 		const reason =
@@ -311,7 +333,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			...this.#subscriptions.find(parsed).map(({ attachment }) => attachment),
 		].filter((known) => known !== undefined);
 		if (others.some((known) => known.connectionId !== connectionId)) return { kind: 'duplicate' };
-		if (others.length === 0) this.#assertRoomForSubscription();
+		if (others.length === 0) this.#assertRoomForSubscription(account);
 		this.#tickets.issue(ticket, claim);
 		const began = resume ?? this.#subscriptions.ends.beginning(Date.now());
 		return { kind: 'subscribed', ticket, ticketTtlMs: TICKET_TTL_MS, began };
@@ -434,7 +456,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			(session) => this.#streams.has(session),
 			(row) => SessionRows.renew(row, lifetimes, now),
 		);
-		const lateness = Math.min(lifetimes.sessionTtlMs, lifetimes.endedTtlMs) * LATENESS;
+		const { sessionTtlMs, endedTtlMs, unusedTtlMs } = lifetimes;
+		const lateness = Math.min(sessionTtlMs, endedTtlMs, unusedTtlMs) * LATENESS;
+		this.#alarm.schedule(this.#owners?.purge(now, now + sessionTtlMs));
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
 		this.#alarm.schedule(this.#log?.nextCutAt);
 		this.#alarm.schedule(this.#subscriptions.nextSweepAt);
@@ -487,6 +511,15 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (row === undefined || row.state === 'ended') return undefined;
 		if (row.expiresAt > Date.now() || this.#streams.has(session)) return row;
 		return undefined;
+	}
+
+	#alive(sessions: readonly string[]): string[] {
+		const rows = this.#sessions.getAll(sessions);
+		const now = Date.now();
+		return sessions.filter((session) => {
+			const { state = 'ended', expiresAt = 0 } = rows.get(session) ?? {};
+			return state !== 'ended' && (expiresAt > now || this.#streams.has(session));
+		});
 	}
 
 	/** @returns whether there was a stream, open or just being opened */
@@ -581,6 +614,20 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 
+	#assertRoomForSession(session: string, account: string | undefined, isNew: boolean): void {
+		const { maxSessions, maxSessionsPerOwner } = this.#options.limits;
+		if (isNew && this.#sessions.known >= maxSessions) {
+			throw new SessionManagerError(
+				'TOO_MANY_SESSIONS',
+				`the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`,
+			);
+		}
+		if (account === undefined || !this.#owners) return;
+		const checkAt = Date.now() + this.#options.lifetimes.sessionTtlMs;
+		if (this.#owners.add(account, session, maxSessionsPerOwner, checkAt)) return;
+		throw ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
+	}
+
 	#assertFewResources({ filters }: SubscriptionInput): void {
 		const { maxResourcesPerSubscription: max } = this.#options.limits;
 		const count = filters.resourceSubscriptions?.length ?? 0;
@@ -591,10 +638,21 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 
-	#assertRoomForSubscription(): void {
-		const { maxSubscriptions } = this.#options.limits;
-		const opening = this.#tickets.open.filter(({ kind }) => kind === 'subscription').length;
-		if (!this.#subscriptions.isFull(maxSubscriptions - opening)) return;
+	#assertRoomForSubscription(account: string | undefined): void {
+		const { maxSubscriptions, maxSubscriptionsPerOwner } = this.#options.limits;
+		const opening = this.#tickets.open.filter((claim) => claim.kind === 'subscription');
+		if (account !== undefined) {
+			const openingOfOwner = opening.filter((claim) => claim.account === account);
+			const count = this.#subscriptions.countOf(account) + openingOfOwner.length;
+			if (count >= maxSubscriptionsPerOwner) {
+				throw ownerLimitReached(
+					'subscriptions',
+					'maxSubscriptionsPerOwner',
+					maxSubscriptionsPerOwner,
+				);
+			}
+		}
+		if (!this.#subscriptions.isFull(maxSubscriptions - opening.length)) return;
 		throw new SessionManagerError(
 			'TOO_MANY_SUBSCRIPTIONS',
 			`the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`,
@@ -611,6 +669,13 @@ const DUMMY_OWNER = '-'.repeat(43);
 function isSame(owner: string, other: string): boolean {
 	const encoder = new TextEncoder();
 	return crypto.subtle.timingSafeEqual(encoder.encode(owner), encoder.encode(other));
+}
+
+function ownerLimitReached(of: string, option: string, max: number): SessionManagerError {
+	return new SessionManagerError(
+		'OWNER_LIMIT_REACHED',
+		`the owner has ${max} ${of}, which is the limit for one. End one of them, or raise ${option} in the static options of the class.`,
+	);
 }
 
 function detached(why: string): SessionManagerError {

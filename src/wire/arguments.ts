@@ -47,6 +47,8 @@ const OwnerSchema = v.pipe(
 	v.regex(/^[\w-]{43}$/, 'owner is not 43 characters of base64url: give a SHA-256'),
 );
 
+const BeginOptionsSchema = plainObject({ account: v.optional(OwnerSchema) });
+
 const AttachOptionsSchema = plainObject({
 	ticket: uuid('ticket'),
 	connectionId: uuid('connectionId'),
@@ -91,6 +93,7 @@ const SubscribeOptionsSchema = plainObject({
 	connectionId: uuid('connectionId'),
 	lastEventId: v.optional(v.string('lastEventId is not a string')),
 	resume: v.optional(count('resume is not what the first call answered as began', 0)),
+	account: v.optional(OwnerSchema),
 });
 
 const SubscriptionTargetSchema = v.union([
@@ -136,6 +139,8 @@ export interface BroadcastInput {
 	id?: string | undefined;
 }
 
+/** `options` of `SyncLayer.begin`. */
+export type BeginOptions = v.InferInput<typeof BeginOptionsSchema>;
 /** `options` of `SyncLayer.attach`. */
 export type AttachOptions = v.InferInput<typeof AttachOptionsSchema>;
 /** `options` of `SyncLayer.detach`. */
@@ -173,6 +178,12 @@ function optionsParser<Schema extends v.GenericSchema>(schema: Schema, hint: str
 }
 
 /** @throws `INVALID_ARGUMENT` */
+export const parseBeginOptions = optionsParser(
+	BeginOptionsSchema,
+	'The options of begin are { account?: string }.',
+);
+
+/** @throws `INVALID_ARGUMENT` */
 export const parseAttachOptions = optionsParser(
 	AttachOptionsSchema,
 	'The options of attach are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: boolean, owner?: string, window?: integer }.',
@@ -187,7 +198,7 @@ export const parseDetachOptions = optionsParser(
 /** @throws `INVALID_ARGUMENT` */
 export const parseSubscribeOptions = optionsParser(
 	SubscribeOptionsSchema,
-	'The options of subscribe are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: integer }.',
+	'The options of subscribe are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: integer, account?: string }.',
 );
 
 /** @throws `INVALID_ARGUMENT` */

@@ -40,7 +40,11 @@ const notifications = [
 ].map((rest) => ({ jsonrpc: '2.0' as const, ...rest }));
 
 function tagsOf(subscription: Parameters<typeof subscriptionTags>[0]): string[] {
-	return subscriptionTags(subscription, needsFilterStore(subscription) ? 'id' : undefined);
+	return subscriptionTags(
+		subscription,
+		needsFilterStore(subscription) ? 'id' : undefined,
+		'a'.repeat(43),
+	);
 }
 
 describe('the tags of subscriptions', () => {
@@ -49,7 +53,7 @@ describe('the tags of subscriptions', () => {
 		for (const filter of filters) {
 			const subscription = { id: 1, origin: 'o', filters: filter };
 			const isLarge = needsFilterStore(subscription);
-			const tags = subscriptionTags(subscription, isLarge ? 'id' : undefined);
+			const tags = subscriptionTags(subscription, isLarge ? 'id' : undefined, undefined);
 			for (const notification of notifications) {
 				if (!matchesSubscription(filter, notification)) continue;
 				if (isLarge && notification.method === 'notifications/resources/updated') continue;

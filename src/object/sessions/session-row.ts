@@ -53,6 +53,8 @@ export type ServedRow = Extract<SessionRow, Served>;
 export interface Lifetimes {
 	/** Since its last sign of life, where a gateway began it. */
 	sessionTtlMs: number;
+	/** The same where it has given none since it was begun. */
+	unusedTtlMs: number;
 	/** The same for any other session: never less than the age of an event. */
 	unownedTtlMs: number;
 	/** As an ended one: until nothing that was sent to it is left, and no call that knew it is under way. */
@@ -86,7 +88,7 @@ export function isServed(row: SessionRow | undefined): row is ServedRow {
 
 /**
  * A gateway issues the session, or someone names it for the first time. An ended or expired row is that of an earlier
- * session of the same id: nothing of it counts.
+ * session of the same id: nothing of it counts. That it was issued is no sign of life.
  */
 export function begin(
 	row: SessionRow | undefined,
@@ -101,12 +103,12 @@ export function begin(
 			sessionId,
 			owner,
 			since: head,
-			expiresAt: deadline(owner, times, now),
+			expiresAt: owner === undefined ? deadline(owner, times, now) : now + times.unusedTtlMs,
 		};
 	}
 	const owner = row.owner ?? of.owner;
-	if (owner === row.owner) return renew(row, times, now);
-	return { ...row, owner, expiresAt: deadline(owner, times, now) };
+	if (owner === row.owner) return row;
+	return { ...row, owner, expiresAt: Math.max(row.expiresAt, now + times.unusedTtlMs) };
 }
 
 /** A stream of the session opens. @param after it gets what comes after this event */

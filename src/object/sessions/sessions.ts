@@ -86,6 +86,20 @@ export class Sessions {
 		this.#remember(row.sessionId, row);
 	}
 
+	/** The row of a session that has none: it is counted in {@link known}. */
+	add(row: SessionRow): void {
+		this.#sql?.exec('UPDATE tmcp_session_count SET n = n + 1');
+		this.put(row);
+	}
+
+	/**
+	 * How many sessions there are, with those that have ended. Reads one row. Those that were not begun by {@link add}, and
+	 * those that are gone, are counted by the next {@link purge}.
+	 */
+	get known(): number {
+		return this.#sql?.exec<{ n: number }>('SELECT n FROM tmcp_session_count').one().n ?? 0;
+	}
+
 	/** Sessions that a broadcast names for the first time, in one statement. */
 	beginAll(sessions: readonly string[], since: number, expiresAt: number): void {
 		if (sessions.length === 0) return;
@@ -114,7 +128,8 @@ export class Sessions {
 	}
 
 	/**
-	 * Delete the rows that have expired. One whose session has an open stream lives on: it is given to `renew`.
+	 * Delete the rows that have expired, and count the others. One whose session has an open stream lives on: it is given to
+	 * `renew`.
 	 * @param isOpen whether a session has an open stream
 	 * @returns when the next row expires, in milliseconds since 1970; `undefined` where there is none
 	 */
@@ -130,6 +145,8 @@ export class Sessions {
 			return undefined;
 		}
 		let next: number | undefined;
+		let kept = 0;
+		const knownBefore = this.known;
 		for (let last: string | undefined = ''; last !== undefined;) {
 			const page: Columns[] = this.#sql
 				.exec<Columns>(
@@ -148,11 +165,15 @@ export class Sessions {
 					this.delete(row.sessionId);
 					continue;
 				}
+				kept++;
 				next = Math.min(next ?? Infinity, expiresAt);
 			}
 			last = page.length < PURGE_PAGE ? undefined : page.at(-1)?.session_id;
 			if (last !== undefined) await scheduler.wait(0);
 		}
+		// Of those that began meanwhile some were read as well: rather too many than too few, until the next time.
+		const known = kept + (this.known - knownBefore);
+		if (known !== this.known) this.#sql.exec('UPDATE tmcp_session_count SET n = ?', known);
 		return next;
 	}
 

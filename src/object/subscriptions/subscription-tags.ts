@@ -37,6 +37,11 @@ export function originTag(origin: string): string {
 	return `origin ${origin.slice(-CHARS_IN_TAG)} `;
 }
 
+/** Of the sockets that one owner has. */
+export function ownerTag(account: string): string {
+	return `owner ${account}`;
+}
+
 /** Of the socket whose resources are in the `FilterStore`. */
 export function filterTag(filterId: string): string {
 	return `filter ${filterId}`;
@@ -52,12 +57,14 @@ export function needsFilterStore({ filters }: SubscriptionInput): boolean {
 	return uris.length > MAX_RESOURCE_TAGS || JSON.stringify(uris).length > MAX_ATTACHED_CHARS;
 }
 
-/** The tags of a subscription's socket. @param filterId where its resources are in the `FilterStore` */
+/** The tags of a subscription's socket. @param filterId where its resources are in the `FilterStore` @param account its owner's */
 export function subscriptionTags(
 	{ origin, filters }: SubscriptionInput,
 	filterId: string | undefined,
+	account: string | undefined,
 ): string[] {
 	const tags = new Set([SUBSCRIPTION_TAG, originTag(origin)]);
+	if (account !== undefined) tags.add(ownerTag(account));
 	for (const list of ['toolsListChanged', 'promptsListChanged', 'resourcesListChanged'] as const) {
 		if (filters[list] === true) tags.add(LIST_TAGS[list]);
 	}

@@ -21,6 +21,7 @@ import {
 	filterTag,
 	needsFilterStore,
 	originTag,
+	ownerTag,
 	SUBSCRIPTION_TAG,
 	subscriptionTags,
 	updatedUri,
@@ -39,6 +40,8 @@ export interface SubscriptionRequest {
 	subscription: SubscriptionInput;
 	/** The last event that it has, where it comes back. */
 	lastEventId: string | undefined;
+	/** By which those of one owner are counted. */
+	account: string | undefined;
 }
 
 /** Set with the first subscription: until then notifications are not logged. */
@@ -87,6 +90,11 @@ export class Subscriptions {
 		return count;
 	}
 
+	/** How many one owner has. */
+	countOf(account: string): number {
+		return this.#ctx.getWebSockets(ownerTag(account)).filter(isOpen).length;
+	}
+
 	/** Whether there are as many as that. They are rarely counted for it. */
 	isFull(max: number): boolean {
 		return (this.#countAtMost ?? this.count) >= max && this.count >= max;
@@ -114,7 +122,7 @@ export class Subscriptions {
 	 * @throws `OBJECT_FULL`, and `INVALID_ARGUMENT` where it lacks the SQLite that a large filter needs
 	 */
 	open(socket: WebSocket, request: SubscriptionRequest): ReplayStart | undefined {
-		const { connectionId, subscription } = request;
+		const { connectionId, subscription, account } = request;
 		this.#use();
 		const older = this.find(subscription);
 		const filterId = needsFilterStore(subscription) ? connectionId : undefined;
@@ -122,7 +130,7 @@ export class Subscriptions {
 			this.#filters.put(filterId, subscription.filters.resourceSubscriptions ?? []);
 			this.#scheduleSweep();
 		}
-		acceptSocket(this.#ctx, socket, subscriptionTags(subscription, filterId));
+		acceptSocket(this.#ctx, socket, subscriptionTags(subscription, filterId, account));
 		writeAttachment(socket, attachmentOf(connectionId, subscription, filterId));
 		this.#countAtMost = (this.#countAtMost ?? this.count) + 1;
 		const start = this.#replay(socket, request);

@@ -31,6 +31,7 @@ const TRIES: Partial<Record<SessionManagerErrorCode, number>> = {
 	SQLITE_MISSING: 1,
 	OBJECT_FULL: 5,
 	TOO_MANY_SUBSCRIPTIONS: 5,
+	OWNER_LIMIT_REACHED: 5,
 };
 
 /** Whether a stream was refused because a newer one, or the end of its session, came first. */

@@ -31,6 +31,16 @@ export class ShortSessionsSyncLayer extends SyncLayer {
 	static override readonly options = { sessionTtl: 1 };
 }
 
+/** An object that takes little of everything, and where a session that is never used soon expires. */
+export class LimitedSyncLayer extends SyncLayer {
+	static override readonly options = {
+		maxSessions: 5,
+		maxSessionsPerOwner: 2,
+		maxSubscriptionsPerOwner: 2,
+		unusedSessionTtl: 1,
+	};
+}
+
 /** Of a class that was made with `new_classes`, as the existing package's README has it. */
 export class LegacySyncLayer extends SyncLayer {}
 
