@@ -456,9 +456,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			(session) => this.#streams.has(session),
 			(row) => SessionRows.renew(row, lifetimes, now),
 		);
-		const { sessionTtlMs, endedTtlMs, unusedTtlMs } = lifetimes;
-		const lateness = Math.min(sessionTtlMs, endedTtlMs, unusedTtlMs) * LATENESS;
-		this.#alarm.schedule(this.#owners?.purge(now, now + sessionTtlMs));
+		const lateness = Math.min(lifetimes.sessionTtlMs, lifetimes.endedTtlMs) * LATENESS;
+		this.#alarm.schedule(this.#owners?.purge(now, now + lifetimes.sessionTtlMs));
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
 		this.#alarm.schedule(this.#log?.nextCutAt);
 		this.#alarm.schedule(this.#subscriptions.nextSweepAt);
