@@ -60,7 +60,7 @@ export async function tortureStream(request: Request): Promise<Response> {
 	const lastEventId = request.headers.get('last-event-id') ?? undefined;
 	const ownerHash = await ownerOf(object, session);
 	const body = await runInScope(
-		{ ownerHash, lastEventId, takesOver: true, primingEvent: 'data: \n\n' },
+		{ account: undefined, ownerHash, lastEventId, takesOver: true, primingEvent: 'data: \n\n' },
 		async () =>
 			new ReadableStream<Uint8Array>({
 				start: (controller) => manager.create(session, controller),

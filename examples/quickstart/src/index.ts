@@ -3,7 +3,6 @@ import {
 	DurableObjectSubscriptionManager,
 	KVInfoSessionManager,
 	SessionGateway,
-	withKeepAlive,
 } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
 import { server } from './server.ts';
@@ -20,7 +19,7 @@ const transport = new HttpTransport(server, {
 	subscriptionManager: new DurableObjectSubscriptionManager('TMCP_DURABLE_OBJECT'),
 });
 
-// In front of the transport: 404 for a session that is unknown, and streams that go on where they broke off.
+// In front of the transport: 404 for a session that is unknown, streams that go on where they broke off, keep-alives.
 const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { info });
 
 // The runtime finds the class of the Durable Object among the exports of the Worker.
@@ -28,7 +27,6 @@ export { SyncLayer } from '@tmcp/session-manager-durable-objects';
 
 export default {
 	async fetch(request) {
-		const response = await gateway.respond(request);
-		return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
+		return (await gateway.respond(request)) ?? new Response('Not found', { status: 404 });
 	},
 } satisfies ExportedHandler;

@@ -37,6 +37,11 @@ export function isSessionless({ headers, method }: Request): boolean {
 	return !SESSION_METHODS.has(method) || getPerRequestProtocolVersions().includes(version);
 }
 
+/** Whether a request without a session asks to be told of changes: its header says so, or the transport refuses it. */
+export function isListen({ headers }: Request): boolean {
+	return headers.get('mcp-method') === 'subscriptions/listen';
+}
+
 /** Tell by the body, of which a copy is read. What is no JSON is no message. */
 export async function kindOfBody(request: Request): Promise<MessageKind> {
 	const isJson = request.headers.get('content-type')?.includes('application/json');

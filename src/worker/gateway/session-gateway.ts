@@ -8,7 +8,9 @@ import {
 } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
 import { functionSchema, isSessionId, parseOptions } from '../../wire/arguments.ts';
-import { isSessionless, kindOfBody, MAX_MESSAGE_BYTES } from './request-kind.ts';
+import { SessionManagerError } from '../../errors.ts';
+import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
+import { isListen, isSessionless, kindOfBody, MAX_MESSAGE_BYTES } from './request-kind.ts';
 
 const SESSION_HEADER = 'mcp-session-id';
 
@@ -37,6 +39,7 @@ const OptionsSchema = v.strictObject({
 	),
 	owner: v.optional(functionSchema<OwnerOf>(), () => () => undefined),
 	takeover: v.optional(v.boolean(), true),
+	...keepAliveEntries,
 });
 
 type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;
@@ -60,6 +63,16 @@ export interface SessionGatewayOptions {
 	 * its connection comes back before anyone can know that it was lost, and would be refused until then.
 	 */
 	takeover?: boolean;
+	/**
+	 * How long a response that stays open may be idle before a comment is written on it, in milliseconds (default 25,000):
+	 * that of a POST, of a `subscriptions/listen`, and of a GET, where the pause of its stream manager counts if it is
+	 * shorter. It keeps proxies from cutting the response, and shows when a client has vanished.
+	 */
+	keepAlive?: number;
+	/** How much may wait for the client of a listen stream that does not read, in bytes: as for {@link withKeepAlive}. */
+	maxQueuedBytes?: number;
+	/** Told when a client was cut off because of that (default: nothing). */
+	onCutOff?: () => void;
 }
 
 /**
@@ -71,7 +84,10 @@ const FIRST_PRIMED_VERSION = '2025-11-25';
 const PRIMING_EVENT = 'data: \n\n';
 const OTHER_PRIMING_EVENT = `event: place\n${PRIMING_EVENT}`;
 
-/** Why a request goes no further. The bodies are those of the official SDK's server. */
+/** When a client that found no room may try again, and how long a gateway remembers that there was none, in seconds. */
+const RETRY_AFTER_S = 30;
+
+/** Why a request goes no further. The bodies of `missing` and `unknown` are those of the official SDK's server. */
 const REFUSALS = {
 	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
 	unknown: { status: 404, code: -32001, message: 'Session not found' },
@@ -79,6 +95,17 @@ const REFUSALS = {
 		status: 413,
 		code: -32600,
 		message: `Invalid Request: a message outside of a session has at most ${MAX_MESSAGE_BYTES} bytes`,
+	},
+	TOO_MANY_SESSIONS: {
+		status: 503,
+		code: -32000,
+		message: 'TOO_MANY_SESSIONS: the server has as many sessions as it takes. Try again later.',
+	},
+	OWNER_LIMIT_REACHED: {
+		status: 429,
+		code: -32000,
+		message:
+			'OWNER_LIMIT_REACHED: you have as many sessions as one owner may have. End one of them, or try again later.',
 	},
 } as const;
 
@@ -89,8 +116,12 @@ const REFUSALS = {
  *   them, and 400 for none. It is the transport that makes the ids: one that an `initialize` brings is ignored.
  * - A GET takes the place of a stream whose client is gone, and goes on after its `Last-Event-ID`.
  * - What is known of the session is read while the object is asked: one round trip for both.
+ * - Where the object knows as many sessions as it takes, an `initialize` is answered 503, and where its owner has as many as
+ *   one may have, 429; both with `Retry-After`, and with the error's code in the text.
+ * - Comments keep alive what stays open, so that {@link withKeepAlive} is not needed. The responses of event streams are
+ *   therefore not those of the transport: `transport.closeSubscription()` does not know them.
  *
- * Requests of 2026-07-28, which have no session, pass untouched.
+ * Requests of 2026-07-28, which have no session, pass; of a `subscriptions/listen` the object is told whose it is, by a hash.
  *
  * ```ts
  * const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { info, owner: userOf });
@@ -105,6 +136,8 @@ export class SessionGateway<Custom = undefined> {
 	#transport: GatewayTransport<Custom>;
 	#options: v.InferOutput<typeof OptionsSchema>;
 	#namespace: () => SyncLayerNamespace;
+	/** Until then, in milliseconds since 1970, no session is begun, because the object had no room: a flood costs no calls. */
+	#fullUntil = 0;
 
 	/**
 	 * @param transport which the gateway alone calls from now on: sessions that it does not see begin are unknown to it
@@ -128,13 +161,27 @@ export class SessionGateway<Custom = undefined> {
 	 * `BINDING_WRONG_KIND`, `OBJECT_FAILED`, and `SQLITE_MISSING` for a class that was made with `new_classes`
 	 */
 	async respond(request: Request, ctx?: Custom): Promise<Response | null> {
+		const response = await this.#respond(request, ctx);
+		return response && keptAlive(response, this.#options);
+	}
+
+	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
 		const session = request.headers.get(SESSION_HEADER) || undefined;
 		const isGuarded = this.#isOnPath(request) || (session && (await this.#probe(request, ctx)));
-		if (!isGuarded || isSessionless(request)) return this.#transport.respond(request, ctx);
+		if (!isGuarded) return this.#transport.respond(request, ctx);
+		if (isSessionless(request)) return this.#pass(request, ctx);
 		const owner = await this.#options.owner(request);
 		return session === undefined
 			? this.#receive(request, ctx, owner, 'missing')
 			: this.#goOn(session, request, ctx, owner);
+	}
+
+	/** Of a request without a session, only a listen stays open, and is counted for its owner. */
+	async #pass(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		if (!isListen(request)) return this.#transport.respond(request, ctx);
+		const account = await this.#accountOf(await this.#options.owner(request));
+		const scope = { ...NO_SESSION, account };
+		return runInScope(scope, () => this.#transport.respond(request, ctx));
 	}
 
 	#isOnPath({ url }: Request): boolean {
@@ -184,8 +231,8 @@ export class SessionGateway<Custom = undefined> {
 		const answer = await this.#probe(request, ctx);
 		if (!answer || answer.status === 401 || answer.status === 403) return answer;
 		const kind = await kindOfBody(request);
-		if (kind === 'sessionless') return this.#transport.respond(request, ctx);
-		if (kind === 'initialize') return this.#begin(request, ctx, owner);
+		if (kind === 'sessionless') return this.#pass(request, ctx);
+		if (kind === 'initialize') return this.#begin(request, ctx, owner, answer.headers);
 		return refusal(kind === 'tooLarge' ? kind : why, answer.headers);
 	}
 
@@ -193,15 +240,23 @@ export class SessionGateway<Custom = undefined> {
 		request: Request,
 		ctx: Custom | undefined,
 		owner: string | undefined,
+		headers: Headers,
 	): Promise<Response | null> {
+		if (Date.now() < this.#fullUntil) return refusal('TOO_MANY_SESSIONS', headers);
 		const response = await this.#transport.respond(withoutSession(request), ctx);
 		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
 		if (session === null) return response;
 		try {
 			const ownerHash = await this.#hashOfOwner(session, owner);
-			await callObject(this.#namespace(), (stub) => stub.begin(session, ownerHash));
+			const account = await this.#accountOf(owner);
+			await callObject(this.#namespace(), (stub) => stub.begin(session, ownerHash, { account }));
 		} catch (error) {
 			await response?.body?.cancel();
+			const { code } = SessionManagerError.from(error) ?? {};
+			if (code === 'TOO_MANY_SESSIONS') this.#fullUntil = Date.now() + RETRY_AFTER_S * 1000;
+			if (code === 'TOO_MANY_SESSIONS' || code === 'OWNER_LIMIT_REACHED') {
+				return refusal(code, headers);
+			}
 			throw error;
 		}
 		return response;
@@ -211,7 +266,19 @@ export class SessionGateway<Custom = undefined> {
 	#hashOfOwner(session: string, owner: string | undefined): Promise<string> {
 		return hash(JSON.stringify([this.#options.path, session, owner ?? null]));
 	}
+
+	/** What is counted together. Nobody is no owner: those who are not named share no limit. */
+	async #accountOf(owner: string | undefined): Promise<string | undefined> {
+		return owner === undefined ? undefined : hash(JSON.stringify([this.#options.path, owner]));
+	}
 }
+
+const NO_SESSION = {
+	ownerHash: undefined,
+	lastEventId: undefined,
+	takesOver: false,
+	primingEvent: undefined,
+};
 
 function scopeOf(
 	{ headers, method }: Request,
@@ -221,6 +288,8 @@ function scopeOf(
 	const isGet = method === 'GET';
 	const version = headers.get('mcp-protocol-version') ?? '';
 	return {
+		// What a session does is counted by the session.
+		account: undefined,
 		ownerHash,
 		lastEventId: (isGet && headers.get('last-event-id')) || undefined,
 		takesOver: isGet && takeover,
@@ -230,8 +299,9 @@ function scopeOf(
 
 function refusal(why: keyof typeof REFUSALS, headers: Headers): Response {
 	const { status, ...error } = REFUSALS[why];
-	const cors = [...headers].filter(([name]) => name.startsWith('access-control-'));
-	return Response.json({ jsonrpc: '2.0', id: null, error }, { status, headers: cors });
+	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
+	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));
+	return Response.json({ jsonrpc: '2.0', id: null, error }, { status, headers: sent });
 }
 
 /** The transport takes any id that it is given, so nobody may give it one: another's, or one that can be guessed. */

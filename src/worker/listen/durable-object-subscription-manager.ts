@@ -24,6 +24,7 @@ import {
 	type SubscriptionTarget,
 } from '../../wire/arguments.ts';
 import { hold } from '../request/hold.ts';
+import { currentScope } from '../request/request-scope.ts';
 import { Listener } from './listener.ts';
 import { Outbox } from '../request/outbox.ts';
 import { report } from '../request/report.ts';
@@ -98,7 +99,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	 * acknowledged follows the acknowledgement. One that asks for nothing (or for nothing that the server offers) is
 	 * acknowledged and complete at once, and the object never hears of it.
 	 * @returns `false` where the origin has a subscription of that id already; a string and a number are different ids
-	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`, `OBJECT_FULL`, and what `acknowledge` throws
+	 * @throws `INVALID_ARGUMENT`, `TOO_MANY_SUBSCRIPTIONS`, `OWNER_LIMIT_REACHED`, `OBJECT_FULL`, and what `acknowledge` throws
 	 */
 	create(subscription: Subscription, callbacks: SubscriptionCallbacks): Promise<boolean> {
 		return hold(this.#create(subscription, callbacks));
@@ -140,6 +141,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		}
 		const listener = new Listener(callbacks, {
 			subscription,
+			account: currentScope()?.account,
 			namespace: this.#namespace(),
 			onGap: () => void report(this.#onGap, { origin, id }),
 			onError: (error) => this.#tell(error),

@@ -14,6 +14,8 @@ import { callObject } from '../routing/object.ts';
 /** What a listener is given by its manager. What is told here must not throw. */
 export interface ListenerSetup {
 	subscription: SubscriptionInput;
+	/** By which those of one owner are counted. */
+	account: string | undefined;
 	namespace: SyncLayerNamespace;
 	/** Called each time the listener may have missed something for good. */
 	onGap(): void;
@@ -65,8 +67,9 @@ export class Listener extends Connection {
 		lastEventId: string | undefined,
 		isBack: boolean,
 	): Promise<Opened> {
-		const { subscription, namespace } = this.#setup;
-		const options = { connectionId: this.connectionId, lastEventId, resume: this.#began };
+		const { subscription, account, namespace } = this.#setup;
+		const { connectionId } = this;
+		const options = { connectionId, lastEventId, resume: this.#began, account };
 		const opened = await callObject(
 			namespace,
 			(stub) => openSubscription(stub, subscription, options),

@@ -2,14 +2,16 @@ import type { AsyncLocalStorage } from 'node:async_hooks';
 
 /** What a gateway knows of the request that a manager is called in, and the transport does not pass on. */
 export interface RequestScope {
-	/** Whose the session is, as it was registered. */
-	ownerHash: string;
+	/** A hash that all sessions and listen streams of one owner have in common; `undefined` where nobody is named. */
+	account: string | undefined;
+	/** Whose the session is, as it was registered; `undefined` for a request without one. */
+	ownerHash: string | undefined;
 	/** The `Last-Event-ID` header of a GET. */
 	lastEventId: string | undefined;
 	/** Whether it is a GET that takes the place of the stream that its session has. */
 	takesOver: boolean;
-	/** What follows the `id` line of an event that has no message. */
-	primingEvent: string;
+	/** What follows the `id` line of an event that has no message; `undefined` for a request without a session. */
+	primingEvent: string | undefined;
 }
 
 let storage: AsyncLocalStorage<RequestScope> | undefined;

@@ -23,11 +23,16 @@ export const PositiveIntegerSchema = v.pipe(v.number(), v.integer(), v.minValue(
 /** How much may wait for the client of a listen stream, in bytes: as much as an object's log keeps by default. */
 const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
-const OptionsSchema = v.strictObject({
+/** The options of {@link withKeepAlive}, for a schema of which they are a part. */
+export const keepAliveEntries = {
 	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
 	maxQueuedBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_QUEUED_BYTES),
 	onCutOff: v.optional(functionSchema<() => void>(), () => () => {}),
-});
+};
+
+const OptionsSchema = v.strictObject(keepAliveEntries);
+
+type ParsedOptions = v.InferOutput<typeof OptionsSchema>;
 
 /** Options of {@link withKeepAlive}. */
 export interface KeepAliveOptions {
@@ -58,7 +63,8 @@ const ACKNOWLEDGEMENT = '"notifications/subscriptions/acknowledged"';
  * Put a comment on an event stream whenever it was idle for a while, so that no proxy cuts it, and so that a client that
  * vanished is noticed: by the second comment at the latest; and cut off a client that does not read. A
  * `subscriptions/listen` stream needs it, because tmcp gives a subscription manager no way to do either. Any other response
- * is returned as it is.
+ * is returned as it is. A {@link SessionGateway} does it by itself; to wrap its responses once more does no harm: a stream
+ * whose comments come in time gets no others.
  *
  * ```ts
  * const response = await transport.respond(request);
@@ -70,10 +76,14 @@ const ACKNOWLEDGEMENT = '"notifications/subscriptions/acknowledged"';
  * @throws `INVALID_ARGUMENT`
  */
 export function withKeepAlive(response: Response, options?: KeepAliveOptions): Response {
-	const parsed = parseOptions(OptionsSchema, options, 'withKeepAlive');
+	return keptAlive(response, parseOptions(OptionsSchema, options, 'withKeepAlive'));
+}
+
+/** {@link withKeepAlive} with options that are known to be valid. */
+export function keptAlive(response: Response, options: ParsedOptions): Response {
 	const { body, headers } = response;
 	if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) return response;
-	const commented = new CommentedStream(body, parsed);
+	const commented = new CommentedStream(body, options);
 	return new Response(new ReadableStream(commented, { highWaterMark: 0 }), response);
 }
 
@@ -88,7 +98,7 @@ type Controller = ReadableStreamDefaultController<Uint8Array>;
  */
 class CommentedStream implements UnderlyingSource<Uint8Array> {
 	#stream: ReadableStream<Uint8Array>;
-	#options: v.InferOutput<typeof OptionsSchema>;
+	#options: ParsedOptions;
 	/** Of the read that is under way. */
 	#reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
 	/** Whose read was given up, because the client got a comment instead. */
@@ -98,17 +108,19 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 	#beginning: string | undefined = '';
 	#isListen = false;
 	#timer: ReturnType<typeof setInterval> | undefined;
+	/** Whether the last thing that the client was given is a comment of ours. */
+	#hasCommented = false;
 	/** A comment inside an event would break it. */
 	#isBetweenEvents = true;
 	#lastByte: number | undefined;
 
-	constructor(stream: ReadableStream<Uint8Array>, options: v.InferOutput<typeof OptionsSchema>) {
+	constructor(stream: ReadableStream<Uint8Array>, options: ParsedOptions) {
 		this.#stream = stream;
 		this.#options = options;
 	}
 
 	start(controller: Controller): void {
-		this.#restartTimer(controller);
+		this.#restartTimer(controller, this.#options.keepAlive);
 	}
 
 	async pull(controller: Controller): Promise<void> {
@@ -159,7 +171,11 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		if (this.#isListen && !wasListen) void this.#readOn(controller);
 		controller.enqueue(chunk);
 		this.#queue.add(chunk.byteLength, undefined);
-		this.#restartTimer(controller);
+		// The stream has comments of its own, and they come before ours would: ours wait until one is missing.
+		const keepsItself = isKeepAlive(chunk) && !this.#hasCommented;
+		this.#hasCommented = false;
+		const { keepAlive } = this.#options;
+		this.#restartTimer(controller, keepsItself ? Math.min(2 * keepAlive, MAX_TIMER_MS) : keepAlive);
 		return true;
 	}
 
@@ -181,9 +197,9 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		this.#isBetweenEvents = beforeLast === LINE_FEED && this.#lastByte === LINE_FEED;
 	}
 
-	#restartTimer(controller: Controller): void {
+	#restartTimer(controller: Controller, pauseMs: number): void {
 		clearInterval(this.#timer);
-		this.#timer = setInterval(() => this.#comment(controller), this.#options.keepAlive);
+		this.#timer = setInterval(() => this.#comment(controller), pauseMs);
 	}
 
 	/** A client that does not read is not idle: what waits for it keeps its connection busy. */
@@ -197,5 +213,12 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		}
 		controller.enqueue(KEEP_ALIVE);
 		this.#queue.add(KEEP_ALIVE.byteLength, undefined);
+		this.#hasCommented = true;
 	}
+}
+
+function isKeepAlive(chunk: Uint8Array): boolean {
+	return (
+		chunk.byteLength === KEEP_ALIVE.byteLength && chunk.every((byte, at) => byte === KEEP_ALIVE[at])
+	);
 }

@@ -7,6 +7,7 @@ import type { GenericSchema } from 'valibot';
 import type { SyncLayerNamespace } from '../../../src/advanced.ts';
 import {
 	DurableObjectStreamSessionManager,
+	DurableObjectSubscriptionManager,
 	KVInfoSessionManager,
 	SessionGateway,
 	type SessionGatewayOptions,
@@ -77,6 +78,10 @@ function makeServer(
 			return { content: [] };
 		},
 	);
+	server.tool({ name: 'ponder', description: 'takes its time' }, async () => {
+		await scheduler.wait(300);
+		return { content: [] };
+	});
 	server.tool({ name: 'whoami', description: 'says what the Worker passed on' }, () => {
 		const text = server.ctx.custom?.user ?? 'nobody';
 		return { content: [{ type: 'text', text }] };
@@ -98,7 +103,12 @@ function serve(path: string, { namespace = env.TMCP_DURABLE_OBJECT, gateway, tra
 	const streams = new DurableObjectStreamSessionManager(objects, { keepAlive: 200 });
 	const sessionManager = { streams, info };
 	return new SessionGateway(
-		new HttpTransport(makeServer(info), { path, sessionManager, ...transport }),
+		new HttpTransport(makeServer(info), {
+			path,
+			sessionManager,
+			subscriptionManager: new DurableObjectSubscriptionManager(namespace),
+			...transport,
+		}),
 		objects,
 		{ path, info, owner, ...gateway },
 	);
@@ -108,6 +118,8 @@ const gateways = [
 	serve('/gateway', {}),
 	serve('/gateway/409', { gateway: { takeover: false } }),
 	serve('/gateway/short', { namespace: env.SHORT_SESSIONS }),
+	serve('/gateway/limited', { namespace: env.LIMITED }),
+	serve('/gateway/keep-alive', { gateway: { keepAlive: 30 } }),
 	serve('/gateway/legacy', { namespace: env.LEGACY_SYNC_LAYER }),
 	serve('/gateway/cors', { transport: { cors: true, allowedOrigins: ['https://good.example'] } }),
 	serve('/gateway/one-id', {
