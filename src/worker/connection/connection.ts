@@ -107,6 +107,11 @@ export abstract class Connection {
 		void this.#reconnect(0);
 	}
 
+	/** Whether it is closed for good. */
+	protected get isClosed(): boolean {
+		return this.#state === 'closed';
+	}
+
 	/** Whether it has a socket. */
 	protected get isOpen(): boolean {
 		return this.#state === 'open';
@@ -159,7 +164,7 @@ export abstract class Connection {
 			if (pauseMs > 0) await scheduler.wait(pauseMs);
 			if (this.#state !== 'away') return;
 			try {
-				this.#carry(await this.connect(this.#lastEventId, true));
+				this.#carry(await this.connect(this.lastEventId, true));
 				return;
 			} catch (error) {
 				const code = SessionManagerError.from(error)?.code ?? 'OBJECT_FAILED';
@@ -181,7 +186,8 @@ export abstract class Connection {
 		this.onEnd(end);
 	}
 
-	get #lastEventId(): string | undefined {
+	/** The last event that was passed on, or after which there was nothing for this client. `undefined` without a log. */
+	protected get lastEventId(): string | undefined {
 		return this.#eventIdPrefix === undefined ? undefined : this.#eventIdPrefix + this.#lastSeq;
 	}
 

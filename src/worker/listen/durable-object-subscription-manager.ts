@@ -11,6 +11,7 @@ import {
 	type SyncLayerNamespace,
 } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
+import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';
 import {
 	functionSchema,
 	isOrigin,
@@ -30,6 +31,7 @@ import { Outbox } from '../request/outbox.ts';
 import { report } from '../request/report.ts';
 
 const OptionsSchema = v.strictObject({
+	maxLifetime: v.optional(LifetimeSchema, DEFAULT_MAX_LIFETIME_MS),
 	onGap: v.optional(functionSchema<(subscription: SubscriptionName) => void>(), () => () => {}),
 	onError: v.optional(
 		functionSchema<(error: unknown) => void>(),
@@ -45,6 +47,16 @@ export interface SubscriptionName {
 
 /** Options of {@link DurableObjectSubscriptionManager}. */
 export interface SubscriptionManagerOptions {
+	/**
+	 * How long a listen stream lives at most, in milliseconds (default 86,400,000: a day; 2,147,483,647 at most, or
+	 * `Infinity`). After a random time between half of that and all of it, it is complete: what was sent until then, then its
+	 * result, then its end. A client that still wants to hear listens again, and reads anew what it had been told of: the
+	 * protocol has no way back to the place of an ended listen.
+	 *
+	 * A day, because the official SDK 2.4 does not listen again by itself, while a stream that a client has forgotten should
+	 * not stay for ever.
+	 */
+	maxLifetime?: number;
 	/** Told of each subscription that came back for what the log no longer has (default: nothing). */
 	onGap?: (subscription: SubscriptionName) => void;
 	/**
@@ -75,6 +87,7 @@ export interface SubscriptionManagerOptions {
  */
 export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	#namespace: () => SyncLayerNamespace;
+	#maxLifetime: number;
 	#onError: (error: unknown) => void;
 	#onGap: (subscription: SubscriptionName) => void;
 	#told = new WeakSet<Error>();
@@ -90,6 +103,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	) {
 		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
 		const parsed = parseOptions(OptionsSchema, options, 'DurableObjectSubscriptionManager');
+		this.#maxLifetime = parsed.maxLifetime;
 		this.#onError = parsed.onError;
 		this.#onGap = parsed.onGap;
 	}
@@ -143,6 +157,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 			subscription,
 			account: currentScope()?.account,
 			namespace: this.#namespace(),
+			maxLifetime: this.#maxLifetime,
 			onGap: () => void report(this.#onGap, { origin, id }),
 			onError: (error) => this.#tell(error),
 		});

@@ -7,6 +7,7 @@ import {
 } from '../../wire/arguments.ts';
 import type { LogPosition } from '../../wire/answers.ts';
 import { Connection } from '../connection/connection.ts';
+import { lifetimeMs } from '../connection/lifetime.ts';
 import { type Opened, openSubscription, SubscriptionRefused } from '../connection/open-socket.ts';
 import type { SyncLayerNamespace } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
@@ -17,6 +18,8 @@ export interface ListenerSetup {
 	/** By which those of one owner are counted. */
 	account: string | undefined;
 	namespace: SyncLayerNamespace;
+	/** In milliseconds; it lives between half of that and all of it. */
+	maxLifetime: number;
 	/** Called each time the listener may have missed something for good. */
 	onGap(): void;
 	/** Told of a callback that failed, and of the first and the last try to come back that did. */
@@ -31,6 +34,7 @@ export class Listener extends Connection {
 	#began: number | undefined;
 	/** Callbacks are called in order, each after the one before has finished. */
 	#queue = Promise.resolve();
+	#lifeTimer: ReturnType<typeof setTimeout> | undefined;
 
 	constructor(callbacks: SubscriptionCallbacks, setup: ListenerSetup) {
 		super();
@@ -58,8 +62,15 @@ export class Listener extends Connection {
 			this.close(undefined);
 			throw error;
 		}
-		if (end === undefined) this.accept();
-		else this.onEnd(end);
+		if (end !== undefined) {
+			this.onEnd(end);
+			return true;
+		}
+		this.accept();
+		const lifetime = lifetimeMs(this.#setup.maxLifetime);
+		if (lifetime < Infinity && !this.isClosed) {
+			this.#lifeTimer = setTimeout(() => void this.#endLife(), lifetime);
+		}
 		return true;
 	}
 
@@ -101,7 +112,21 @@ export class Listener extends Connection {
 	}
 
 	protected override onEnd(end: SubscriptionEnd): void {
+		clearTimeout(this.#lifeTimer);
 		this.#enqueue(() => this.#callbacks.close(end));
+	}
+
+	/** It is the object that ends it, after all that it has sent. Where it cannot be asked, or had lost the socket, this does. */
+	async #endLife(): Promise<void> {
+		const { namespace, subscription } = this.#setup;
+		const { origin, id } = subscription;
+		const unsubscribing = callObject(namespace, (stub) =>
+			stub.unsubscribe({ origin, id }, 'closed', { id: this.connectionId }),
+		);
+		const ended = await unsubscribing.catch(() => 0);
+		if (ended > 0 || this.isClosed) return;
+		this.close(undefined);
+		this.onEnd('closed');
 	}
 
 	#enqueue(call: () => void | Promise<void>): void {

@@ -1,6 +1,7 @@
 import { SessionManagerError } from '../../errors.ts';
 import type { LogPosition } from '../../wire/answers.ts';
 import { Connection } from '../connection/connection.ts';
+import { lifetimeMs, retryMs } from '../connection/lifetime.ts';
 import { type Opened, openStream } from '../connection/open-socket.ts';
 import { hold } from '../request/hold.ts';
 import { report } from '../request/report.ts';
@@ -13,6 +14,9 @@ import { KEEP_ALIVE } from './keep-alive.ts';
 /** How often it is looked whether a client has read, in milliseconds: often while it does, else less and less often. */
 const FIRST_READ_CHECK_MS = 5;
 const LAST_READ_CHECK_MS = 1_000;
+
+/** How long the object may take to note where a stream ended that has lived long enough, in milliseconds. */
+const LEAVE_LIMIT_MS = 5_000;
 
 /** How long a client may take to read the rest of an ended stream, in milliseconds. */
 const DRAIN_LIMIT_MS = 30_000;
@@ -53,6 +57,7 @@ export interface StreamSetup {
 		keepAlive: number;
 		maxQueuedBytes: number;
 		readTimeout: number;
+		maxLifetime: number;
 		onGap: (sessionId: string) => void;
 		onCutOff: (sessionId: string) => void;
 		info?: SessionKeeper | undefined;
@@ -77,12 +82,14 @@ export class ClientStream extends Connection {
 	#controller: StreamController;
 	#setup: StreamSetup;
 	#queue = new ClientQueue(total);
-	#state: 'live' | 'draining' | 'ended' = 'live';
+	/** `leaving`: its longest life is over, and the object is being told where its client is. */
+	#state: 'live' | 'leaving' | 'draining' | 'ended' = 'live';
 	/** What the controller wants while nothing is queued. */
 	#capacity: number;
 	/** The line that an event with a position begins with, up to the position; `undefined` without a log. */
 	#idLine: string | undefined;
 	#timer: ReturnType<typeof setInterval> | undefined;
+	#lifeTimer: ReturnType<typeof setTimeout> | undefined;
 	#touchedAt = 0;
 	#isWatched = false;
 	/** When the client read something, or what waits began to wait. */
@@ -115,6 +122,8 @@ export class ClientStream extends Connection {
 			// What waits for a client keeps its connection busy.
 			if (this.#queue.isEmpty) this.#write(KEEP_ALIVE, undefined);
 		}, keepAlive / ticks);
+		const lifetime = lifetimeMs(this.#setup.options.maxLifetime);
+		if (lifetime < Infinity) this.#lifeTimer = setTimeout(() => void this.#endLife(), lifetime);
 	}
 
 	/**
@@ -130,10 +139,13 @@ export class ClientStream extends Connection {
 	 * that was closed before it is empty can still be cancelled, and no one could tell that late cancel from a DELETE.
 	 */
 	end(): void {
-		if (this.#state !== 'live') return;
+		if (this.#state === 'live') this.#drain();
+	}
+
+	#drain(): void {
 		this.#state = 'draining';
 		this.#drainUntil = Math.min(this.#drainUntil, Date.now() + DRAIN_LIMIT_MS);
-		clearInterval(this.#timer);
+		this.#clearTimers();
 		this.close(this.#queue.takenSeq);
 		this.#look();
 		if (this.#queue.isEmpty) this.finish();
@@ -151,7 +163,7 @@ export class ClientStream extends Connection {
 		if (this.#state === 'live' && !(this.isOpen && this.#queue.isEmpty)) this.#leave();
 		if (this.#state === 'ended') return;
 		this.#state = 'ended';
-		clearInterval(this.#timer);
+		this.#clearTimers();
 		this.close(this.#queue.takenSeq);
 		this.#queue.drop();
 		try {
@@ -199,6 +211,7 @@ export class ClientStream extends Connection {
 	}
 
 	protected override onPosition(seq: number): void {
+		if (this.#state !== 'live') return;
 		this.#queue.moveTo(seq);
 		this.#prime(seq);
 	}
@@ -258,7 +271,7 @@ export class ClientStream extends Connection {
 	}
 
 	#goOnIfRead(): void {
-		if (this.#queue.bytes <= this.#bound / 2) this.comeBack();
+		if (this.#state === 'live' && this.#queue.bytes <= this.#bound / 2) this.comeBack();
 	}
 
 	/** How much may wait for this client, in bytes. */
@@ -267,6 +280,51 @@ export class ClientStream extends Connection {
 		return total.bytes < MAX_TOTAL_BYTES
 			? maxQueuedBytes
 			: Math.min(maxQueuedBytes, CROWDED_BOUND_BYTES);
+	}
+
+	/**
+	 * The stream has lived long enough. It ends once its client has read what waits, or does not read; and it ends for the
+	 * object first, so that the session's place is right before its client can be back.
+	 */
+	async #endLife(): Promise<void> {
+		const limit = Date.now() + DRAIN_LIMIT_MS;
+		while (this.#state === 'live' && !this.#queue.isEmpty && Date.now() < limit) {
+			await scheduler.wait(LAST_READ_CHECK_MS / 10);
+			this.#look();
+		}
+		if (this.#state !== 'live') return;
+		this.#state = 'leaving';
+		this.#clearTimers();
+		// The socket is open until the object closes it; what still comes on it is the next stream's.
+		const { lastEventId } = this;
+		this.#leave();
+		await Promise.race([this.left?.catch(() => {}), scheduler.wait(LEAVE_LIMIT_MS)]);
+		if (this.#hasEnded) return;
+		this.#farewell(lastEventId);
+		this.#drain();
+	}
+
+	get #hasEnded(): boolean {
+		return this.#state === 'ended';
+	}
+
+	/** The last event: where the client is, and when it is to come back (MCP 2025-11-25; before, it is the field of any SSE). */
+	#farewell(lastEventId: string | undefined): void {
+		const priming = this.#setup.scope?.primingEvent;
+		const retry = `retry: ${retryMs()}\n`;
+		const place = lastEventId === undefined ? undefined : `id: ${lastEventId}\n`;
+		const text = place && priming ? place + retry + priming : `${retry}\n`;
+		try {
+			this.#controller.enqueue(encoder.encode(text));
+			if (this.#controller.desiredSize !== this.#capacity) this.#queue.add(text.length, undefined);
+		} catch {
+			// The client is gone.
+		}
+	}
+
+	#clearTimers(): void {
+		clearInterval(this.#timer);
+		clearTimeout(this.#lifeTimer);
 	}
 
 	/** As long as something waits, nothing but looking tells that it was read. */

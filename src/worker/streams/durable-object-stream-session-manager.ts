@@ -8,6 +8,7 @@ import {
 import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/protocol.ts';
 import { callObject } from '../routing/object.ts';
 import { isOvertaken } from '../connection/connection.ts';
+import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';
 import {
 	type BroadcastInput,
 	type DetachOptions,
@@ -44,6 +45,7 @@ const OptionsSchema = v.strictObject({
 	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
 	maxQueuedBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_QUEUED_BYTES),
 	readTimeout: v.optional(PositiveIntegerSchema, DEFAULT_READ_TIMEOUT_MS),
+	maxLifetime: v.optional(LifetimeSchema, DEFAULT_MAX_LIFETIME_MS),
 	onGap: v.optional(SessionCallbackSchema, () => () => {}),
 	onCutOff: v.optional(SessionCallbackSchema, () => () => {}),
 	info: v.optional(
@@ -80,6 +82,16 @@ export interface StreamSessionManagerOptions {
 	 * that it is cut off; it can come back for the rest, as long as the log has it.
 	 */
 	readTimeout?: number;
+	/**
+	 * How long a stream lives at most, in milliseconds (default 86,400,000: a day; 2,147,483,647 at most, or `Infinity`). It
+	 * ends after a random time between half of that and all of it, so that streams that were opened together do not come back
+	 * together: when its client has read what was sent, with a `retry` field of one to two seconds. The client comes back to
+	 * its place, and neither misses nor repeats anything: behind a `SessionGateway` by its `Last-Event-ID`.
+	 *
+	 * A day, because to come back is cheap, but not every client does it by itself: the official TypeScript SDK does from 1.23
+	 * on. With an `SseTransport`, whose sessions end with their streams, give `Infinity`.
+	 */
+	maxLifetime?: number;
 	/** Told of each session that came back for what the log no longer has (default: nothing). */
 	onGap?: (sessionId: string) => void;
 	/** Told of each session whose client was cut off because it does not read, see `readTimeout` (default: nothing). */

@@ -7,7 +7,7 @@ import { report } from '../request/report.ts';
 export const DEFAULT_KEEP_ALIVE_MS = 25_000;
 
 /** The longest timer that JavaScript has. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A pause between two comments, in milliseconds. */
 export const KeepAliveSchema = v.pipe(

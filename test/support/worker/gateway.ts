@@ -11,6 +11,8 @@ import {
 	KVInfoSessionManager,
 	SessionGateway,
 	type SessionGatewayOptions,
+	type StreamSessionManagerOptions,
+	type SubscriptionManagerOptions,
 } from '../../../src/index.ts';
 
 /** What was begun and ended, in that order: `+rpc admit`, `-rpc admit`, `+kv getWithMetadata`, … */
@@ -93,20 +95,28 @@ interface Setup {
 	namespace?: SyncLayerNamespace;
 	gateway?: SessionGatewayOptions;
 	transport?: HttpTransportOptions;
+	streams?: StreamSessionManagerOptions;
+	listen?: SubscriptionManagerOptions;
 }
 
 const owner = (request: Request) => request.headers.get('x-user') ?? undefined;
 
-function serve(path: string, { namespace = env.TMCP_DURABLE_OBJECT, gateway, transport }: Setup) {
+function serve(
+	path: string,
+	{ namespace = env.TMCP_DURABLE_OBJECT, gateway, transport, streams: ofStreams, listen }: Setup,
+) {
 	const objects = notedObjects(namespace);
 	const info = new KVInfoSessionManager(noted(env.TMCP_SESSION_INFO, 'kv'));
-	const streams = new DurableObjectStreamSessionManager(objects, { keepAlive: 200 });
+	const streams = new DurableObjectStreamSessionManager(objects, {
+		keepAlive: 200,
+		...ofStreams,
+	});
 	const sessionManager = { streams, info };
 	return new SessionGateway(
 		new HttpTransport(makeServer(info), {
 			path,
 			sessionManager,
-			subscriptionManager: new DurableObjectSubscriptionManager(namespace),
+			subscriptionManager: new DurableObjectSubscriptionManager(namespace, listen),
 			...transport,
 		}),
 		objects,
@@ -120,6 +130,10 @@ const gateways = [
 	serve('/gateway/short', { namespace: env.SHORT_SESSIONS }),
 	serve('/gateway/limited', { namespace: env.LIMITED }),
 	serve('/gateway/keep-alive', { gateway: { keepAlive: 30 } }),
+	serve('/gateway/short-lives', {
+		streams: { maxLifetime: 400 },
+		listen: { maxLifetime: 400 },
+	}),
 	serve('/gateway/legacy', { namespace: env.LEGACY_SYNC_LAYER }),
 	serve('/gateway/cors', { transport: { cors: true, allowedOrigins: ['https://good.example'] } }),
 	serve('/gateway/one-id', {
