@@ -11,6 +11,7 @@ declare namespace Cloudflare {
 		LIMITED: DurableObjectNamespace<import('./support/worker/worker.ts').LimitedSyncLayer>;
 		NO_LOG: DurableObjectNamespace<import('./support/worker/worker.ts').NoLogSyncLayer>;
 		TMCP_SESSION_INFO: KVNamespace;
+		CALLS: RateLimit;
 	}
 	interface GlobalProps {
 		mainModule: typeof import('./support/worker/worker.ts');
