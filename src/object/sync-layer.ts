@@ -117,7 +117,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Issue a session: {@link admit} knows it from now on, and what is sent to all waits for it. Doing it again changes
 	 * nothing. Where it is not admitted within `unusedSessionTtl`, it expires.
 	 *
-	 * It costs two rows read and two written, and one more of each where there is an `account`.
+	 * It costs a row read and two written, and one more of each where there is an `account`.
 	 *
 	 * @param owner whose it is: a SHA-256 in base64url
 	 * @param options `account`: a SHA-256 in base64url that all sessions of one owner have in common, so that they are counted
@@ -140,9 +140,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		// A retry, which was counted.
 		if (before?.owner !== undefined) return;
 		this.ctx.storage.transactionSync(() => {
-			const isNew = this.#sessions.get(session) === undefined;
-			this.#assertRoomForSession(session, account, isNew);
-			if (isNew) this.#sessions.add(row);
+			this.#countSession(session, account);
 			this.#streams.save(row);
 		});
 	}
@@ -613,18 +611,21 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 
-	#assertRoomForSession(session: string, account: string | undefined, isNew: boolean): void {
+	/** Both limits are looked at before anything is written: a refusal costs no row. */
+	#countSession(session: string, account: string | undefined): void {
 		const { maxSessions, maxSessionsPerOwner } = this.#options.limits;
-		if (isNew && this.#sessions.known >= maxSessions) {
+		const ofOwner =
+			account === undefined ? [] : this.#owners?.withOneMore(account, session, maxSessionsPerOwner);
+		if (!ofOwner) throw ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
+		const isNew = this.#sessions.get(session) === undefined;
+		if (isNew && !this.#sessions.countOne(maxSessions)) {
 			throw new SessionManagerError(
 				'TOO_MANY_SESSIONS',
 				`the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`,
 			);
 		}
-		if (account === undefined || !this.#owners) return;
-		const checkAt = Date.now() + this.#options.lifetimes.sessionTtlMs;
-		if (this.#owners.add(account, session, maxSessionsPerOwner, checkAt)) return;
-		throw ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
+		if (account === undefined) return;
+		this.#owners?.put(account, ofOwner, Date.now() + this.#options.lifetimes.sessionTtlMs);
 	}
 
 	#assertFewResources({ filters }: SubscriptionInput): void {

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openSocket, SyncLayer, type SubscriptionInput } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
-import { rowCounter } from '../support/rows.ts';
+import { CostMeter } from '../support/costs.ts';
 
 let name: string;
 beforeEach(() => {
@@ -36,24 +36,24 @@ async function listen(subscription: SubscriptionInput) {
 describe('a subscription to many resources', () => {
 	it('costs a few rows in its life, not two for each resource', async () => {
 		await listen(to('memo://first'));
-		const rows = await rowCounter(object());
+		const meter = await CostMeter.watch(object());
 		const socket = await listen(to(...uris(1_000)));
-		expect(await rows()).toMatchObject({ written: 1 });
+		expect(await meter.read(object())).toMatchObject({ written: 1 });
 		expect(await object().publish([updated('x:999')])).toBe(1);
-		await rows();
+		meter.reset();
 		socket.close(1000, '');
 		await vi.waitFor(async () => expect((await object().stats()).subscriptions).toBe(1));
-		const { read, written } = await rows();
+		const { read, written } = await meter.read(object());
 		expect(written).toBe(1);
 		expect(read).toBeLessThan(5);
 	});
 
 	it('is refused where it names more than 1,000, and 70,000 cost no row', async () => {
-		const rows = await rowCounter(object());
+		const meter = await CostMeter.watch(object());
 		for (const count of [1_001, 70_000]) {
 			expect(await codeOf(() => object().subscribe(to(...uris(count))))).toBe('INVALID_ARGUMENT');
 		}
-		expect(await rows()).toEqual({ read: 0, written: 0 });
+		expect(await meter.read(object())).toMatchObject({ read: 0, written: 0 });
 	});
 
 	it('may name more, or fewer, where the class says so', async () => {

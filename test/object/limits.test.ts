@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CloseCode, openSocket, type SubscriptionInput } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
-import { rowCounter } from '../support/rows.ts';
+import { CostMeter } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';
 
 const OWNER = 'o'.repeat(43);
@@ -107,10 +107,10 @@ describe('the sessions of an object', () => {
 	it('are as many as it takes, and no beginning beyond that changes anything', async () => {
 		for (const session of ['1', '2', '3', '4', '5'])
 			expect(await beginning(session)).toBeUndefined();
-		const rows = await rowCounter(limited());
+		const meter = await CostMeter.watch(limited());
 		for (let flood = 0; flood < 10; flood++)
 			expect(await beginning(`flood ${flood}`.replace(' ', '-'), ALICE)).toBe('TOO_MANY_SESSIONS');
-		expect(await rows()).toMatchObject({ written: 0 });
+		expect(await meter.read(limited())).toMatchObject({ written: 0 });
 		expect(await tableOf(limited(), 'owners')).toEqual([]);
 		// Those that are known go on, and may be told again.
 		expect(await limited().admit('1', OWNER)).toBe(true);
@@ -182,29 +182,36 @@ describe('the rows', () => {
 				instance.begin(`session-${session}`, OWNER, { account: ALICE });
 		});
 		const wire = await Wire.open(object(), 'other');
-		const rows = await rowCounter(object());
-		await object().begin('owned', OWNER, { account: ALICE });
-		expect(await rows()).toEqual({ read: 3, written: 3 });
-		await object().begin('not-owned', OWNER);
-		expect(await rows()).toEqual({ read: 2, written: 2 });
-
-		await object().admit('owned', OWNER);
-		expect(await rows()).toEqual({ read: 0, written: 1 });
-		await evictDurableObject(object(), { webSockets: 'hibernate' });
-		await object().has('owned');
-		await rows();
-		await object().admit('owned', OWNER);
-		expect(await rows()).toEqual({ read: 1, written: 0 });
-		await evictDurableObject(object(), { webSockets: 'hibernate' });
-		await object().has('owned');
-		await rows();
-		const stream = await Wire.open(object(), 'owned');
-		expect(await rows()).toEqual({ read: 1, written: 1 });
-		stream.socket.close(CloseCode.clientGone, '0');
-		await vi.waitFor(async () => expect(await object().has('owned')).toBe(false));
-		expect(await rows()).toMatchObject({ written: 1 });
-		await object().end('owned');
-		expect(await rows()).toEqual({ read: 0, written: 1 });
+		const meter = await CostMeter.watch(object());
+		const rows = async (work: () => unknown) => {
+			meter.reset();
+			await work();
+			const { read, written } = await meter.read(object());
+			return { read, written };
+		};
+		const sleep = async () => {
+			await evictDurableObject(object(), { webSockets: 'hibernate' });
+			await object().has('owned');
+		};
+		expect(await rows(() => object().begin('owned', OWNER, { account: ALICE }))).toEqual({
+			read: 2,
+			written: 3,
+		});
+		expect(await rows(() => object().begin('not-owned', OWNER))).toEqual({ read: 1, written: 2 });
+		// The first one shows that the session is used.
+		expect(await rows(() => object().admit('owned', OWNER))).toEqual({ read: 0, written: 1 });
+		await sleep();
+		expect(await rows(() => object().admit('owned', OWNER))).toEqual({ read: 1, written: 0 });
+		await sleep();
+		let stream: Wire | undefined;
+		const open = async () => void (stream = await Wire.open(object(), 'owned'));
+		expect(await rows(open)).toEqual({ read: 1, written: 1 });
+		const close = async () => {
+			stream?.socket.close(CloseCode.clientGone, '0');
+			await vi.waitFor(async () => expect(await object().has('owned')).toBe(false));
+		};
+		expect(await rows(close)).toMatchObject({ written: 1 });
+		expect(await rows(() => object().end('owned'))).toEqual({ read: 0, written: 1 });
 		wire.socket.close();
 	});
 
@@ -213,12 +220,12 @@ describe('the rows', () => {
 			for (let session = 0; session < 1_000; session++)
 				instance.begin(`session-${session}`, OWNER, { account: ALICE });
 		});
-		const rows = await rowCounter(object());
+		const meter = await CostMeter.watch(object());
 		for (let flood = 0; flood < 20; flood++) {
 			const code = await codeOf(() => object().begin(`flood-${flood}`, OWNER, { account: ALICE }));
 			expect(code).toBe('OWNER_LIMIT_REACHED');
 		}
-		const { read, written } = await rows();
+		const { read, written } = await meter.read(object());
 		expect(written).toBe(0);
 		// Three for each session, with the list of them.
 		expect(read).toBeLessThan(3_100);
@@ -241,14 +248,14 @@ describe('the listen streams of one owner', () => {
 
 	it('are as many as it may have, those that are just opening included, and cost no row', async () => {
 		const first = await listen(ALICE);
-		const rows = await rowCounter(limited());
+		const meter = await CostMeter.watch(limited());
 		expect(await limited().subscribe(to(), { account: ALICE })).toMatchObject({
 			kind: 'subscribed',
 		});
 		expect(await codeOf(() => limited().subscribe(to(), { account: ALICE }))).toBe(
 			'OWNER_LIMIT_REACHED',
 		);
-		expect(await rows()).toEqual({ read: 0, written: 0 });
+		expect(await meter.read(limited())).toMatchObject({ read: 0, written: 0 });
 		await listen(BOB);
 		expect(await limited().subscribe(to())).toMatchObject({ kind: 'subscribed' });
 		first.close(1000, '');

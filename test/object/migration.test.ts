@@ -96,7 +96,8 @@ it('nothing of the first schema is left', async () => {
 		'tmcp_events',
 		'tmcp_events_lost',
 		'tmcp_filters',
-		'tmcp_filters_by_id',
+		'tmcp_owners',
+		'tmcp_session_count',
 		'tmcp_sessions',
 		'tmcp_subscription_ends',
 	]);

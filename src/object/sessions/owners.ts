@@ -22,20 +22,27 @@ export class Owners {
 	}
 
 	/**
-	 * Note that an owner has one more session.
-	 * @param checkAt when to look whether any of its sessions is still alive, in milliseconds since 1970
-	 * @returns whether there was room for it; where there was none, nothing has changed
+	 * Whether an owner may have one more session.
+	 * @returns all that it has then, to be stored with {@link put}; `undefined` where there is no room
 	 */
-	add(account: string, session: string, max: number, checkAt: number): boolean {
-		if (this.#full.get(account)) return false;
+	withOneMore(account: string, session: string, max: number): string[] | undefined {
+		if (this.#full.get(account)) return undefined;
 		let others = this.#sessionsOf(account).filter((other) => other !== session);
 		if (others.length >= max) others = this.#alive(others);
-		if (others.length >= max) {
-			this.#full.set(account, true);
-			return false;
-		}
-		this.#put(account, [...others, session], checkAt);
-		return true;
+		if (others.length < max) return [...others, session];
+		this.#full.set(account, true);
+		return undefined;
+	}
+
+	/** @param checkAt when to look whether any of the sessions is still alive, in milliseconds since 1970 */
+	put(account: string, sessions: readonly string[], checkAt: number): void {
+		this.#sql.exec(
+			`INSERT INTO tmcp_owners (account, check_at, sessions) VALUES (?, ?, ?)
+			ON CONFLICT DO UPDATE SET check_at = excluded.check_at, sessions = excluded.sessions`,
+			account,
+			checkAt,
+			sessions.join('\n'),
+		);
 	}
 
 	/** A session has ended: its owner may have room. */
@@ -58,7 +65,7 @@ export class Owners {
 				this.#sql.exec('DELETE FROM tmcp_owners WHERE account = ?', account);
 				continue;
 			}
-			if (alive) this.#put(account, alive, nextCheckAt);
+			if (alive) this.put(account, alive, nextCheckAt);
 			next = Math.min(next ?? Infinity, alive ? nextCheckAt : check_at);
 		}
 		return next;
@@ -69,15 +76,5 @@ export class Owners {
 			.exec<{ sessions: string }>('SELECT sessions FROM tmcp_owners WHERE account = ?', account)
 			.toArray();
 		return row ? row.sessions.split('\n') : [];
-	}
-
-	#put(account: string, sessions: readonly string[], checkAt: number): void {
-		this.#sql.exec(
-			`INSERT INTO tmcp_owners (account, check_at, sessions) VALUES (?, ?, ?)
-			ON CONFLICT DO UPDATE SET check_at = excluded.check_at, sessions = excluded.sessions`,
-			account,
-			checkAt,
-			sessions.join('\n'),
-		);
 	}
 }

@@ -86,18 +86,14 @@ export class Sessions {
 		this.#remember(row.sessionId, row);
 	}
 
-	/** The row of a session that has none: it is counted in {@link known}. */
-	add(row: SessionRow): void {
-		this.#sql?.exec('UPDATE tmcp_session_count SET n = n + 1');
-		this.put(row);
-	}
-
 	/**
-	 * How many sessions there are, with those that have ended. Reads one row. Those that were not begun by {@link add}, and
-	 * those that are gone, are counted by the next {@link purge}.
+	 * Count a session that is about to get its row. Those that were not counted so, and those that are gone, are noticed by
+	 * the next {@link purge}. Reads and writes one row.
+	 * @returns whether there is room for it: there were fewer than `max`, with those that have ended
 	 */
-	get known(): number {
-		return this.#sql?.exec<{ n: number }>('SELECT n FROM tmcp_session_count').one().n ?? 0;
+	countOne(max: number): boolean {
+		const counting = 'UPDATE tmcp_session_count SET n = n + 1 WHERE n < ?';
+		return this.#sql?.exec(counting, max).rowsWritten === 1;
 	}
 
 	/** Sessions that a broadcast names for the first time, in one statement. */
@@ -146,7 +142,7 @@ export class Sessions {
 		}
 		let next: number | undefined;
 		let kept = 0;
-		const knownBefore = this.known;
+		const knownBefore = storedCount(this.#sql);
 		for (let last: string | undefined = ''; last !== undefined;) {
 			const page: Columns[] = this.#sql
 				.exec<Columns>(
@@ -172,8 +168,9 @@ export class Sessions {
 			if (last !== undefined) await scheduler.wait(0);
 		}
 		// Of those that began meanwhile some were read as well: rather too many than too few, until the next time.
-		const known = kept + (this.known - knownBefore);
-		if (known !== this.known) this.#sql.exec('UPDATE tmcp_session_count SET n = ?', known);
+		const knownNow = storedCount(this.#sql);
+		const count = kept + (knownNow - knownBefore);
+		if (count !== knownNow) this.#sql.exec('UPDATE tmcp_session_count SET n = ?', count);
 		return next;
 	}
 
@@ -181,6 +178,10 @@ export class Sessions {
 		if (this.#sql && this.#cache.size >= MAX_CACHED_ROWS) this.#cache.clear();
 		this.#cache.set(session, row);
 	}
+}
+
+function storedCount(sql: SqlStorage): number {
+	return sql.exec<{ n: number }>('SELECT n FROM tmcp_session_count').one().n;
 }
 
 function rowOf(columns: Columns): SessionRow {

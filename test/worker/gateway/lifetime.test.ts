@@ -1,7 +1,7 @@
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { listenRequest } from '../../support/listen-request.ts';
-import { rowCounter } from '../../support/rows.ts';
+import { CostMeter } from '../../support/costs.ts';
 import { SessionClient } from './client.ts';
 
 /** A stream lives for 400 ms at most. */
@@ -84,11 +84,11 @@ describe('the stream of a session', () => {
 		const response = await client.fetch('GET');
 		await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(true));
 		await send();
-		const rows = await rowCounter(object());
+		const meter = await CostMeter.watch(object());
 		const text = await textOf(response);
 		expect(dataOf(text)).toEqual(sent);
 		expect(await object().has(client.sessionId)).toBe(false);
-		expect((await rows()).written).toBe(1);
+		expect(await meter.read(object())).toMatchObject({ written: 1 });
 		const { log } = await object().attach(client.sessionId);
 		expect(`${log?.eventIdPrefix}${log?.after}`).toBe(lastIdOf(text));
 	});
