@@ -54,8 +54,9 @@ export interface SessionGatewayOptions {
 	/** The {@link KVInfoSessionManager} of the transport: it is read while the object is asked, not after. */
 	info?: SessionPrefetcher;
 	/**
-	 * Who makes a request, for example the subject of its token: a session is its owner's alone. Reads the headers only.
-	 * What it says is stored as a hash. Default: nobody, so that whoever has a session's id has the session.
+	 * Who makes a request, for example the subject of its token: a session is its owner's alone, and how many sessions and
+	 * listen streams an owner has is limited. Reads the headers only. What it says is stored as a hash. Default: nobody, so
+	 * that whoever has a session's id has the session, and only the object's own limits hold.
 	 */
 	owner?: OwnerOf;
 	/**
@@ -262,7 +263,7 @@ export class SessionGateway<Custom = undefined> {
 		return response;
 	}
 
-	/** The hash is of all three, so that no session is another server's, and no two show that they have one owner. */
+	/** The hash is of all three, so that no session is another server's. */
 	#hashOfOwner(session: string, owner: string | undefined): Promise<string> {
 		return hash(JSON.stringify([this.#options.path, session, owner ?? null]));
 	}
