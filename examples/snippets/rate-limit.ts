@@ -8,11 +8,6 @@ import { McpServer } from 'tmcp';
 
 export { SyncLayer } from '@tmcp/session-manager-durable-objects';
 
-interface Env {
-	/** `"ratelimits": [{ "name": "CALLS", "namespace_id": "1001", "simple": { "limit": 100, "period": 60 } }]` */
-	CALLS: RateLimit;
-}
-
 const server = new McpServer(
 	{ name: 'bell', version: '1.0.0', description: 'A bell that every client hears' },
 	{ adapter: undefined, capabilities: { tools: { listChanged: true } } },
@@ -27,6 +22,11 @@ const streams = new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { i
 const transport = new HttpTransport(server, { path: '/mcp', sessionManager: { streams, info } });
 const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { path: '/mcp', info });
 
+// #region limit
+interface Env {
+	CALLS: RateLimit;
+}
+
 export default {
 	async fetch(request, env) {
 		// Better: the user whom you have authenticated. Many clients may share one address.
@@ -40,3 +40,4 @@ export default {
 		return (await gateway.respond(request)) ?? new Response('Not found', { status: 404 });
 	},
 } satisfies ExportedHandler<Env>;
+// #endregion limit

@@ -1,7 +1,8 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openSocket, SyncLayer, type SubscriptionInput } from '../../src/index.ts';
+import { openSocket, type SubscriptionInput } from '../../src/advanced.ts';
+import { SyncLayer } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
 import { CostMeter } from '../support/costs.ts';
 

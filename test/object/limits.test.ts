@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { CloseCode, openSocket, type SubscriptionInput } from '../../src/index.ts';
+import { CloseCode, openSocket, type SubscriptionInput } from '../../src/advanced.ts';
 import { codeOf } from '../support/codes.ts';
 import { CostMeter } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';

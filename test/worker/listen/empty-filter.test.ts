@@ -1,6 +1,7 @@
 import { env, exports } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { DurableObjectSubscriptionManager, type SyncLayerNamespace } from '../../../src/index.ts';
+import type { SyncLayerNamespace } from '../../../src/advanced.ts';
+import { DurableObjectSubscriptionManager } from '../../../src/index.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { listenRequest } from '../../support/listen-request.ts';
 
