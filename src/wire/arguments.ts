@@ -8,6 +8,7 @@ import {
 	MAX_SESSION_ID_CHARS,
 	MAX_SUBSCRIPTION_BYTES,
 } from './protocol.ts';
+import { validate } from './validate.ts';
 
 /** A function that a user gives. Of what it takes and answers nothing can be told before it is called. */
 export function functionSchema<Of extends (...of: never[]) => unknown>() {
@@ -165,10 +166,9 @@ function parse<Schema extends v.GenericSchema>(
 	hint: string,
 	code: SessionManagerErrorCode = 'INVALID_ARGUMENT',
 ): v.InferOutput<Schema> {
-	// The first issue is all that is told, and collecting more of a large input costs memory.
-	const result = v.safeParse(schema, input, { abortEarly: true });
-	if (result.success) return result.output;
-	throw new SessionManagerError(code, `${result.issues[0].message}. ${hint}`);
+	const result = validate(schema, input);
+	if (result.kind === 'valid') return result.output;
+	throw new SessionManagerError(code, `${result.issue}. ${hint}`);
 }
 
 /** A parser of the options of one method: all may be missing. */
@@ -361,11 +361,10 @@ export function parseOptions<Schema extends v.GenericSchema>(
 	input: unknown,
 	of: string,
 ): v.InferOutput<Schema> {
-	const result = v.safeParse(schema, input === undefined ? {} : input, { abortEarly: true });
-	if (result.success) return result.output;
-	const [issue] = result.issues;
+	const result = validate(schema, input === undefined ? {} : input);
+	if (result.kind === 'valid') return result.output;
 	throw new SessionManagerError(
 		'INVALID_ARGUMENT',
-		`${of}: the option ${v.getDotPath(issue) ?? 'object'} is not valid (${issue.message}).`,
+		`${of}: the option ${result.path ?? 'object'} is not valid (${result.issue}).`,
 	);
 }

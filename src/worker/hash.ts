@@ -6,3 +6,8 @@ export async function hash(text: string): Promise<string> {
 		.replaceAll('/', '_')
 		.replaceAll('=', '');
 }
+
+/** Names a session in an error text or a log, where its id must not stand, because that is a credential. */
+export async function shortHash(sessionId: string): Promise<string> {
+	return (await hash(sessionId)).slice(0, 8);
+}

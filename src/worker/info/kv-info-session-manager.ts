@@ -1,7 +1,7 @@
 import type { InfoSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../../errors.ts';
-import { hash } from '../hash.ts';
+import { hash, shortHash } from '../hash.ts';
 import { type KVBinding, lookUpKV } from '../routing/binding.ts';
 import {
 	functionSchema,
@@ -10,6 +10,7 @@ import {
 	parseSessionId,
 	parseUri,
 } from '../../wire/arguments.ts';
+import { validate } from '../../wire/validate.ts';
 import { hold } from '../request/hold.ts';
 import { infoKeys, subscribedPrefix, subscribersPrefix } from './kv-keys.ts';
 import { type Entry, KVStore } from './kv-store.ts';
@@ -222,17 +223,18 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		const session = parseSessionId(id);
 		const entry = (this.#recentSnapshot(session, field) ??
 			(await this.#takeSnapshot(session, field)))[field];
+		const of = `${field} of the session with the hash ${await shortHash(session)}`;
 		if (!entry) {
 			throw new SessionManagerError(
 				'SESSION_INFO_NOT_FOUND',
-				`nothing is stored as ${field} of the session ${quote(session)}. It was never set, has expired, or is not visible here yet.`,
+				`nothing is stored as ${of}. It was never set, has expired, or is not visible here yet.`,
 			);
 		}
-		const result = v.safeParse(schema, parseJson(entry.text));
-		if (result.success) return result.output;
+		const result = validate(schema, parseJson(entry.text));
+		if (result.kind === 'valid') return result.output;
 		throw new SessionManagerError(
 			'SESSION_INFO_DAMAGED',
-			`what is stored as ${field} of the session ${quote(session)} is ${quote(entry.text)}: ${result.issues[0].message}. Delete the key ${infoKeys[field](session)}; the client sets it when it initialises again.`,
+			`what is stored as ${of} is ${quote(entry.text)} (${result.issue}). Delete the key ${infoKeys[field]('<session id>')}; the client sets it when it initialises again.`,
 		);
 	}
 
@@ -243,13 +245,14 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		value: unknown,
 	): Promise<void> {
 		return this.#reported(async () => {
-			const key = infoKeys[field](parseSessionId(id));
+			const session = parseSessionId(id);
+			const key = infoKeys[field](session);
 			if (value === undefined) return this.#store.delete(key);
-			const result = v.safeParse(schema, value);
-			if (result.success) return this.#store.put(key, JSON.stringify(value));
+			const result = validate(schema, value);
+			if (result.kind === 'valid') return this.#store.put(key, JSON.stringify(value));
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
-				`${field} of the session ${quote(id)} was not stored: ${result.issues[0].message} at ${v.getDotPath(result.issues[0]) ?? 'the top'}.`,
+				`${field} of the session with the hash ${await shortHash(session)} was not stored: ${result.issue} at ${result.path ?? 'the top'}.`,
 			);
 		});
 	}

@@ -1,4 +1,4 @@
-import { hash } from '../hash.ts';
+import { hash, shortHash } from '../hash.ts';
 
 /**
  * The names under which KV holds what is known of a session. The first three are those of the existing package, so
@@ -21,4 +21,10 @@ export function subscribersPrefix(uriHash: string): string {
 /** Before the hashes of the URIs that a session subscribed to. */
 export async function subscribedPrefix(id: string): Promise<string> {
 	return `tmcp:subscribed:${await hash(id)}:`;
+}
+
+/** A key for an error text: with a short hash in the place of the session id, which is a credential. */
+export async function keyWithoutSessionId(key: string): Promise<string> {
+	const [start = ''] = /^tmcp:(subscri(ptions|bed):[^:]*|\w+):/.exec(key) ?? [];
+	return start + (await shortHash(key.slice(start.length)));
 }

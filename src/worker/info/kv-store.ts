@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { SessionManagerError } from '../../errors.ts';
 import { type RetryPolicy, withRetry } from '../routing/retry.ts';
+import { keyWithoutSessionId } from './kv-keys.ts';
 
 /**
  * KV takes one write a second to one key and answers 429 to more
@@ -133,7 +134,7 @@ export class KVStore {
 			if (error instanceof SessionManagerError) throw error;
 			throw new SessionManagerError(
 				'SESSION_INFO_WRITE_FAILED',
-				`KV did not take a write of the key ${JSON.stringify(key)} (${String(error)}).`,
+				`KV did not take a write of the key ${await keyWithoutSessionId(key)} (${String(error)}).`,
 				{ cause: error },
 			);
 		} finally {

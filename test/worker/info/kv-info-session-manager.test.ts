@@ -1,6 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
 import { KVInfoSessionManager, type SessionManagerError } from '../../../src/index.ts';
+import { hash, shortHash } from '../../../src/worker/hash.ts';
+import { subscribedPrefix, subscribersPrefix } from '../../../src/worker/info/kv-keys.ts';
 import { codeOf } from '../../support/codes.ts';
 import { age, allKeys, keysMadeBy, keysOf } from '../../support/kv.ts';
 
@@ -481,20 +483,19 @@ describe('a write that KV refuses', () => {
 		const id = session();
 		await info.setLogLevel(id, 'error');
 		expect(errors.map(({ code }) => code)).toEqual(['SESSION_INFO_WRITE_FAILED']);
-		expect(errors[0]?.message).toContain(`tmcp:log_level:${id}`);
+		expect(errors[0]?.message).toContain(`tmcp:log_level:${await shortHash(id)}`);
 	});
 
 	it('for good is reported for each of the two writes of a subscription', async () => {
-		const { info, errors, operations } = watched(noPut);
-		await info.addSubscription(session(), resource());
+		const { info, errors } = watched(noPut);
+		const [id, uri] = [session(), resource()];
+		await info.addSubscription(id, uri);
 		expect(errors.map(({ code }) => code)).toEqual([
 			'SESSION_INFO_WRITE_FAILED',
 			'SESSION_INFO_WRITE_FAILED',
 		]);
-		const keys = operations.map(([, key]) => key);
-		expect(keys).toHaveLength(2);
-		for (const key of keys)
-			expect(errors.filter(({ message }) => message.includes(JSON.stringify(key)))).toHaveLength(1);
+		for (const prefix of [subscribersPrefix(await hash(uri)), await subscribedPrefix(id)])
+			expect(errors.filter(({ message }) => message.includes(prefix))).toHaveLength(1);
 	});
 
 	it.each([
@@ -588,5 +589,42 @@ describe('bad input', () => {
 			'INVALID_ARGUMENT',
 		);
 		expect(operations).toEqual([]);
+	});
+});
+
+describe('a session id, which is a credential, stands in no error', () => {
+	const everyError = (errors: unknown[]) =>
+		errors.map((error) => `${String(error)} ${String(Reflect.get(Object(error), 'cause'))}`).join();
+
+	it('of a setter, a subscription or a delete whose write KV refuses', async () => {
+		const { info, errors } = watched((method) =>
+			method === 'put' || method === 'delete' ? new Error('KV: 500') : undefined,
+		);
+		const id = session();
+		await everythingOf(info, id, resource());
+		await info.removeSubscription(id, resource());
+		await info.delete(id);
+		expect(errors).toHaveLength(3 + 2 + 2 + 3);
+		expect(everyError(errors)).not.toContain(id);
+	});
+
+	it.each([
+		['nothing', undefined],
+		['something damaged', '['],
+	])('of a getter where %s is stored', async (_, text) => {
+		const [info, id] = [new KVInfoSessionManager(), session()];
+		if (text !== undefined) await kv.put(`tmcp:log_level:${id}`, text);
+		const error = await info.getLogLevel(id).catch((thrown: unknown) => thrown);
+		expect(error).toBeInstanceOf(Error);
+		expect(everyError([error])).not.toContain(id);
+	});
+
+	it('of a setter that refuses a value, also where the value is the id', async () => {
+		const { info, errors } = watched();
+		const id = session();
+		await Reflect.apply(info.setClientInfo, info, [id, { name: 'x' }]);
+		await Reflect.apply(info.setLogLevel, info, [id, id]);
+		expect(errors).toHaveLength(2);
+		expect(everyError(errors)).not.toContain(id);
 	});
 });
