@@ -36,13 +36,16 @@ export interface ListedKey {
 
 const MetadataSchema = v.looseObject({ at: v.number() });
 
-/** The newest write of a key by this instance. */
-interface Write {
-	/** `undefined` for a deletion. */
+/** The writes of one key by this instance. */
+interface Writes {
+	/** What the newest one writes; `undefined` for a deletion. */
 	entry: Entry | undefined;
+	/** When the newest one began, in milliseconds since 1970. */
 	startedAt: number;
-	/** How many writes of the key are under way, older ones included. */
+	/** How many have not finished. */
 	underWay: number;
+	/** Whether KV may have stored an older one last, because two were under way at once. */
+	haveOverlapped: boolean;
 }
 
 /**
@@ -53,8 +56,8 @@ interface Write {
 export class KVStore {
 	#namespace: () => KVNamespace;
 	#ttl: number;
-	/** In the order of their beginning. */
-	#writes = new Map<string, Write>();
+	/** By key, in the order in which the newest writes began. */
+	#writes = new Map<string, Writes>();
 
 	/** @param ttl how long a key lives after it was written, in seconds */
 	constructor(namespace: () => KVNamespace, ttl: number) {
@@ -66,8 +69,8 @@ export class KVStore {
 	async read(keys: string[]): Promise<(Entry | undefined)[]> {
 		const found = await reading(() => this.#namespace().getWithMetadata(keys, 'text'));
 		return keys.map((key) => {
-			const write = this.#writeUnderWay(key);
-			if (write) return write.entry;
+			const writes = this.#writesUnderWay(key);
+			if (writes) return writes.entry;
 			const { value = null, metadata } = found.get(key) ?? {};
 			return value === null ? undefined : { text: value, writtenAt: writtenAt(metadata) };
 		});
@@ -85,9 +88,9 @@ export class KVStore {
 			cursor = page.list_complete ? undefined : page.cursor;
 		} while (cursor !== undefined);
 		for (const key of this.#writes.keys()) {
-			const write = key.startsWith(prefix) ? this.#writeUnderWay(key) : undefined;
-			if (write?.entry) found.set(key, write.entry.writtenAt);
-			else if (write) found.delete(key);
+			const writes = key.startsWith(prefix) ? this.#writesUnderWay(key) : undefined;
+			if (writes?.entry) found.set(key, writes.entry.writtenAt);
+			else if (writes) found.delete(key);
 		}
 		return Array.from(found, ([key, at]) => ({ name: key.slice(prefix.length), writtenAt: at }));
 	}
@@ -109,27 +112,23 @@ export class KVStore {
 	 * @throws `SESSION_INFO_WRITE_FAILED`
 	 */
 	async renew(key: string, text: string, readAt: number): Promise<void> {
-		const write = this.#writes.get(key);
-		if (write && (write.underWay > 0 || write.startedAt >= readAt)) return;
+		const writes = this.#writes.get(key);
+		if (writes && (writes.underWay > 0 || writes.startedAt >= readAt)) return;
 		await this.put(key, text);
 	}
 
 	/**
-	 * Two writes of one key that overlap reach KV in any order. So each, when it is done, looks whether a newer one has
-	 * begun meanwhile, and if so writes that one's entry once more: the last to finish leaves the newest entry. Each does
-	 * so for itself, because a request cannot wait for another's promise.
+	 * KV may store two writes of one key that overlap in either order. So the last one to finish writes the newest entry
+	 * once more, while no other is under way. It does so in its own request, because a request cannot wait for another's
+	 * promise.
 	 */
 	async #write(key: string, entry: Entry | undefined): Promise<void> {
-		const { underWay = 0 } = this.#writes.get(key) ?? {};
-		const own: Write = { entry, startedAt: Date.now(), underWay: underWay + 1 };
-		const newest = () => this.#writes.get(key) ?? own;
-		this.#writes.delete(key);
-		this.#writes.set(key, own);
+		const writes = this.#begin(key, entry);
 		try {
-			let applied: Entry | undefined;
 			do {
-				applied = await withRetry(WRITE_RETRIES, () => this.#apply(key, newest().entry));
-			} while (applied !== newest().entry);
+				if (writes.underWay === 1) writes.haveOverlapped = false;
+				await withRetry(WRITE_RETRIES, () => this.#apply(key, writes.entry));
+			} while (writes.underWay === 1 && writes.haveOverlapped);
 		} catch (error) {
 			if (error instanceof SessionManagerError) throw error;
 			throw new SessionManagerError(
@@ -138,36 +137,49 @@ export class KVStore {
 				{ cause: error },
 			);
 		} finally {
-			newest().underWay--;
+			writes.underWay--;
 			this.#forgetOldWrites();
 		}
 	}
 
-	/** @returns what was written */
-	async #apply(key: string, entry: Entry | undefined): Promise<Entry | undefined> {
+	#begin(key: string, entry: Entry | undefined): Writes {
+		const known = this.#writes.get(key);
+		const writes = known && isRemembered(known) ? known : { underWay: 0 };
+		const underWay = writes.underWay + 1;
+		const begun = Object.assign(writes, {
+			entry,
+			startedAt: Date.now(),
+			underWay,
+			haveOverlapped: underWay > 1,
+		});
+		this.#writes.delete(key);
+		this.#writes.set(key, begun);
+		return begun;
+	}
+
+	async #apply(key: string, entry: Entry | undefined): Promise<void> {
 		if (entry) {
 			const options = { expirationTtl: this.#ttl, metadata: { at: entry.writtenAt } };
 			await this.#namespace().put(key, entry.text, options);
 		} else {
 			await this.#namespace().delete(key);
 		}
-		return entry;
 	}
 
-	#writeUnderWay(key: string): Write | undefined {
-		const write = this.#writes.get(key);
-		return write && write.underWay > 0 && isRemembered(write) ? write : undefined;
+	#writesUnderWay(key: string): Writes | undefined {
+		const writes = this.#writes.get(key);
+		return writes && writes.underWay > 0 && isRemembered(writes) ? writes : undefined;
 	}
 
 	#forgetOldWrites(): void {
-		for (const [key, write] of this.#writes) {
-			if (isRemembered(write)) return;
+		for (const [key, writes] of this.#writes) {
+			if (isRemembered(writes)) return;
 			this.#writes.delete(key);
 		}
 	}
 }
 
-function isRemembered({ startedAt }: Write): boolean {
+function isRemembered({ startedAt }: Writes): boolean {
 	return Date.now() - startedAt < WRITE_MEMORY_MS;
 }
 

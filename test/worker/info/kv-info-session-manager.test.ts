@@ -441,6 +441,37 @@ describe('two writes of one key that overlap, the older one being slow', () => {
 		expect(errors).toEqual([]);
 	});
 
+	it('leave the newest of 200 log levels, with one write more at most for each', async () => {
+		const { info, count } = watched((method) =>
+			method === 'put' ? scheduler.wait(50 + Math.random() * 100) : undefined,
+		);
+		const id = session();
+		const writes: Promise<void>[] = [];
+		for (let nth = 1; nth <= 200; nth++) {
+			writes.push(info.setLogLevel(id, nth === 200 ? 'alert' : 'debug'));
+			await scheduler.wait(2);
+		}
+		await Promise.all(writes);
+		expect(await kv.get(`tmcp:log_level:${id}`)).toBe('"alert"');
+		expect(count('put')).toBeLessThanOrEqual(2 * 200);
+	}, 10_000);
+
+	it('leave the newer one where KV stores the older one last and confirms it first', async () => {
+		const older = Promise.withResolvers<void>();
+		let puts = 0;
+		const reordering = wrapped(async (method, _, call) => {
+			const nth = method === 'put' ? ++puts : 0;
+			if (nth === 1) await scheduler.wait(50);
+			const answer = await call();
+			if (nth === 1) older.resolve();
+			if (nth === 2) await older.promise.then(() => scheduler.wait(50));
+			return answer;
+		});
+		const [info, id] = [new KVInfoSessionManager(reordering), session()];
+		await Promise.all([info.setLogLevel(id, 'debug'), info.setLogLevel(id, 'error')]);
+		expect(await kv.get(`tmcp:log_level:${id}`)).toBe('"error"');
+	});
+
 	it('are seen by this instance’s reads at once, the newer one', async () => {
 		const [{ info }, id, uri] = [slowAtFirst(), session(), resource()];
 		const writes = [info.setLogLevel(id, 'debug'), info.setLogLevel(id, 'error')];
