@@ -30,14 +30,8 @@ const DEFAULT_TTL_SECONDS = 7 * 24 * 60 * 60;
 /** The least that KV takes: https://developers.cloudflare.com/kv/api/write-key-value-pairs/#expiring-keys */
 const MIN_TTL_SECONDS = 60;
 
-/**
- * After a renewal KV may go on serving what was read before it, which looks as if it were due again. So a session is not
- * renewed twice within this time, in milliseconds, or within a quarter of `ttl` where that is less.
- */
-const MAX_RENEWAL_PAUSE_MS = 120_000;
-
-/** A snapshot older than this was left behind by a request that ended in the middle, in milliseconds. */
-const SNAPSHOT_LIMIT_MS = 1_000;
+/** How old a read may be that answers another question about the same session, in milliseconds. */
+const MAX_READ_AGE_MS = 1_000;
 
 const OptionsSchema = v.strictObject({
 	ttl: v.optional(
@@ -65,20 +59,16 @@ export interface InfoSessionManagerOptions {
 	onError?: (error: SessionManagerError) => void | Promise<void>;
 }
 
-/** All that KV holds of a session, but its subscriptions. */
-interface Snapshot {
-	clientInfo: Entry | undefined;
-	clientCapabilities: Entry | undefined;
-	logLevel: Entry | undefined;
-}
+const SCHEMAS = {
+	clientInfo: ClientInfoSchema,
+	clientCapabilities: ClientCapabilitiesSchema,
+	logLevel: LogLevelSchema,
+} as const;
 
-/** A read that was begun before it was asked for. */
-interface Prefetched {
-	session: string;
-	/** What of it was not asked for yet. */
-	fields: Set<keyof Snapshot>;
-	info: Promise<Snapshot>;
-}
+type Field = keyof typeof SCHEMAS;
+
+/** All that KV holds of a session, but its subscriptions. */
+type Stored = Record<Field, Entry | undefined>;
 
 /**
  * Keeps what a client said when it initialised, its log level and its subscriptions in Workers KV. Give it to tmcp's
@@ -97,14 +87,12 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	/** A quarter of `ttl`, in milliseconds: with it no renewal, due after half of `ttl`, comes too late. */
 	readonly touchIntervalMs: number;
 	#halfLifeSeconds: number;
-	#renewalPauseMs: number;
 	#store: KVStore;
 	#onError: (error: SessionManagerError) => void | Promise<void>;
-	/** When this instance renewed a session, in the order of time. */
-	#renewedAt = new Map<string, number>();
-	#snapshot: { session: string; takenAt: number; info: Snapshot } | undefined;
-	/** What {@link prefetch} has begun to read; a promise belongs to one request, so it is found by that only. */
-	#prefetched = new WeakMap<RequestScope, Prefetched>();
+	/** The last read of {@link getClientCapabilities}. */
+	#lastRead: { session: string; at: number; stored: Stored } | undefined;
+	/** Reads that {@link prefetch} has begun, by request, because no other request can wait for the promise. */
+	#prefetched = new WeakMap<RequestScope, { session: string; stored: Promise<Stored> }>();
 
 	/**
 	 * @param binding name of the KV binding (default `TMCP_SESSION_INFO`), or the namespace itself
@@ -114,7 +102,6 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		const { ttl, onError } = parseOptions(OptionsSchema, options, 'KVInfoSessionManager');
 		this.touchIntervalMs = (ttl * 1000) / 4;
 		this.#halfLifeSeconds = ttl / 2;
-		this.#renewalPauseMs = Math.min(MAX_RENEWAL_PAUSE_MS, this.touchIntervalMs);
 		this.#store = new KVStore(lookUpKV(binding ?? 'TMCP_SESSION_INFO'), ttl);
 		this.#onError = onError;
 	}
@@ -127,19 +114,17 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	prefetch(id: string): void {
 		const session = parseSessionId(id);
 		const scope = currentScope();
-		if (!scope) return;
-		const fields = new Set(['clientInfo', 'clientCapabilities', 'logLevel'] as const);
-		this.#prefetched.set(scope, { session, fields, info: hold(this.#read(session)) });
+		if (scope) this.#prefetched.set(scope, { session, stored: hold(this.#read(session)) });
 	}
 
 	/** @throws `SESSION_INFO_NOT_FOUND`, `SESSION_INFO_DAMAGED`, `SESSION_INFO_READ_FAILED`, `INVALID_SESSION_ID` */
 	getClientInfo(id: string): Promise<ClientInfo> {
-		return hold(this.#get(id, 'clientInfo', ClientInfoSchema));
+		return hold(this.#get(id, 'clientInfo'));
 	}
 
 	/** `undefined` forgets it. */
 	setClientInfo(id: string, clientInfo: ClientInfo | undefined): Promise<void> {
-		return this.#set(id, 'clientInfo', ClientInfoSchema, clientInfo);
+		return this.#set(id, 'clientInfo', clientInfo);
 	}
 
 	/**
@@ -148,22 +133,22 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	 * @throws `SESSION_INFO_NOT_FOUND`, `SESSION_INFO_DAMAGED`, `SESSION_INFO_READ_FAILED`, `INVALID_SESSION_ID`
 	 */
 	getClientCapabilities(id: string): Promise<ClientCapabilities> {
-		return hold(this.#get(id, 'clientCapabilities', ClientCapabilitiesSchema));
+		return hold(this.#get(id, 'clientCapabilities'));
 	}
 
 	/** `undefined` forgets them. */
 	setClientCapabilities(id: string, capabilities: ClientCapabilities | undefined): Promise<void> {
-		return this.#set(id, 'clientCapabilities', ClientCapabilitiesSchema, capabilities);
+		return this.#set(id, 'clientCapabilities', capabilities);
 	}
 
 	/** @throws `SESSION_INFO_NOT_FOUND`, `SESSION_INFO_DAMAGED`, `SESSION_INFO_READ_FAILED`, `INVALID_SESSION_ID` */
 	getLogLevel(id: string): Promise<LogLevel> {
-		return hold(this.#get(id, 'logLevel', LogLevelSchema));
+		return hold(this.#get(id, 'logLevel'));
 	}
 
 	/** `undefined` forgets it. */
 	setLogLevel(id: string, level: LogLevel | undefined): Promise<void> {
-		return this.#set(id, 'logLevel', LogLevelSchema, level);
+		return this.#set(id, 'logLevel', level);
 	}
 
 	/**
@@ -178,7 +163,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	addSubscription(id: string, uri: string): Promise<void> {
 		return this.#reported(async () => {
 			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
-			await all([this.#store.put(reverse, ''), this.#store.put(forward, '')]);
+			await this.#settle([this.#store.put(reverse, ''), this.#store.put(forward, '')]);
 		});
 	}
 
@@ -186,7 +171,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	removeSubscription(id: string, uri: string): Promise<void> {
 		return this.#reported(async () => {
 			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
-			await all([this.#store.delete(reverse), this.#store.delete(forward)]);
+			await this.#settle([this.#store.delete(reverse), this.#store.delete(forward)]);
 		});
 	}
 
@@ -194,8 +179,9 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	delete(id: string): Promise<void> {
 		return this.#reported(async () => {
 			const session = parseSessionId(id);
+			this.#forgetReads();
 			const info = Object.values(infoKeys).map((key) => this.#store.delete(key(session)));
-			await all([...info, this.#deleteSubscriptions(session)]);
+			await this.#settle([...info, this.#deleteSubscriptions(session)]);
 		});
 	}
 
@@ -206,116 +192,121 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	touch(id: string): Promise<void> {
 		return this.#reported(async () => {
 			const session = parseSessionId(id);
-			const [info, subscriptions] = await Promise.all([
+			const readAt = Date.now();
+			const [stored, subscriptions] = await Promise.all([
 				this.#read(session),
 				this.#subscriptionsOf(session),
 			]);
-			const stored = [...Object.values(info), ...subscriptions];
-			if (this.#isRenewalDue(session, stored)) await this.#renew(session);
+			if (!this.#isRenewalDue([...Object.values(stored), ...subscriptions])) return;
+			const written = [
+				...Object.values(stored).filter((entry) => entry !== undefined),
+				...subscriptions.flatMap(({ forward, reverse }) => [
+					{ key: reverse, text: '' },
+					{ key: forward, text: '' },
+				]),
+			];
+			await this.#settle(written.map(({ key, text }) => this.#store.renew(key, text, readAt)));
 		});
 	}
 
-	async #get<Schema extends v.GenericSchema>(
+	async #get<Name extends Field>(
 		id: string,
-		field: keyof Snapshot,
-		schema: Schema,
-	): Promise<v.InferOutput<Schema>> {
+		field: Name,
+	): Promise<v.InferOutput<(typeof SCHEMAS)[Name]>> {
 		const session = parseSessionId(id);
-		const entry = (this.#recentSnapshot(session, field) ??
-			(await this.#takeSnapshot(session, field)))[field];
-		const of = `${field} of the session with the hash ${await shortHash(session)}`;
-		if (!entry) {
+		const entry = (await this.#storedFor(session, field))[field];
+		const result = entry && validate(SCHEMAS[field], parseJson(entry.text));
+		if (result?.kind === 'valid') return result.output;
+		const what = await describe(field, session);
+		if (!result) {
 			throw new SessionManagerError(
 				'SESSION_INFO_NOT_FOUND',
-				`nothing is stored as ${of}. It was never set, has expired, or is not visible here yet.`,
+				`nothing is stored as ${what}. It was never set, has expired, or is not visible here yet.`,
 			);
 		}
-		const result = validate(schema, parseJson(entry.text));
-		if (result.kind === 'valid') return result.output;
 		throw new SessionManagerError(
 			'SESSION_INFO_DAMAGED',
-			`what is stored as ${of} is ${quote(entry.text)} (${result.issue}). Delete the key ${infoKeys[field]('<session id>')}; the client sets it when it initialises again.`,
+			`what is stored as ${what} is ${quote(entry.text)} (${result.issue}). Delete the key ${infoKeys[field]('<session id>')}; the client sets it when it initialises again.`,
 		);
 	}
 
-	async #set<Schema extends v.GenericSchema>(
-		id: string,
-		field: keyof Snapshot,
-		schema: Schema,
-		value: unknown,
-	): Promise<void> {
+	#set(id: string, field: Field, value: unknown): Promise<void> {
 		return this.#reported(async () => {
 			const session = parseSessionId(id);
 			const key = infoKeys[field](session);
+			this.#forgetReads();
 			if (value === undefined) return this.#store.delete(key);
-			const result = validate(schema, value);
+			const result = validate(SCHEMAS[field], value);
 			if (result.kind === 'valid') return this.#store.put(key, JSON.stringify(value));
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
-				`${field} of the session with the hash ${await shortHash(session)} was not stored: ${result.issue} at ${result.path ?? 'the top'}.`,
+				`${await describe(field, session)} was not stored: ${result.issue} at ${result.path ?? 'the top'}.`,
 			);
 		});
 	}
 
 	async #subscribers(uri: string): Promise<string[]> {
-		const keys = await this.#store.list(subscribersPrefix(await hash(parseUri(uri))));
+		const prefix = subscribersPrefix(await hash(parseUri(uri)));
+		const listed = await this.#store.list(prefix);
 		// A key that ends in anything else was not written by this library.
-		return keys.map(({ name }) => name).filter(isSessionId);
+		return listed.map(({ key }) => key.slice(prefix.length)).filter(isSessionId);
 	}
 
 	async #deleteSubscriptions(session: string): Promise<void> {
-		const deletions = (await this.#subscriptionsOf(session)).map(async ({ forward, reverse }) => {
-			await this.#store.delete(forward);
-			// Last, because it is by this key that a second delete finds what the first one did not get to.
-			await this.#store.delete(reverse);
-		});
-		await all(deletions);
+		const subscriptions = await this.#subscriptionsOf(session);
+		await this.#settle(
+			subscriptions.map(async ({ forward, reverse }) => {
+				await this.#store.delete(forward);
+				// Last, because it is by this key that a second delete finds what the first one did not get to.
+				await this.#store.delete(reverse);
+			}),
+		);
 	}
 
 	async #subscriptionsOf(session: string): Promise<(SubscriptionKeys & { writtenAt: number })[]> {
 		const prefix = await subscribedPrefix(session);
 		const listed = await this.#store.list(prefix);
-		return listed.map(({ name: uriHash, writtenAt }) => ({
-			forward: subscribersPrefix(uriHash) + session,
-			reverse: prefix + uriHash,
+		return listed.map(({ key, writtenAt }) => ({
+			forward: subscribersPrefix(key.slice(prefix.length)) + session,
+			reverse: key,
 			writtenAt,
 		}));
 	}
 
 	/**
-	 * What {@link getClientCapabilities} read for this session within the running turn of the event loop, as plain data: a
-	 * promise would belong to one request and must not reach another, and data that outlived the turn might be stale.
+	 * Reads KV once for the three questions that tmcp's transports ask on each POST. `clientCapabilities` is the first of
+	 * them, so it always gets a new read, and the other two get that one. What is kept between them is plain data, because
+	 * a request cannot wait for a promise of another one.
 	 */
-	#recentSnapshot(session: string, field: keyof Snapshot): Snapshot | undefined {
-		const snapshot = this.#snapshot;
-		if (snapshot?.session !== session || field === 'clientCapabilities') return undefined;
-		return Date.now() - snapshot.takenAt < SNAPSHOT_LIMIT_MS ? snapshot.info : undefined;
-	}
-
-	async #takeSnapshot(session: string, field: keyof Snapshot): Promise<Snapshot> {
-		const prefetched = this.#takePrefetched(session, field);
-		const info = await (prefetched ?? this.#read(session));
-		if (this.#isRenewalDue(session, Object.values(info))) {
-			void this.#reported(() => this.#renew(session));
+	async #storedFor(session: string, field: Field): Promise<Stored> {
+		const isFirst = field === 'clientCapabilities';
+		const last = this.#lastRead;
+		if (!isFirst && last?.session === session && Date.now() - last.at < MAX_READ_AGE_MS) {
+			return last.stored;
 		}
-		if (prefetched || field !== 'clientCapabilities') return info;
-		const snapshot = { session, takenAt: Date.now(), info };
-		this.#snapshot = snapshot;
-		setTimeout(() => {
-			if (this.#snapshot === snapshot) this.#snapshot = undefined;
-		}, 0);
-		return info;
+		const stored = await (this.#takePrefetched(session) ?? this.#read(session));
+		if (this.#isRenewalDue(Object.values(stored))) void this.touch(session);
+		if (isFirst) this.#lastRead = { session, at: Date.now(), stored };
+		return stored;
 	}
 
-	/** Each field once: who asks again, later in a long request, is to see what was set meanwhile. */
-	#takePrefetched(session: string, field: keyof Snapshot): Promise<Snapshot> | undefined {
+	/** Taken once: who asks again, later in a long request, must see what was written meanwhile. */
+	#takePrefetched(session: string): Promise<Stored> | undefined {
 		const scope = currentScope();
 		const prefetched = scope && this.#prefetched.get(scope);
-		if (prefetched?.session !== session || !prefetched.fields.delete(field)) return undefined;
-		return prefetched.info;
+		if (!prefetched || prefetched.session !== session) return undefined;
+		this.#prefetched.delete(scope);
+		return prefetched.stored;
 	}
 
-	async #read(session: string): Promise<Snapshot> {
+	/** This instance is about to change what they have read. */
+	#forgetReads(): void {
+		const scope = currentScope();
+		if (scope) this.#prefetched.delete(scope);
+		this.#lastRead = undefined;
+	}
+
+	async #read(session: string): Promise<Stored> {
 		const [clientInfo, clientCapabilities, logLevel] = await this.#store.read([
 			infoKeys.clientInfo(session),
 			infoKeys.clientCapabilities(session),
@@ -324,51 +315,20 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		return { clientInfo, clientCapabilities, logLevel };
 	}
 
-	#isRenewalDue(session: string, stored: ({ writtenAt: number } | undefined)[]): boolean {
+	#isRenewalDue(stored: ({ writtenAt: number } | undefined)[]): boolean {
 		const dueBefore = Date.now() / 1000 - this.#halfLifeSeconds;
-		if (!stored.some((entry) => entry && entry.writtenAt <= dueBefore)) return false;
-		return Date.now() - (this.#renewedAt.get(session) ?? -Infinity) >= this.#renewalPauseMs;
-	}
-
-	/** Write everything again, but not what this instance changes meanwhile. */
-	async #renew(session: string): Promise<void> {
-		this.#noteRenewal(session);
-		const readAt = Date.now();
-		const [info, subscriptions] = await Promise.all([
-			this.#read(session),
-			this.#subscriptionsOf(session),
-		]);
-		const renewals: Promise<void>[] = [];
-		for (const field of ['clientInfo', 'clientCapabilities', 'logLevel'] as const) {
-			const entry = info[field];
-			if (entry) renewals.push(this.#store.renew(infoKeys[field](session), entry.text, readAt));
-		}
-		for (const { forward, reverse } of subscriptions) {
-			for (const key of [reverse, forward]) renewals.push(this.#store.renew(key, '', readAt));
-		}
-		await all(renewals);
-	}
-
-	#noteRenewal(session: string): void {
-		const now = Date.now();
-		for (const [renewed, at] of this.#renewedAt) {
-			if (now - at < this.#renewalPauseMs) break;
-			this.#renewedAt.delete(renewed);
-		}
-		this.#renewedAt.delete(session);
-		this.#renewedAt.set(session, now);
+		return stored.some((entry) => entry && entry.writtenAt <= dueBefore);
 	}
 
 	/** Do work that nobody awaits or catches: hold it, and report each failure once. */
-	#reported(work: () => Promise<unknown>): Promise<void> {
-		return hold(this.#report(work));
+	#reported(work: () => Promise<void>): Promise<void> {
+		return hold(this.#settle([work()]));
 	}
 
-	async #report(work: () => Promise<unknown>): Promise<void> {
-		try {
-			await work();
-		} catch (error) {
-			for (const failure of failuresIn(error)) await this.#tell(failure);
+	/** Wait for all, and report each failure. Never rejects. */
+	async #settle(work: Promise<void>[]): Promise<void> {
+		for (const result of await Promise.allSettled(work)) {
+			if (result.status === 'rejected') await this.#tell(result.reason);
 		}
 	}
 
@@ -395,18 +355,9 @@ async function subscriptionKeys(session: string, uri: string): Promise<Subscript
 	};
 }
 
-/** Wait for all, whatever becomes of them. @throws `AggregateError` of all that failed */
-async function all(work: Promise<void>[]): Promise<void> {
-	const failures = (await Promise.allSettled(work)).filter(({ status }) => status === 'rejected');
-	if (failures.length > 0) throw new AggregateError(failures.map(failureOf));
-}
-
-function failuresIn(error: unknown): unknown[] {
-	return error instanceof AggregateError ? error.errors.flatMap(failuresIn) : [error];
-}
-
-function failureOf(result: PromiseSettledResult<void>): unknown {
-	return result.status === 'rejected' ? result.reason : undefined;
+/** For an error text. */
+async function describe(field: Field, session: string): Promise<string> {
+	return `${field} of the session with the hash ${await shortHash(session)}`;
 }
 
 /** The existing package wrote log levels as JSON too, so one way of reading does for all. */

@@ -17,20 +17,18 @@ const WRITE_RETRIES: RetryPolicy = {
 };
 
 /**
- * How long a write of this instance is remembered, in milliseconds. A request that has not finished its write by then
- * never will, because its `waitUntil` has run out; and a renewal that read before it is over.
+ * How long this instance remembers what it wrote, in milliseconds. A write that takes longer died with its request, for
+ * which `waitUntil` had run out; and KV serves what it had before a write for no longer than that
+ * (https://developers.cloudflare.com/kv/concepts/how-kv-works/#consistency).
  */
 const WRITE_MEMORY_MS = 60_000;
 
-/** A stored text and when it was written, in seconds since 1970; 0 where that is not known. */
+/** What is stored under a key. */
 export interface Entry {
+	key: string;
+	/** Not known, and empty here, where the key was listed. */
 	text: string;
-	writtenAt: number;
-}
-
-/** The end of a key's name after the prefix that it was found by, and when it was written. */
-export interface ListedKey {
-	name: string;
+	/** In seconds since 1970; 0 where that is not known. */
 	writtenAt: number;
 }
 
@@ -40,6 +38,8 @@ const MetadataSchema = v.looseObject({ at: v.number() });
 interface Writes {
 	/** What the newest one writes; `undefined` for a deletion. */
 	entry: Entry | undefined;
+	/** Whether the newest one writes what was stored before. */
+	isRenewal: boolean;
 	/** When the newest one began, in milliseconds since 1970. */
 	startedAt: number;
 	/** How many have not finished. */
@@ -50,8 +50,8 @@ interface Writes {
 
 /**
  * Workers KV with what it lacks for our use: expiry and the time of writing on every key, retries, an order among the
- * writes of one key, and reads that see the writes which this instance has not finished. (A read in another instance may
- * be 60 s behind.)
+ * writes of one key, and reads that see the writes which this instance has not finished. (Another instance may see them
+ * 60 seconds late.)
  */
 export class KVStore {
 	#namespace: () => KVNamespace;
@@ -69,35 +69,31 @@ export class KVStore {
 	async read(keys: string[]): Promise<(Entry | undefined)[]> {
 		const found = await reading(() => this.#namespace().getWithMetadata(keys, 'text'));
 		return keys.map((key) => {
-			const writes = this.#writesUnderWay(key);
-			if (writes) return writes.entry;
 			const { value = null, metadata } = found.get(key) ?? {};
-			return value === null ? undefined : { text: value, writtenAt: writtenAt(metadata) };
+			return this.#withWrites(key, value === null ? undefined : entryOf(key, value, metadata));
 		});
 	}
 
 	/** All keys whose names begin with `prefix`. @throws `SESSION_INFO_READ_FAILED` */
-	async list(prefix: string): Promise<ListedKey[]> {
-		const found = new Map<string, number>();
+	async list(prefix: string): Promise<Entry[]> {
+		const found = new Map<string, Entry | undefined>();
 		let cursor: string | undefined;
 		do {
 			const page = await reading(() =>
 				this.#namespace().list({ prefix, ...(cursor === undefined ? {} : { cursor }) }),
 			);
-			for (const { name, metadata } of page.keys) found.set(name, writtenAt(metadata));
+			for (const { name, metadata } of page.keys) found.set(name, entryOf(name, '', metadata));
 			cursor = page.list_complete ? undefined : page.cursor;
 		} while (cursor !== undefined);
 		for (const key of this.#writes.keys()) {
-			const writes = key.startsWith(prefix) ? this.#writesUnderWay(key) : undefined;
-			if (writes?.entry) found.set(key, writes.entry.writtenAt);
-			else if (writes) found.delete(key);
+			if (key.startsWith(prefix) && !found.has(key)) found.set(key, undefined);
 		}
-		return Array.from(found, ([key, at]) => ({ name: key.slice(prefix.length), writtenAt: at }));
+		return Array.from(found).flatMap(([key, entry]) => this.#withWrites(key, entry) ?? []);
 	}
 
 	/** @throws `SESSION_INFO_WRITE_FAILED` */
 	put(key: string, text: string): Promise<void> {
-		return this.#write(key, { text, writtenAt: Math.floor(Date.now() / 1000) });
+		return this.#write(key, entryOf(key, text));
 	}
 
 	/** @throws `SESSION_INFO_WRITE_FAILED` */
@@ -106,15 +102,15 @@ export class KVStore {
 	}
 
 	/**
-	 * Put what was read at `readAt` again, so that it lives on; not where this instance has written the key since, because
-	 * what was read is then no longer true.
+	 * Write what was read at `readAt` again, so that its expiry is put off. It does nothing where this instance has written
+	 * the key since, because what was read is then out of date.
 	 * @param readAt `Date.now()` before the read
 	 * @throws `SESSION_INFO_WRITE_FAILED`
 	 */
 	async renew(key: string, text: string, readAt: number): Promise<void> {
 		const writes = this.#writes.get(key);
 		if (writes && (writes.underWay > 0 || writes.startedAt >= readAt)) return;
-		await this.put(key, text);
+		await this.#write(key, entryOf(key, text), true);
 	}
 
 	/**
@@ -122,8 +118,8 @@ export class KVStore {
 	 * once more, while no other is under way. It does so in its own request, because a request cannot wait for another's
 	 * promise.
 	 */
-	async #write(key: string, entry: Entry | undefined): Promise<void> {
-		const writes = this.#begin(key, entry);
+	async #write(key: string, entry: Entry | undefined, isRenewal = false): Promise<void> {
+		const writes = this.#begin(key, entry, isRenewal);
 		try {
 			do {
 				if (writes.underWay === 1) writes.haveOverlapped = false;
@@ -142,12 +138,12 @@ export class KVStore {
 		}
 	}
 
-	#begin(key: string, entry: Entry | undefined): Writes {
-		const known = this.#writes.get(key);
-		const writes = known && isRemembered(known) ? known : { underWay: 0 };
+	#begin(key: string, entry: Entry | undefined, isRenewal: boolean): Writes {
+		const writes = this.#recentWrites(key) ?? { underWay: 0 };
 		const underWay = writes.underWay + 1;
 		const begun = Object.assign(writes, {
 			entry,
+			isRenewal,
 			startedAt: Date.now(),
 			underWay,
 			haveOverlapped: underWay > 1,
@@ -166,25 +162,40 @@ export class KVStore {
 		}
 	}
 
-	#writesUnderWay(key: string): Writes | undefined {
+	/**
+	 * What KV answered, corrected by what this instance knows better: what it is writing, and that it has renewed a key. KV
+	 * may go on serving what it had before a renewal, which looks as if it were due for another one.
+	 */
+	#withWrites(key: string, found: Entry | undefined): Entry | undefined {
+		const { entry, isRenewal, underWay = 0 } = this.#recentWrites(key) ?? {};
+		if (underWay > 0) return entry;
+		return found && entry && isRenewal ? { ...found, writtenAt: entry.writtenAt } : found;
+	}
+
+	#recentWrites(key: string): Writes | undefined {
 		const writes = this.#writes.get(key);
-		return writes && writes.underWay > 0 && isRemembered(writes) ? writes : undefined;
+		return writes && isRecent(writes) ? writes : undefined;
 	}
 
 	#forgetOldWrites(): void {
 		for (const [key, writes] of this.#writes) {
-			if (isRemembered(writes)) return;
+			if (isRecent(writes)) return;
 			this.#writes.delete(key);
 		}
 	}
 }
 
-function isRemembered({ startedAt }: Writes): boolean {
-	return Date.now() - startedAt < WRITE_MEMORY_MS;
+/** @param metadata as it was stored; by default that of now */
+function entryOf(
+	key: string,
+	text: string,
+	metadata: unknown = { at: Math.floor(Date.now() / 1000) },
+): Entry {
+	return { key, text, writtenAt: v.is(MetadataSchema, metadata) ? metadata.at : 0 };
 }
 
-function writtenAt(metadata: unknown): number {
-	return v.is(MetadataSchema, metadata) ? metadata.at : 0;
+function isRecent({ startedAt }: Writes): boolean {
+	return Date.now() - startedAt < WRITE_MEMORY_MS;
 }
 
 async function reading<T>(read: () => Promise<T>): Promise<T> {
