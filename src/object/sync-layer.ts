@@ -31,7 +31,10 @@ import {
 	type SubscriptionInput,
 	type SubscriptionTarget,
 } from '../wire/arguments.ts';
-import { CloseCode, encodeFrame, LOG_HEADER, STREAM_TAG, TICKET_TTL_MS } from '../wire/protocol.ts';
+import { CloseCode } from '../wire/close-codes.ts';
+import { encodeFrame } from '../wire/frames.ts';
+import { STREAM_TAG } from '../wire/names.ts';
+import { LOG_HEADER, TICKET_TTL_MS } from '../wire/upgrade.ts';
 import { Alarm, LATENESS, type OwnAlarm } from './alarm.ts';
 import { openDatabase } from './database.ts';
 import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';

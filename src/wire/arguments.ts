@@ -7,7 +7,7 @@ import {
 	MAX_ORIGIN_CHARS,
 	MAX_SESSION_ID_CHARS,
 	MAX_SUBSCRIPTION_BYTES,
-} from './protocol.ts';
+} from './limits.ts';
 import { validate } from './validate.ts';
 
 /** A function that a user gives. Of what it takes and answers nothing can be told before it is called. */

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ClientQueue } from '../../src/worker/streams/client-queue.ts';
-import { EVENT_OVERHEAD_BYTES } from '../../src/wire/protocol.ts';
+import { EVENT_OVERHEAD_BYTES } from '../../src/wire/limits.ts';
 
 interface Chunk {
 	bytes: number;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { decodeFrame, encodeFrame } from '../../src/wire/protocol.ts';
+import { decodeFrame, encodeFrame } from '../../src/wire/frames.ts';
 import { seq } from './arbitraries.ts';
 
 /** Line feeds, digits and nothing at all are what could be mistaken for a part of the frame. */

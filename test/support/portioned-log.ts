@@ -1,6 +1,8 @@
 import { env } from 'cloudflare:workers';
 import type { AttachOptions, DetachOptions, SyncLayerNamespace } from '../../src/advanced.ts';
-import { CloseCode, encodeFrame, LOG_HEADER, TICKET_HEADER } from '../../src/wire/protocol.ts';
+import { CloseCode } from '../../src/wire/close-codes.ts';
+import { encodeFrame } from '../../src/wire/frames.ts';
+import { LOG_HEADER, TICKET_HEADER } from '../../src/wire/upgrade.ts';
 
 const PREFIX = '0.abcdefgh.';
 

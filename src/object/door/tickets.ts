@@ -1,4 +1,4 @@
-import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../../wire/protocol.ts';
+import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../../wire/upgrade.ts';
 import { Recent } from '../recent.ts';
 
 /** How long the end of a connection is remembered, in milliseconds: longer than any call that it made is under way. */

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { SessionManagerErrorCode } from '../../errors.ts';
-import { TICKET_HEADER } from '../../wire/protocol.ts';
+import { TICKET_HEADER } from '../../wire/upgrade.ts';
 import type { RefusalReason } from './tickets.ts';
 
 export type Upgrade = { kind: 'upgrade'; ticket: string } | { kind: 'refused'; response: Response };

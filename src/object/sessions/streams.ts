@@ -1,4 +1,7 @@
-import { CloseCode, encodeFrame, EVENT_OVERHEAD_BYTES, STREAM_TAG } from '../../wire/protocol.ts';
+import { CloseCode } from '../../wire/close-codes.ts';
+import { encodeFrame } from '../../wire/frames.ts';
+import { EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
+import { STREAM_TAG } from '../../wire/names.ts';
 import type { BroadcastResult } from '../../wire/answers.ts';
 import type { Alarm } from '../alarm.ts';
 import type { EventLog, LoggedEvent } from '../log/event-log.ts';

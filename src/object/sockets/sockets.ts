@@ -1,5 +1,5 @@
 import { SessionManagerError } from '../../errors.ts';
-import { CloseCode } from '../../wire/protocol.ts';
+import { CloseCode } from '../../wire/close-codes.ts';
 import { type Attachment, readAttachment } from './attachment.ts';
 
 /** An open socket and what it remembers. */

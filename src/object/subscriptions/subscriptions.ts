@@ -7,7 +7,8 @@ import {
 	type SubscriptionInput,
 	type SubscriptionTarget,
 } from '../../wire/arguments.ts';
-import { CloseCode, encodeFrame } from '../../wire/protocol.ts';
+import { CloseCode } from '../../wire/close-codes.ts';
+import { encodeFrame } from '../../wire/frames.ts';
 import type { Alarm } from '../alarm.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { askedFor, type ReplayStart, replayStart } from '../log/replay.ts';

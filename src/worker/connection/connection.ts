@@ -1,6 +1,6 @@
 import { SessionManagerError, type SessionManagerErrorCode } from '../../errors.ts';
 import type { SubscriptionEnd } from '../../wire/arguments.ts';
-import { CloseCode } from '../../wire/protocol.ts';
+import { CloseCode } from '../../wire/close-codes.ts';
 import type { LogPosition } from '../../wire/answers.ts';
 import { isOfThisRequest } from '../request/this-request.ts';
 import { reattachPauseMs } from '../routing/retry.ts';

@@ -1,5 +1,6 @@
 import { SessionManagerError } from '../../errors.ts';
-import { CloseCode, LOG_HEADER, TICKET_HEADER, UPGRADE_URL } from '../../wire/protocol.ts';
+import { CloseCode } from '../../wire/close-codes.ts';
+import { LOG_HEADER, TICKET_HEADER, UPGRADE_URL } from '../../wire/upgrade.ts';
 import type {
 	AttachOptions,
 	SubscribeOptions,

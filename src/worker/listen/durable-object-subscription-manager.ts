@@ -4,7 +4,7 @@ import type {
 	SubscriptionManager,
 } from '@tmcp/session-manager';
 import * as v from 'valibot';
-import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/protocol.ts';
+import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/limits.ts';
 import {
 	lookUpSyncLayer,
 	type SyncLayerBinding,

@@ -1,5 +1,5 @@
 import { SessionManagerError } from '../../errors.ts';
-import { SYNC_LAYER_NAME } from '../../wire/protocol.ts';
+import { SYNC_LAYER_NAME } from '../../wire/names.ts';
 import type { SyncLayer } from '../../object/sync-layer.ts';
 import type { SyncLayerNamespace } from './binding.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';

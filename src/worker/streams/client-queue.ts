@@ -1,4 +1,4 @@
-import { EVENT_OVERHEAD_BYTES } from '../../wire/protocol.ts';
+import { EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
 
 /** What waits in several queues together, in bytes. */
 export interface Total {

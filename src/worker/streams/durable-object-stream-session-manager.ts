@@ -5,7 +5,7 @@ import {
 	type SyncLayerBinding,
 	type SyncLayerNamespace,
 } from '../routing/binding.ts';
-import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/protocol.ts';
+import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/limits.ts';
 import { callObject } from '../routing/object.ts';
 import { isOvertaken } from '../connection/connection.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';

@@ -3,7 +3,8 @@ import { Connection } from '../../../src/worker/connection/connection.ts';
 import type { LogPosition } from '../../../src/advanced.ts';
 import type { SubscriptionEnd } from '../../../src/index.ts';
 import { SessionManagerError } from '../../../src/errors.ts';
-import { CloseCode, encodeFrame } from '../../../src/wire/protocol.ts';
+import { CloseCode } from '../../../src/wire/close-codes.ts';
+import { encodeFrame } from '../../../src/wire/frames.ts';
 import { type Opened, SubscriptionRefused } from '../../../src/worker/connection/open-socket.ts';
 
 const PREFIX = '0.abcdefgh.';

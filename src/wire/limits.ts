@@ -1,0 +1,36 @@
+/**
+ * Longest session id, in characters. A session id is a WebSocket tag, and a tag holds 256 characters:
+ * https://developers.cloudflare.com/durable-objects/api/state/#acceptwebsocket
+ */
+export const MAX_SESSION_ID_CHARS = 256;
+
+/** Longest origin and longest id of a subscription, in characters. */
+export const MAX_ORIGIN_CHARS = 1_024;
+
+/** Largest subscription, in bytes of JSON: 1 MiB, half of what one SQLite row of an object takes. */
+export const MAX_SUBSCRIPTION_BYTES = 1024 * 1024;
+
+/** What an event weighs in the Worker beside its bytes: 9,900 unread ones of a few bytes were measured to take 6 to 13 MB. */
+export const EVENT_OVERHEAD_BYTES = 1_024;
+
+/**
+ * Largest broadcast, in bytes: 32 MiB, less 4 KiB for the call around it. The platform takes 32 MiB in one RPC call and in
+ * one WebSocket message: https://developers.cloudflare.com/durable-objects/platform/limits/
+ */
+export const MAX_BROADCAST_BYTES = 32 * 1024 * 1024 - 4 * 1024;
+
+/** What RPC adds to each session id when it serialises it, in bytes, at most. */
+const ID_OVERHEAD_BYTES = 4;
+
+/**
+ * The size of a broadcast where it is larger: in the WebSocket message, as UTF-8, or in the RPC call, where V8 writes a
+ * string with one byte a character if all are Latin-1, else with two.
+ */
+export function broadcastBytes(sessions: readonly string[] | undefined, data: string): number {
+	let ids = 0;
+	for (const id of sessions ?? []) ids += id.length + ID_OVERHEAD_BYTES;
+	// No character takes more than three bytes, so a small payload need not be looked at.
+	if (ids + data.length * 3 <= MAX_BROADCAST_BYTES) return ids + data.length * 3;
+	const serialised = /[\u0100-\uffff]/.test(data) ? data.length * 2 : data.length;
+	return Math.max(ids + serialised, new TextEncoder().encode(data).byteLength);
+}
