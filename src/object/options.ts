@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseOptions } from '../wire/arguments.ts';
+import { parseOptions } from '../wire/options.ts';
 import type { RetentionBounds } from './log/retention.ts';
 import type { Lifetimes } from './sessions/session-row.ts';
 

@@ -1,6 +1,6 @@
-/** valibot schemas for all that crosses RPC or comes out of storage: types protect nobody at run time. */
+/** The arguments of `SyncLayer`'s methods. They are checked because a caller by RPC may pass anything, whatever its types say. */
 import * as v from 'valibot';
-import { quote, SessionManagerError, type SessionManagerErrorCode } from '../errors.ts';
+import { quote, SessionManagerError } from '../errors.ts';
 import {
 	broadcastBytes,
 	MAX_BROADCAST_BYTES,
@@ -10,12 +10,7 @@ import {
 } from './limits.ts';
 import { validate } from './validate.ts';
 
-/** A function that a user gives. Of what it takes and answers nothing can be told before it is called. */
-export function functionSchema<Of extends (...of: never[]) => unknown>() {
-	return v.custom<Of>((value) => typeof value === 'function', 'not a function');
-}
-
-/** What JSON calls an object: no array, no instance of a class. */
+/** Whether it is an object as JSON has it: no array, no instance of a class. */
 function isPlainObject(value: unknown): boolean {
 	if (typeof value !== 'object' || value === null) return false;
 	const prototype: unknown = Object.getPrototypeOf(value);
@@ -25,44 +20,42 @@ function isPlainObject(value: unknown): boolean {
 /** A plain object with these entries and no others. valibot alone takes an array or a `Map` for an empty object. */
 function plainObject<const Entries extends v.ObjectEntries>(entries: Entries) {
 	const schema = v.strictObject(entries);
-	return v.pipe(
-		v.custom<v.InferInput<typeof schema>>(isPlainObject, 'the value is not a plain object'),
-		schema,
-	);
+	return v.pipe(v.custom<v.InferInput<typeof schema>>(isPlainObject, 'not a plain object'), schema);
 }
 
-const uuid = (of: string) => v.optional(v.pipe(v.string(), v.uuid(`${of} is not a UUID`)));
-const count = (issue: string, min: number) =>
-	v.pipe(v.number(), v.integer(issue), v.minValue(min, issue));
+type PlainObjectSchema<Entries extends v.ObjectEntries> = ReturnType<typeof plainObject<Entries>>;
 
-const SessionIdSchema = v.pipe(
-	v.string('is not a string'),
-	v.minLength(1, 'is empty'),
-	v.maxLength(MAX_SESSION_ID_CHARS, `is longer than ${MAX_SESSION_ID_CHARS} characters`),
-	v.regex(/^[\x21-\x7e]*$/, 'has a character outside visible ASCII (0x21–0x7E)'),
-);
+const Uuid = v.optional(v.pipe(v.string(), v.uuid('not a UUID')));
+const Text = v.optional(v.string());
+const integer = (min: number) => v.optional(v.pipe(v.number(), v.integer(), v.minValue(min)));
 
-/** A SHA-256 in base64url. */
 const OwnerSchema = v.pipe(
-	v.string('owner is not a string'),
-	v.regex(/^[\w-]{43}$/, 'owner is not 43 characters of base64url: give a SHA-256'),
+	v.string(),
+	v.regex(/^[\w-]{43}$/, 'not 43 characters of base64url: give a SHA-256'),
 );
 
-const BeginOptionsSchema = plainObject({ account: v.optional(OwnerSchema) });
+/** The options of each method that has some of its own. */
+const OPTIONS = {
+	begin: plainObject({ account: v.optional(OwnerSchema) }),
+	attach: plainObject({
+		ticket: Uuid,
+		connectionId: Uuid,
+		lastEventId: Text,
+		resume: v.optional(v.boolean()),
+		owner: v.optional(OwnerSchema),
+		window: integer(1),
+	}),
+	detach: plainObject({ connectionId: Uuid, position: integer(0) }),
+	subscribe: plainObject({
+		ticket: Uuid,
+		connectionId: Uuid,
+		lastEventId: Text,
+		resume: integer(0),
+		account: v.optional(OwnerSchema),
+	}),
+};
 
-const AttachOptionsSchema = plainObject({
-	ticket: uuid('ticket'),
-	connectionId: uuid('connectionId'),
-	lastEventId: v.optional(v.string('lastEventId is not a string')),
-	resume: v.optional(v.boolean('resume is not a boolean')),
-	owner: v.optional(OwnerSchema),
-	window: v.optional(count('window is not a number of bytes', 1)),
-});
-
-const DetachOptionsSchema = plainObject({
-	connectionId: uuid('connectionId'),
-	position: v.optional(count('position is not a position in the log', 0)),
-});
+const SendOptionsSchema = plainObject({ id: Uuid });
 
 const SubscriptionFilterSchema = plainObject({
 	toolsListChanged: v.optional(v.boolean()),
@@ -73,14 +66,14 @@ const SubscriptionFilterSchema = plainObject({
 
 const SubscriptionIdSchema = v.union(
 	[v.pipe(v.string(), v.maxLength(MAX_ORIGIN_CHARS)), v.pipe(v.number(), v.finite())],
-	`id is neither a string of at most ${MAX_ORIGIN_CHARS} characters nor a finite number`,
+	`neither a string of at most ${MAX_ORIGIN_CHARS} characters nor a finite number`,
 );
 
 const OriginSchema = v.pipe(
-	v.string('origin is not a string'),
-	v.minLength(1, 'origin is empty'),
-	v.maxLength(MAX_ORIGIN_CHARS, `origin is longer than ${MAX_ORIGIN_CHARS} characters`),
-	v.check((origin) => origin.isWellFormed(), 'origin is not well-formed Unicode'),
+	v.string(),
+	v.minLength(1, 'empty'),
+	v.maxLength(MAX_ORIGIN_CHARS, `longer than ${MAX_ORIGIN_CHARS} characters`),
+	v.check((origin) => origin.isWellFormed(), 'not well-formed Unicode'),
 );
 
 export const SubscriptionSchema = v.object({
@@ -89,24 +82,13 @@ export const SubscriptionSchema = v.object({
 	filters: SubscriptionFilterSchema,
 });
 
-const SubscribeOptionsSchema = plainObject({
-	ticket: uuid('ticket'),
-	connectionId: uuid('connectionId'),
-	lastEventId: v.optional(v.string('lastEventId is not a string')),
-	resume: v.optional(count('resume is not what the first call answered as began', 0)),
-	account: v.optional(OwnerSchema),
-});
-
 const SubscriptionTargetSchema = v.union([
 	plainObject({ origin: OriginSchema, id: SubscriptionIdSchema }),
 	plainObject({ origin: OriginSchema }),
 	plainObject({}),
 ]);
 
-const ReasonSchema = v.picklist(
-	['closed', 'cancelled'],
-	"the reason is neither 'closed' nor 'cancelled'",
-);
+const ReasonSchema = v.picklist(['closed', 'cancelled']);
 
 export const NotificationSchema = v.looseObject({
 	jsonrpc: v.literal('2.0'),
@@ -114,23 +96,15 @@ export const NotificationSchema = v.looseObject({
 	params: v.optional(v.record(v.string(), v.unknown())),
 });
 
-const NotificationsSchema = v.array(
-	NotificationSchema,
-	'notifications is not an array of JSON-RPC notifications',
-);
-
-const SendOptionsSchema = plainObject({ id: uuid('id') });
+const NotificationsSchema = v.array(NotificationSchema);
 
 const BroadcastSchema = v.object({
-	sessions: v.optional(
-		v.array(v.unknown(), 'sessions is neither an array of session ids nor undefined'),
-	),
-	data: v.string('data is not a string'),
+	sessions: v.optional(v.array(v.unknown())),
+	data: v.string(),
 });
 
 const BatchSchema = v.array(
 	v.strictObject({ sessions: v.unknown(), data: v.unknown(), id: v.optional(v.unknown()) }),
-	'the batch is not an array',
 );
 
 /** One payload of `SyncLayer.broadcastBatch`, as the arguments of `broadcast`. */
@@ -141,15 +115,15 @@ export interface BroadcastInput {
 }
 
 /** `options` of `SyncLayer.begin`. */
-export type BeginOptions = v.InferInput<typeof BeginOptionsSchema>;
+export type BeginOptions = v.InferInput<typeof OPTIONS.begin>;
 /** `options` of `SyncLayer.attach`. */
-export type AttachOptions = v.InferInput<typeof AttachOptionsSchema>;
+export type AttachOptions = v.InferInput<typeof OPTIONS.attach>;
 /** `options` of `SyncLayer.detach`. */
-export type DetachOptions = v.InferInput<typeof DetachOptionsSchema>;
+export type DetachOptions = v.InferInput<typeof OPTIONS.detach>;
 /** `options` of `SyncLayer.broadcast`, `publish` and `unsubscribe`. */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 /** `options` of `SyncLayer.subscribe`. */
-export type SubscribeOptions = v.InferInput<typeof SubscribeOptionsSchema>;
+export type SubscribeOptions = v.InferInput<typeof OPTIONS.subscribe>;
 /** Which subscriptions `SyncLayer.unsubscribe` ends: one, those of an origin, or all. */
 export type SubscriptionTarget = v.InferOutput<typeof SubscriptionTargetSchema>;
 /** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. */
@@ -159,63 +133,52 @@ export type Notification = v.InferOutput<typeof NotificationsSchema>[number];
 /** Why a subscription ends. */
 export type SubscriptionEnd = v.InferOutput<typeof ReasonSchema>;
 
-/** @param hint what is taken, added to what was wrong */
+/** @param hint what the method takes, added to what was wrong */
 function parse<Schema extends v.GenericSchema>(
 	schema: Schema,
 	input: unknown,
 	hint: string,
-	code: SessionManagerErrorCode = 'INVALID_ARGUMENT',
 ): v.InferOutput<Schema> {
 	const result = validate(schema, input);
 	if (result.kind === 'valid') return result.output;
-	throw new SessionManagerError(code, `${result.issue}. ${hint}`);
+	throw new SessionManagerError('INVALID_ARGUMENT', `${result.issue}. ${hint}`);
 }
 
-/** A parser of the options of one method: all may be missing. */
-function optionsParser<Schema extends v.GenericSchema>(schema: Schema, hint: string) {
-	return (input: unknown): v.InferOutput<Schema> =>
+/** A parser of the options of one method, all of which may be missing. */
+function optionsParser<Entries extends v.ObjectEntries>(
+	method: string,
+	schema: PlainObjectSchema<Entries>,
+) {
+	const hint = `The options of ${method} are ${Object.keys(schema.pipe[1].entries).join(', ')}.`;
+	return (input: unknown): v.InferOutput<PlainObjectSchema<Entries>> =>
 		parse(schema, input === undefined ? {} : input, hint);
 }
 
 /** @throws `INVALID_ARGUMENT` */
-export const parseBeginOptions = optionsParser(
-	BeginOptionsSchema,
-	'The options of begin are { account?: string }.',
-);
+export const parseBeginOptions = optionsParser('begin', OPTIONS.begin);
 
 /** @throws `INVALID_ARGUMENT` */
-export const parseAttachOptions = optionsParser(
-	AttachOptionsSchema,
-	'The options of attach are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: boolean, owner?: string, window?: integer }.',
-);
+export const parseAttachOptions = optionsParser('attach', OPTIONS.attach);
 
 /** @throws `INVALID_ARGUMENT` */
-export const parseDetachOptions = optionsParser(
-	DetachOptionsSchema,
-	'The options of detach are { connectionId?: UUID, position?: integer }.',
-);
+export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
 
 /** @throws `INVALID_ARGUMENT` */
-export const parseSubscribeOptions = optionsParser(
-	SubscribeOptionsSchema,
-	'The options of subscribe are { ticket?: UUID, connectionId?: UUID, lastEventId?: string, resume?: integer, account?: string }.',
-);
+export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscribe);
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseSendOptions(input: unknown, method: string): SendOptions {
 	if (input === undefined) return {};
-	return parse(SendOptionsSchema, input, `The options of ${method} are { id?: UUID }.`);
+	return parse(SendOptionsSchema, input, `The only option of ${method} is id.`);
 }
 
 /** @throws `INVALID_SESSION_ID` */
 export function parseSessionId(input: unknown): string {
 	if (isSessionId(input)) return input;
-	const issue = v.safeParse(SessionIdSchema, input, { abortEarly: true }).issues?.[0].message;
-	// The value itself is not quoted where it may be a session id: that is a credential.
-	const value = typeof input === 'string' ? `of ${input.length} characters` : quote(input);
+	const what = typeof input === 'string' ? `a string of ${input.length} characters` : quote(input);
 	throw new SessionManagerError(
 		'INVALID_SESSION_ID',
-		`the session id (${value}) ${issue}. Use 1 to ${MAX_SESSION_ID_CHARS} visible ASCII characters, for example crypto.randomUUID().`,
+		`this is not a session id: ${what}. Use 1 to ${MAX_SESSION_ID_CHARS} visible ASCII characters (0x21–0x7E), for example crypto.randomUUID().`,
 	);
 }
 
@@ -227,7 +190,7 @@ export function isSessionId(input: unknown): input is string {
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseOwner(input: unknown): string {
-	return parse(OwnerSchema, input, 'It names the owner of a session.');
+	return parse(OwnerSchema, input, 'This names the owner of a session.');
 }
 
 /**
@@ -262,7 +225,7 @@ export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] 
 	);
 }
 
-/** No array of the platform's 32 MiB has more elements: an empty one that only claims to be longer would be looped over. */
+/** An array that the platform carries, in 32 MiB, has fewer elements. A sparse one that claims more would take minutes to check. */
 const MAX_ELEMENTS = 16 * 1024 * 1024;
 
 function assertNotSparse(input: unknown): void {
@@ -350,21 +313,4 @@ function toJson(input: unknown): string {
 /** @throws `INVALID_ARGUMENT` */
 export function parseUri(input: unknown): string {
 	return parse(v.string(), input, `The URI of a resource is a string, not ${quote(input)}.`);
-}
-
-/**
- * The options of a class, with their defaults.
- * @throws `INVALID_ARGUMENT`
- */
-export function parseOptions<Schema extends v.GenericSchema>(
-	schema: Schema,
-	input: unknown,
-	of: string,
-): v.InferOutput<Schema> {
-	const result = validate(schema, input === undefined ? {} : input);
-	if (result.kind === 'valid') return result.output;
-	throw new SessionManagerError(
-		'INVALID_ARGUMENT',
-		`${of}: the option ${result.path ?? 'object'} is not valid (${result.issue}).`,
-	);
 }

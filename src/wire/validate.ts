@@ -2,8 +2,8 @@ import * as v from 'valibot';
 
 export type Validation<Output> =
 	| { kind: 'valid'; output: Output }
-	/** `issue`: what is wrong, for an error text; `path`: where in the input, as `a.b.0`. */
-	| { kind: 'invalid'; issue: string; path: string | undefined };
+	/** What is wrong and where, for an error text: `a.b.0: expected string, not number`. */
+	| { kind: 'invalid'; issue: string };
 
 /**
  * Check an input against a schema.
@@ -18,13 +18,15 @@ export function validate<Schema extends v.GenericSchema>(
 	const result = v.safeParse(schema, input, { abortEarly: true, message });
 	if (result.success) return { kind: 'valid', output: result.output };
 	const [issue] = result.issues;
-	return { kind: 'invalid', issue: issue.message, path: v.getDotPath(issue) ?? undefined };
+	const path = v.getDotPath(issue);
+	return { kind: 'invalid', issue: path === null ? issue.message : `${path}: ${issue.message}` };
 }
 
 /** For issues to which the schema gives no message of its own. */
 function message({ expected, received }: v.BaseIssue<unknown>): string {
 	// This is how valibot says that an object has a key which its schema does not name.
 	if (expected === 'never') return 'unknown key';
-	const what = received.startsWith('"') ? 'another string or key' : received;
-	return expected === null ? `${what} is not valid` : `expected ${expected}, not ${what}`;
+	if (received === 'undefined') return 'missing';
+	const what = received.startsWith('"') ? 'another string' : received;
+	return expected === null ? 'not valid' : `expected ${expected}, not ${what}`;
 }

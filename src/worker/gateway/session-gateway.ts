@@ -7,7 +7,8 @@ import {
 	type SyncLayerNamespace,
 } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
-import { functionSchema, isSessionId, parseOptions } from '../../wire/arguments.ts';
+import { isSessionId } from '../../wire/arguments.ts';
+import { functionSchema, hasMethod, parseOptions } from '../../wire/options.ts';
 import { SessionManagerError } from '../../errors.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
 import { isListen, isSessionless, kindOfBody, MAX_MESSAGE_BYTES } from './request-kind.ts';
@@ -33,7 +34,7 @@ const OptionsSchema = v.strictObject({
 	path: v.optional(v.nullable(v.string()), '/mcp'),
 	info: v.optional(
 		v.custom<SessionPrefetcher>(
-			isPrefetcher,
+			(value) => hasMethod(value, 'prefetch'),
 			'info is not a KVInfoSessionManager, nor anything else with prefetch()',
 		),
 	),
@@ -311,13 +312,4 @@ function withoutSession(request: Request): Request {
 	const headers = new Headers(request.headers);
 	headers.delete(SESSION_HEADER);
 	return new Request(request, { headers });
-}
-
-function isPrefetcher(value: unknown): boolean {
-	return (
-		typeof value === 'object' &&
-		value !== null &&
-		'prefetch' in value &&
-		typeof value.prefetch === 'function'
-	);
 }

@@ -3,13 +3,8 @@ import * as v from 'valibot';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { hash, shortHash } from '../hash.ts';
 import { type KVBinding, lookUpKV } from '../routing/binding.ts';
-import {
-	functionSchema,
-	isSessionId,
-	parseOptions,
-	parseSessionId,
-	parseUri,
-} from '../../wire/arguments.ts';
+import { isSessionId, parseSessionId, parseUri } from '../../wire/arguments.ts';
+import { functionSchema, parseOptions } from '../../wire/options.ts';
 import { validate } from '../../wire/validate.ts';
 import { hold } from '../request/hold.ts';
 import { infoKeys, subscribedPrefix, subscribersPrefix } from './kv-keys.ts';
@@ -240,7 +235,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 			if (result.kind === 'valid') return this.#store.put(key, JSON.stringify(value));
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
-				`${await describe(field, session)} was not stored: ${result.issue} at ${result.path ?? 'the top'}.`,
+				`${await describe(field, session)} was not stored (${result.issue}).`,
 			);
 		});
 	}

@@ -13,17 +13,16 @@ import {
 import { callObject } from '../routing/object.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';
 import {
-	functionSchema,
 	isOrigin,
 	normaliseNotification,
 	type Notification,
-	parseOptions,
 	parseSubscription,
 	parseUnsubscribe,
 	type SubscriptionEnd,
 	type SubscriptionInput,
 	type SubscriptionTarget,
 } from '../../wire/arguments.ts';
+import { functionSchema, parseOptions } from '../../wire/options.ts';
 import { hold } from '../request/hold.ts';
 import { currentScope } from '../request/request-scope.ts';
 import { Listener } from './listener.ts';

@@ -12,11 +12,10 @@ import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.
 import {
 	type BroadcastInput,
 	type DetachOptions,
-	functionSchema,
 	parseBroadcast,
-	parseOptions,
 	parseSessionId,
 } from '../../wire/arguments.ts';
+import { functionSchema, hasMethod, parseOptions } from '../../wire/options.ts';
 import { ClientStream, type SessionKeeper, type StreamController } from './client-stream.ts';
 import { hold } from '../request/hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema, PositiveIntegerSchema } from './keep-alive.ts';
@@ -32,13 +31,9 @@ const DEFAULT_READ_TIMEOUT_MS = 120_000;
 const SessionCallbackSchema = functionSchema<(sessionId: string) => void>();
 
 function isSessionKeeper(value: unknown): boolean {
-	if (typeof value !== 'object' || value === null) return false;
-	if (!('touch' in value && typeof value.touch === 'function')) return false;
-	return (
-		'touchIntervalMs' in value &&
-		typeof value.touchIntervalMs === 'number' &&
-		value.touchIntervalMs >= 1
-	);
+	if (!hasMethod(value, 'touch')) return false;
+	const interval: unknown = Reflect.get(value, 'touchIntervalMs');
+	return typeof interval === 'number' && interval >= 1;
 }
 
 const OptionsSchema = v.strictObject({

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { functionSchema, parseOptions } from '../../wire/arguments.ts';
+import { functionSchema, parseOptions } from '../../wire/options.ts';
 import { ClientQueue } from './client-queue.ts';
 import { report } from '../request/report.ts';
 

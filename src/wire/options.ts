@@ -1,0 +1,33 @@
+import * as v from 'valibot';
+import { SessionManagerError } from '../errors.ts';
+import { validate } from './validate.ts';
+
+/** A function that a user gives. What it takes and answers is unknown until it is called. */
+export function functionSchema<Of extends (...of: never[]) => unknown>() {
+	return v.custom<Of>((value) => typeof value === 'function', 'not a function');
+}
+
+/** Whether a user gave an object that has this method. */
+export function hasMethod(value: unknown, name: string): value is object {
+	return (
+		typeof value === 'object' && value !== null && typeof Reflect.get(value, name) === 'function'
+	);
+}
+
+/**
+ * The options of a class, with their defaults.
+ * @param of the name of the class, for the error text
+ * @throws `INVALID_ARGUMENT`
+ */
+export function parseOptions<Schema extends v.GenericSchema>(
+	schema: Schema,
+	input: unknown,
+	of: string,
+): v.InferOutput<Schema> {
+	const result = validate(schema, input === undefined ? {} : input);
+	if (result.kind === 'valid') return result.output;
+	throw new SessionManagerError(
+		'INVALID_ARGUMENT',
+		`the options of ${of} are not valid (${result.issue}).`,
+	);
+}
