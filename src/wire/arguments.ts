@@ -129,7 +129,7 @@ export type SubscriptionTarget = v.InferOutput<typeof SubscriptionTargetSchema>;
 /** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. */
 export type SubscriptionInput = v.InferOutput<typeof SubscriptionSchema>;
 /** A JSON-RPC notification. */
-export type Notification = v.InferOutput<typeof NotificationsSchema>[number];
+export type Notification = v.InferOutput<typeof NotificationSchema>;
 /** Why a subscription ends. */
 export type SubscriptionEnd = v.InferOutput<typeof ReasonSchema>;
 
@@ -279,24 +279,23 @@ export function parseUnsubscribe(
 /** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
 export function parseNotifications(input: unknown): Notification[] {
 	assertNotSparse(input);
-	const notifications = parse(
-		NotificationsSchema,
-		input,
-		"A notification is { jsonrpc: '2.0', method, params? }.",
-	);
+	const notifications = parse(NotificationsSchema, input, NOTIFICATION_HINT);
 	assertFits(undefined, toJson(notifications));
 	return notifications;
 }
 
 /**
- * A notification as JSON has it, so that nothing in it can be refused later, together with others.
+ * A notification as JSON has it, so that it cannot be refused later, in a batch with others.
  * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
  */
 export function normaliseNotification(input: unknown): Notification {
-	const [notification] = parseNotifications([JSON.parse(toJson(input))]);
-	if (notification) return notification;
-	throw new SessionManagerError('INVALID_ARGUMENT', 'there is no notification to send.');
+	const json = toJson(input);
+	const notification = parse(NotificationSchema, JSON.parse(json), NOTIFICATION_HINT);
+	assertFits(undefined, json);
+	return notification;
 }
+
+const NOTIFICATION_HINT = "A notification is { jsonrpc: '2.0', method, params? }.";
 
 function toJson(input: unknown): string {
 	try {

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { SessionManagerError } from '../../errors.ts';
+import { SessionManagerError, type SessionManagerErrorCode } from '../../errors.ts';
 import { type RetryPolicy, withRetry } from '../routing/retry.ts';
 import { keyWithoutSessionId } from './kv-keys.ts';
 
@@ -126,12 +126,8 @@ export class KVStore {
 				await withRetry(WRITE_RETRIES, () => this.#apply(key, writes.entry));
 			} while (writes.underWay === 1 && writes.haveOverlapped);
 		} catch (error) {
-			if (error instanceof SessionManagerError) throw error;
-			throw new SessionManagerError(
-				'SESSION_INFO_WRITE_FAILED',
-				`KV did not take a write of the key ${await keyWithoutSessionId(key)} (${String(error)}).`,
-				{ cause: error },
-			);
+			const name = await keyWithoutSessionId(key);
+			throw coded('SESSION_INFO_WRITE_FAILED', `KV did not take a write of the key ${name}`, error);
 		} finally {
 			writes.underWay--;
 			this.#forgetOldWrites();
@@ -202,11 +198,12 @@ async function reading<T>(read: () => Promise<T>): Promise<T> {
 	try {
 		return await read();
 	} catch (error) {
-		if (error instanceof SessionManagerError) throw error;
-		throw new SessionManagerError(
-			'SESSION_INFO_READ_FAILED',
-			`KV could not be read (${String(error)}). Try again later.`,
-			{ cause: error },
-		);
+		throw coded('SESSION_INFO_READ_FAILED', 'KV could not be read. Try again later', error);
 	}
+}
+
+/** An error of KV with our code. One that has a code keeps it: it is about the binding. */
+function coded(code: SessionManagerErrorCode, what: string, cause: unknown): SessionManagerError {
+	if (cause instanceof SessionManagerError) return cause;
+	return new SessionManagerError(code, `${what} (${String(cause)}).`, { cause });
 }

@@ -1,63 +1,66 @@
 import { isOfThisRequest } from './this-request.ts';
 
-/** What waits to be sent together, in order. */
+/** Items that are sent together. */
+interface Batch<Item> {
+	items: Item[];
+	bytes: number;
+	sent: Promise<void>;
+}
+
+/** What one request sends. */
 interface Lane<Item> {
-	/** An object of the request that the lane belongs to: the runtime refuses any other request access to its state. */
+	/** Made by that request, which is how the lane is found: see {@link isOfThisRequest}. */
 	mark: WebSocket;
-	waiting: { items: Item[]; bytes: number; sent: Promise<void> } | undefined;
-	/** Settles when all that left has arrived. */
+	/** The batch that still takes items. */
+	open: Batch<Item> | undefined;
+	/** Settles when all batches have arrived. */
 	last: Promise<void>;
-	/** When it was used last, in milliseconds since 1970. */
+	/** In milliseconds since 1970. */
 	usedAt: number;
 }
 
-/** After this time a request that has not sent what it had never will: its `waitUntil` has run out. */
+/** A request that has not sent its items after this time, in milliseconds, never will: its `waitUntil` has run out. */
 const LANE_LIMIT_MS = 60_000;
 
 /**
- * Sends what one request gives it in order: calls on different stubs may overtake one another, so one leaves when the one
- * before has arrived, and what is given meanwhile leaves together. Each request has a lane of its own, because none can
- * wait for another's promise.
+ * Sends the items of each request in order. Calls on different stubs may overtake one another, so a batch leaves when the
+ * one before it has arrived; items that are added meanwhile leave together.
+ *
+ * Each request has a lane of its own, because a request cannot wait for another's promise.
  */
 export class Outbox<Item> {
 	#send: (items: readonly Item[]) => Promise<void>;
 	#maxBytes: number;
 	#lanes = new Set<Lane<Item>>();
 
-	/** @param maxBytes how much may leave together */
+	/** @param maxBytes how large a batch may be, in bytes */
 	constructor(send: (items: readonly Item[]) => Promise<void>, maxBytes: number) {
 		this.#send = send;
 		this.#maxBytes = maxBytes;
 	}
 
-	/** @returns when it has arrived; rejects where it could not be sent */
+	/** @returns when the item has arrived; rejects where it could not be sent */
 	add(item: Item, bytes: number): Promise<void> {
 		const lane = this.#laneOfThisRequest();
-		if (!lane.waiting || lane.waiting.bytes + bytes > this.#maxBytes) this.#open(lane);
-		const { waiting } = lane;
-		if (!waiting) return lane.last;
-		waiting.items.push(item);
-		waiting.bytes += bytes;
-		return waiting.sent;
+		const hasRoom = lane.open && lane.open.bytes + bytes <= this.#maxBytes;
+		const batch = lane.open && hasRoom ? lane.open : this.#openBatch(lane);
+		batch.items.push(item);
+		batch.bytes += bytes;
+		return batch.sent;
 	}
 
-	#open(lane: Lane<Item>): void {
+	#openBatch(lane: Lane<Item>): Batch<Item> {
 		const items: Item[] = [];
-		const sent = this.#sendAfter(lane.last, lane, items);
-		lane.waiting = { items, bytes: 0, sent };
-		lane.last = sent.then(ignore, ignore);
-		void this.#closeAfter(lane.last, lane);
-	}
-
-	async #closeAfter(last: Promise<void>, lane: Lane<Item>): Promise<void> {
-		await last;
-		if (lane.last === last) this.#lanes.delete(lane);
-	}
-
-	async #sendAfter(before: Promise<void>, lane: Lane<Item>, items: Item[]): Promise<void> {
-		await before;
-		if (lane.waiting?.items === items) lane.waiting = undefined;
-		await this.#send(items);
+		const sent = lane.last.then(() => {
+			if (lane.open?.items === items) lane.open = undefined;
+			return this.#send(items);
+		});
+		const last = sent.then(ignore, ignore).finally(() => {
+			if (lane.last === last) this.#lanes.delete(lane);
+		});
+		lane.last = last;
+		lane.open = { items, bytes: 0, sent };
+		return lane.open;
 	}
 
 	#laneOfThisRequest(): Lane<Item> {
@@ -66,12 +69,8 @@ export class Outbox<Item> {
 			if (isOfThisRequest(lane.mark)) return Object.assign(lane, { usedAt });
 			if (usedAt - lane.usedAt > LANE_LIMIT_MS) this.#lanes.delete(lane);
 		}
-		const lane = {
-			mark: new WebSocketPair()[0],
-			waiting: undefined,
-			last: Promise.resolve(),
-			usedAt,
-		};
+		const mark = new WebSocketPair()[0];
+		const lane = { mark, open: undefined, last: Promise.resolve(), usedAt };
 		this.#lanes.add(lane);
 		return lane;
 	}
