@@ -6,10 +6,10 @@ import { isOfThisRequest } from '../request/this-request.ts';
 import { reattachPauseMs } from '../routing/retry.ts';
 import { discard, letGo, type Opened, SubscriptionRefused } from './open-socket.ts';
 
-/** A socket that lived as long as this, in milliseconds, shows that the object is well again. */
+/** How long a socket must have been open, in milliseconds, for the pauses between tries to begin anew. */
 const SETTLED_MS = 10_000;
 
-/** Which close codes end a connection, and how. After any other the object went away, and the connection comes back. */
+/** The close codes that end a connection. After any other one the object is away, and the connection comes back. */
 const ENDS: Record<number, SubscriptionEnd> = {
 	[CloseCode.superseded]: 'cancelled',
 	[CloseCode.detached]: 'cancelled',
@@ -20,8 +20,8 @@ const ENDS: Record<number, SubscriptionEnd> = {
 };
 
 /**
- * After how many tries to come back in a row an error ends a connection: at once where no further try can help, and after
- * 15 seconds at most where it helps only if others leave. Any other error means that the object is away for a while.
+ * After how many failed tries in a row an error ends a connection: after one where trying again cannot help, and after
+ * five, at most 15 seconds, where others would have to leave. Any other error means that the object is away for a while.
  */
 const TRIES: Partial<Record<SessionManagerErrorCode, number>> = {
 	STREAM_SUPERSEDED: 1,
@@ -34,52 +34,51 @@ const TRIES: Partial<Record<SessionManagerErrorCode, number>> = {
 	OWNER_LIMIT_REACHED: 5,
 };
 
-/** Whether a stream was refused because a newer one, or the end of its session, came first. */
+/** Whether a stream was refused because a newer one took its place, or because its session has ended. */
 export function isOvertaken(error: unknown): boolean {
 	const { code } = SessionManagerError.from(error) ?? {};
 	return code === 'STREAM_SUPERSEDED' || code === 'STREAM_DETACHED';
 }
 
 /**
- * What one client is sent, on one socket of the object after another. Where the object goes away without an end (a
- * deploy), it opens a new socket by itself, at the position that it has reached. An event that arrives a second time after
- * that is passed on once.
+ * Receives the events for one client. When the object goes away (a deploy), it opens a new socket by itself, at the
+ * position that it has reached, and drops an event that arrives a second time.
  *
- * All of it belongs to the request that made it.
+ * All its sockets and timers belong to the request that made it.
  */
 export abstract class Connection {
-	/** Names it in the object, whichever socket it has. */
+	/** Identifies the connection in the object, across its sockets. */
 	readonly connectionId = crypto.randomUUID();
 	#state: 'opening' | 'open' | 'paused' | 'away' | 'closed' = 'opening';
 	/** The newest socket. */
 	#opened: Opened | undefined;
-	/** The position of the last event that the client took, once that is known to be final. */
+	/** The position of the last event that the client took, set by {@link close}. */
 	#taken: number | undefined;
 	#eventIdPrefix: string | undefined;
 	#lastSeq = 0;
-	/** Tries to come back since the object was well. */
+	/** Tries to come back since a socket was open for {@link SETTLED_MS}. */
 	#tries = 0;
 
-	/** Open a socket for what comes after an event; `resume` where there was one before. */
+	/** Open a socket for the events after `lastEventId`; `resume`: the connection has had a socket before. */
 	protected abstract connect(lastEventId: string | undefined, resume: boolean): Promise<Opened>;
-	/** A socket is open, the first or another one. */
+	/** A socket was opened, the first or a later one. */
 	protected abstract onOpen(log: LogPosition | undefined): void;
 	/** @param frame position and payload @param seq the position, in a log */
 	protected abstract onEvent(frame: string, seq: number | undefined): void;
-	/** There was nothing more for this client up to a position. */
+	/** There is nothing more for this client up to a position. */
 	protected abstract onPosition(seq: number): void;
-	/** The object has sent as much as it was asked for, and has more: {@link comeBack} gets it. */
+	/** The object has sent as many bytes as `window` allows: call {@link comeBack} for more. */
 	protected abstract onPause(): void;
 	/** A try to come back failed; `isLast` where there will be no other. */
 	protected abstract onFailure(error: unknown, failures: number, isLast: boolean): void;
 	protected abstract onEnd(end: SubscriptionEnd): void;
 
-	/** Open the first socket. What comes on it waits until {@link accept}. */
+	/** Open the first socket. The runtime keeps what arrives on it until {@link accept}. */
 	protected async connectFirst(lastEventId: string | undefined): Promise<void> {
 		this.#opened = await this.connect(lastEventId, false);
 	}
 
-	/** Begin to take what comes. */
+	/** Begin to receive. */
 	protected accept(): void {
 		if (this.#opened) this.#carry(this.#opened);
 	}
@@ -93,14 +92,14 @@ export abstract class Connection {
 		this.#state = 'closed';
 	}
 
-	/** Do without a socket until {@link comeBack}. The log keeps what comes. @param taken as for {@link close} */
+	/** Close the socket until {@link comeBack}; events wait in the log. @param taken as for {@link close} */
 	protected pause(taken: number | undefined): void {
 		if (!this.#opened || this.#state !== 'open') return;
 		this.#state = 'paused';
 		letGo(this.#opened.socket, taken);
 	}
 
-	/** Open another socket, at once, where it was paused. */
+	/** Open another socket at once, after {@link pause} or {@link onPause}. */
 	protected comeBack(): void {
 		if (this.#state !== 'paused') return;
 		this.#state = 'away';
@@ -137,7 +136,7 @@ export abstract class Connection {
 		const since = Date.now();
 		const seqBefore = this.#lastSeq;
 		const onGone = (code: number) => {
-			// A socket that broke may tell it twice, and one that was paused tells it, too.
+			// A broken socket may fire both `error` and `close`, and a paused one fires `close`, too.
 			if (this.#opened !== opened || this.#state !== 'open') return;
 			this.#state = 'away';
 			socket.close();
@@ -191,7 +190,7 @@ export abstract class Connection {
 		return this.#eventIdPrefix === undefined ? undefined : this.#eventIdPrefix + this.#lastSeq;
 	}
 
-	/** This runs for each message of each stream, so a frame is cut into pieces only where that is needed. */
+	/** Reads a frame without `decodeFrame`: this runs for each message of each stream, and copies no payload. */
 	#take(frame: unknown): void {
 		if (typeof frame !== 'string') return;
 		const end = frame.indexOf('\n');

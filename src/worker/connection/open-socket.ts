@@ -17,9 +17,9 @@ export interface Opened {
 	log: LogPosition | undefined;
 }
 
-/** A subscription gets no socket, because it has ended or was never begun. */
+/** A subscription gets no socket: it has ended, or its origin has another one with the same id. */
 export class SubscriptionRefused extends SessionManagerError {
-	/** Why it has ended; `duplicate` where its origin has another one with the same id. */
+	/** How it has ended, or `duplicate`. */
 	readonly end: SubscriptionEnd | 'duplicate';
 
 	constructor(end: SubscriptionEnd | 'duplicate') {
@@ -104,7 +104,7 @@ async function claimed<Claimed>(
 	}
 }
 
-/** Close a socket that may still open, after its claim has failed. */
+/** The claim has failed: close the socket in case that it opens all the same. */
 function forsake(opening: Promise<Opened>): void {
 	opening.then((opened) => discard(opened, opened.log?.after), ignore);
 }
@@ -115,7 +115,7 @@ export function discard({ socket }: Opened, taken: number | undefined): void {
 	letGo(socket, taken);
 }
 
-/** Close a socket because the client is gone, or reads too slowly. @param taken the position of the last event that it took */
+/** Close a socket: the client is gone, or reads too slowly. @param taken the position of the last event that it took */
 export function letGo(socket: WebSocket, taken = 0): void {
 	socket.close(CloseCode.clientGone, String(taken));
 }
@@ -138,7 +138,7 @@ async function upgrade(
 	);
 }
 
-/** Checked by hand: it is read once for each socket. */
+/** Checked without valibot, for speed: it is read once for each socket. */
 function logOf(headers: Headers): LogPosition | undefined {
 	const text = headers.get(LOG_HEADER);
 	if (text === null) return undefined;

@@ -2,17 +2,17 @@ import { getPerRequestProtocolVersions } from 'tmcp';
 import * as v from 'valibot';
 
 /**
- * What a message is that no session lets in: one of a revision without sessions, one that begins a session, one that needs
- * a session, or more than is read to find that out.
+ * A request without a valid session, by its body: a message of an MCP revision without sessions, an `initialize`, a message
+ * that needs a session, or a body over {@link MAX_MESSAGE_BYTES}.
  */
 export type MessageKind = 'sessionless' | 'initialize' | 'session' | 'tooLarge';
 
-/** How much is read of a message that no session lets in, in bytes: as much as the official SDK's server takes, 4 MiB. */
+/** How much of a body is read where there is no valid session, in bytes: 4 MiB, as much as the official SDK's server takes. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 const SESSION_METHODS = new Set(['GET', 'POST', 'DELETE']);
 
-/** Which of the keys in `_meta` makes a message one of a revision without sessions: any. As tmcp's transport has it. */
+/** With any of these keys in `_meta`, tmcp's transport takes a message for one of a revision without sessions. */
 const PER_REQUEST_KEYS = [
 	'io.modelcontextprotocol/protocolVersion',
 	'io.modelcontextprotocol/clientCapabilities',
@@ -31,7 +31,7 @@ const PerRequestSchema = v.object({
 
 const InitializeSchema = v.object({ method: v.literal('initialize') });
 
-/** Whether a request has no session by what stands in its head, which costs nothing. */
+/** Whether method and headers alone show that a request has no session. */
 export function isSessionless({ headers, method }: Request): boolean {
 	const version = headers.get('mcp-protocol-version') ?? '';
 	return !SESSION_METHODS.has(method) || getPerRequestProtocolVersions().includes(version);
@@ -42,7 +42,7 @@ export function isListen({ headers }: Request): boolean {
 	return headers.get('mcp-method') === 'subscriptions/listen';
 }
 
-/** Tell by the body, of which a copy is read. What is no JSON is no message. */
+/** Reads a copy of the body. A body that is not JSON counts as `session`. */
 export async function kindOfBody(request: Request): Promise<MessageKind> {
 	const isJson = request.headers.get('content-type')?.includes('application/json');
 	if (request.method !== 'POST' || !isJson) return 'session';
@@ -55,13 +55,13 @@ export async function kindOfBody(request: Request): Promise<MessageKind> {
 	}
 }
 
-/** @param message what stands in the body of a POST */
+/** @param message the parsed body of a POST */
 export function kindOfMessage(message: unknown): MessageKind {
 	if (v.is(PerRequestSchema, message)) return 'sessionless';
 	return v.is(InitializeSchema, message) ? 'initialize' : 'session';
 }
 
-/** @returns `undefined` where it is too much, and then nothing more is read of it */
+/** @returns `undefined` for a body over {@link MAX_MESSAGE_BYTES}, which is then cancelled */
 async function readText(request: Request): Promise<string | undefined> {
 	const chunks: Uint8Array[] = [];
 	let bytes = 0;

@@ -16,17 +16,17 @@ import { isListen, isSessionless, kindOfBody, MAX_MESSAGE_BYTES } from './reques
 const SESSION_HEADER = 'mcp-session-id';
 
 /**
- * What a gateway stands in front of: tmcp's `HttpTransport`, or what answers as it does. Before a request that no session
- * lets in, it gets one that asks for nothing (a POST of the same headers, without content type and body), so that its own
- * refusals come first.
+ * What a gateway stands in front of: tmcp's `HttpTransport`, or an object that answers as it does. Where a request has no
+ * valid session, the transport gets a probe first (a POST with the same headers, but without content type and body), so
+ * that its own refusals come before those of the gateway.
  */
 export interface GatewayTransport<Custom> {
 	respond(request: Request, ctx?: Custom): Promise<Response | null>;
 }
 
-/** What can begin to read what is known of a session before it is asked for. */
+/** Reads what is stored for a session ahead of time. */
 export interface SessionPrefetcher {
-	/** Begin to read what the running request will ask for. */
+	/** Begin to read what the transport will ask for in the running request. */
 	prefetch(sessionId: string): void;
 }
 
@@ -48,21 +48,21 @@ type OwnerOf = (request: Request) => string | undefined | Promise<string | undef
 /** Options of {@link SessionGateway}. */
 export interface SessionGatewayOptions {
 	/**
-	 * Where the transport serves MCP, as it was told itself (default `/mcp`; `null`: everywhere). What is elsewhere passes,
-	 * but for what has the id of a session and would be served all the same.
+	 * The `path` option of the transport (default `/mcp`; `null`: all paths). Requests to other paths go to the transport
+	 * unchecked, except those with a session id that it would serve.
 	 */
 	path?: string | null;
-	/** The {@link KVInfoSessionManager} of the transport: it is read while the object is asked, not after. */
+	/** The {@link KVInfoSessionManager} of the transport. With it, KV is read while the object is asked, and not after. */
 	info?: SessionPrefetcher;
 	/**
-	 * Who makes a request, for example the subject of its token: a session is its owner's alone, and how many sessions and
-	 * listen streams an owner has is limited. Reads the headers only. What it says is stored as a hash. Default: nobody, so
-	 * that whoever has a session's id has the session, and only the object's own limits hold.
+	 * Returns who makes a request, for example the subject of its token; only that owner can use the sessions that it began,
+	 * and how many sessions and listen streams it has is limited. Must not read the body. The owner is stored as a hash.
+	 * Default: no owner, so whoever has a session's id can use it, and only the object's own limits hold.
 	 */
 	owner?: OwnerOf;
 	/**
-	 * Whether a GET takes the place of a stream that its session has (default), or is refused with 409. A client that lost
-	 * its connection comes back before anyone can know that it was lost, and would be refused until then.
+	 * Whether a GET supersedes the stream that its session already has (default), or is refused with 409. A client that lost
+	 * its connection comes back before the server has noticed that, and would be refused until it has.
 	 */
 	takeover?: boolean;
 	/**
@@ -78,9 +78,9 @@ export interface SessionGatewayOptions {
 }
 
 /**
- * From this revision of MCP on, clients expect an event with an id and no data, so that they know from the beginning where
- * they are. To those before it, it is an event of a name that is none of theirs: they note its id, and take it for no
- * message.
+ * A stream begins with an event that has an id and no message, so that the client has an id to come back with. Clients of
+ * this revision and later expect it with empty data. Older clients would parse the empty data, so theirs has an event name
+ * that they do not know: they note the id and ignore the rest.
  */
 const FIRST_PRIMED_VERSION = '2025-11-25';
 const PRIMING_EVENT = 'data: \n\n';
@@ -89,7 +89,7 @@ const OTHER_PRIMING_EVENT = `event: place\n${PRIMING_EVENT}`;
 /** When a client that found no room may try again, and how long a gateway remembers that there was none, in seconds. */
 const RETRY_AFTER_S = 30;
 
-/** Why a request goes no further. The bodies of `missing` and `unknown` are those of the official SDK's server. */
+/** The answers to requests that are refused, as the official SDK's server gives them. */
 const REFUSALS = {
 	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
 	unknown: { status: 404, code: -32001, message: 'Session not found' },
@@ -112,27 +112,27 @@ const REFUSALS = {
 } as const;
 
 /**
- * Stands in front of an `HttpTransport` and does for the session-based revisions of MCP what it cannot:
+ * Stands in front of an `HttpTransport` and does what it cannot do for the MCP revisions with sessions:
  *
- * - 404 for a session that was never issued, has ended, has expired or is another owner's, without a difference between
- *   them, and 400 for none. It is the transport that makes the ids: one that an `initialize` brings is ignored.
- * - A GET takes the place of a stream whose client is gone, and goes on after its `Last-Event-ID`.
- * - What is known of the session is read while the object is asked: one round trip for both.
- * - Where the object knows as many sessions as it takes, an `initialize` is answered 503, and where its owner has as many as
- *   one may have, 429; both with `Retry-After`, and with the error's code in the text.
- * - Comments keep alive what stays open, so that {@link withKeepAlive} is not needed. The responses of event streams are
+ * - It answers 404 for a session that was never issued, has ended, has expired or is another owner's, the same for all of
+ *   them, and 400 where the session id is missing. Only the transport makes ids: one in an `initialize` is ignored.
+ * - A GET supersedes a stream whose client is gone, and continues after its `Last-Event-ID`.
+ * - KV is read while the object is asked, so both take one round trip.
+ * - Where the object has as many sessions as it takes, it answers an `initialize` with 503, and where the owner has as many
+ *   as one may have, with 429; both with `Retry-After`, and with the error's code in the text.
+ * - It keeps alive what stays open, so that {@link withKeepAlive} is not needed. The responses of event streams are
  *   therefore not those of the transport: `transport.closeSubscription()` does not know them.
  *
- * Requests of 2026-07-28, which have no session, pass; of a `subscriptions/listen` the object is told whose it is, by a hash.
+ * Requests of MCP 2026-07-28, which have no session, pass; the object is told the hash of the owner of a listen stream.
  *
  * ```ts
  * const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { info, owner: userOf });
  * export default { fetch: async (request) => (await gateway.respond(request)) ?? notFound() };
  * ```
  *
- * Sessions are registered in the object and survive it; after which time without a request they expire is `sessionTtl`
- * in the object's `static options`. The transport's `streams` must be a {@link DurableObjectStreamSessionManager} of the
- * same object: it is what ends a session. Safe to construct at module scope.
+ * Sessions are stored in the object, and expire after a time without requests: `sessionTtl` in its `static options`. The
+ * transport's `streams` must be a {@link DurableObjectStreamSessionManager} of the same object, because that ends them.
+ * Safe to construct at module scope.
  */
 export class SessionGateway<Custom = undefined> {
 	#transport: GatewayTransport<Custom>;
@@ -142,7 +142,7 @@ export class SessionGateway<Custom = undefined> {
 	#fullUntil = 0;
 
 	/**
-	 * @param transport which the gateway alone calls from now on: sessions that it does not see begin are unknown to it
+	 * @param transport only the gateway may call it: a session that began without the gateway is unknown to it
 	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
 	 * @throws `INVALID_ARGUMENT` for options that are none
 	 */
@@ -191,7 +191,7 @@ export class SessionGateway<Custom = undefined> {
 		return path === null || new URL(url).pathname === path;
 	}
 
-	/** What the transport says to one that asks for nothing; `null` where it does not serve the URL, whatever `path` is. */
+	/** The transport's answer to a request without content; `null` where it does not serve the URL. */
 	#probe({ url, headers }: Request, ctx: Custom | undefined): Promise<Response | null> {
 		const probe = new Request(url, { method: 'POST', headers });
 		probe.headers.delete('content-type');
@@ -214,15 +214,14 @@ export class SessionGateway<Custom = undefined> {
 
 	async #admit(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
 		if (!isSessionId(session)) return false;
-		// The transport asks for it on a POST only.
+		// Only on a POST does the transport read the session's info.
 		if (method === 'POST') this.#options.info?.prefetch(session);
 		return callObject(this.#namespace(), (stub) => stub.admit(session, ownerHash));
 	}
 
 	/**
-	 * Answer a request that no session lets in. The transport has the first word, because it may not even serve the one who
-	 * asks (path, origin, token), and because a page of another origin can read only what has its CORS headers. Only then the
-	 * body is read.
+	 * Answer a request without a valid session. The transport is probed before the body is read: it may refuse the request
+	 * for its path, origin or token, and a refusal of ours needs the transport's CORS headers to be readable by a page.
 	 */
 	async #receive(
 		request: Request,
@@ -264,7 +263,7 @@ export class SessionGateway<Custom = undefined> {
 		return response;
 	}
 
-	/** The hash is of all three, so that no session is another server's. */
+	/** The path keeps servers apart; the session id keeps two sessions of one owner from having the same hash. */
 	#hashOfOwner(session: string, owner: string | undefined): Promise<string> {
 		return hash(JSON.stringify([this.#options.path, session, owner ?? null]));
 	}
@@ -306,7 +305,7 @@ function refusal(why: keyof typeof REFUSALS, headers: Headers): Response {
 	return Response.json({ jsonrpc: '2.0', id: null, error }, { status, headers: sent });
 }
 
-/** The transport takes any id that it is given, so nobody may give it one: another's, or one that can be guessed. */
+/** The transport accepts any session id that an `initialize` brings, which could be another client's, or easy to guess. */
 function withoutSession(request: Request): Request {
 	if (!request.headers.has(SESSION_HEADER)) return request;
 	const headers = new Headers(request.headers);

@@ -22,7 +22,7 @@ import {
 
 const DEFAULT_TTL_SECONDS = 7 * 24 * 60 * 60;
 
-/** The least that KV takes: https://developers.cloudflare.com/kv/api/write-key-value-pairs/#expiring-keys */
+/** The shortest that KV allows: https://developers.cloudflare.com/kv/api/write-key-value-pairs/#expiring-keys */
 const MIN_TTL_SECONDS = 60;
 
 /** How old a read may be that answers another question about the same session, in milliseconds. */
@@ -46,11 +46,11 @@ const OptionsSchema = v.strictObject({
 /** Options of {@link KVInfoSessionManager}. */
 export interface InfoSessionManagerOptions {
 	/**
-	 * How long a session is remembered after its last sign of life, in seconds (default 604,800: seven days; at least 60).
-	 * A POST renews it, and so does an open stream where the stream manager was given this manager as `info`.
+	 * How long a session's data is kept after its last POST, in seconds (default 604,800: seven days; at least 60). An open
+	 * stream keeps it, too, where the stream manager was given this manager as `info`.
 	 */
 	ttl?: number;
-	/** Told of each write that failed for good, once (default: one `console.error`). */
+	/** Called once for each write that failed for good (default: `console.error`). */
 	onError?: (error: SessionManagerError) => void | Promise<void>;
 }
 
@@ -62,7 +62,7 @@ const SCHEMAS = {
 
 type Field = keyof typeof SCHEMAS;
 
-/** All that KV holds of a session, but its subscriptions. */
+/** All that KV holds of a session, except its subscriptions. */
 type Stored = Record<Field, Entry | undefined>;
 
 /**
@@ -70,16 +70,16 @@ type Stored = Record<Field, Entry | undefined>;
  * transports beside {@link DurableObjectStreamSessionManager}.
  *
  * KV is eventually consistent: another location may see a write 60 seconds late
- * (https://developers.cloudflare.com/kv/concepts/how-kv-works/#consistency), and a renewal that runs beside another
- * instance's write can bring an old value back. One invocation may make 1,000 KV operations, so of a session with more
- * than about 490 subscriptions `delete` removes a part: what is left expires, or goes with the next `delete`.
+ * (https://developers.cloudflare.com/kv/concepts/how-kv-works/#consistency), and a renewal can overwrite what another
+ * instance writes at the same time. One invocation may make 1,000 KV operations, so `delete` removes only a part of more
+ * than about 490 subscriptions: the rest expires, or is removed by the next `delete`.
  *
  * Safe to construct at module scope. All its work is held with `waitUntil`. Getters reject with a
  * {@link SessionManagerError}; the other methods, which tmcp's transports neither await nor catch, never do: their
  * failures go to `onError`, and what they return resolves when the work is done.
  */
 export class KVInfoSessionManager implements InfoSessionManager {
-	/** A quarter of `ttl`, in milliseconds: with it no renewal, due after half of `ttl`, comes too late. */
+	/** A quarter of `ttl`, in milliseconds: a renewal is due after half of `ttl`, so it always comes in time. */
 	readonly touchIntervalMs: number;
 	#halfLifeSeconds: number;
 	#store: KVStore;
@@ -102,8 +102,8 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	/**
-	 * Begin to read what the getters will be asked for in this request. {@link SessionGateway} calls it while it waits for
-	 * the object; outside of a gateway it does nothing.
+	 * Begin to read what the getters of this request need. {@link SessionGateway} calls it while it waits for the object;
+	 * without a gateway it does nothing.
 	 * @throws `INVALID_SESSION_ID`
 	 */
 	prefetch(id: string): void {
@@ -123,8 +123,8 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	/**
-	 * Reads client info and log level too, for the getters that follow: tmcp's transports call all three on each POST,
-	 * this one first, and need one KV round trip for it.
+	 * Reads client info and log level too, for {@link getClientInfo} and {@link getLogLevel}: tmcp's transports call all three
+	 * on each POST, this one first, and so need one KV round trip.
 	 * @throws `SESSION_INFO_NOT_FOUND`, `SESSION_INFO_DAMAGED`, `SESSION_INFO_READ_FAILED`, `INVALID_SESSION_ID`
 	 */
 	getClientCapabilities(id: string): Promise<ClientCapabilities> {
@@ -170,7 +170,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		});
 	}
 
-	/** Forget the session and its subscriptions, and nothing else. Costs what the session used. */
+	/** Delete all that is stored for the session. Costs one list, three deletions, and two for each subscription. */
 	delete(id: string): Promise<void> {
 		return this.#reported(async () => {
 			const session = parseSessionId(id);
@@ -181,8 +181,8 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	/**
-	 * Renew the expiry of all that is stored for the session, if half of it is over for any of it. Reading does that by
-	 * itself; this is for a session that is alive without a request, as an open stream is.
+	 * Write all that is stored for the session again, if half of the `ttl` is over for any of it. The getters do that by
+	 * themselves; this is for a session that sends no requests, but has an open stream.
 	 */
 	touch(id: string): Promise<void> {
 		return this.#reported(async () => {
@@ -285,7 +285,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		return stored;
 	}
 
-	/** Taken once: who asks again, later in a long request, must see what was written meanwhile. */
+	/** Each is used once: a later question in a long request must see what was written meanwhile. */
 	#takePrefetched(session: string): Promise<Stored> | undefined {
 		const scope = currentScope();
 		const prefetched = scope && this.#prefetched.get(scope);
@@ -294,7 +294,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		return prefetched.stored;
 	}
 
-	/** This instance is about to change what they have read. */
+	/** Call it before a write, so that no question is answered with what was read before. */
 	#forgetReads(): void {
 		const scope = currentScope();
 		if (scope) this.#prefetched.delete(scope);
@@ -315,7 +315,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		return stored.some((entry) => entry && entry.writtenAt <= dueBefore);
 	}
 
-	/** Do work that nobody awaits or catches: hold it, and report each failure once. */
+	/** Do work that nobody awaits: hold it, and report each failure once. */
 	#reported(work: () => Promise<void>): Promise<void> {
 		return hold(this.#settle([work()]));
 	}
@@ -336,9 +336,9 @@ export class KVInfoSessionManager implements InfoSessionManager {
 }
 
 interface SubscriptionKeys {
-	/** Found by the URI; names the session. */
+	/** Listed by URI, and ends with the session id. */
 	forward: string;
-	/** Found by the session; names the URI. */
+	/** Listed by session, and ends with the hash of the URI. */
 	reverse: string;
 }
 
@@ -355,7 +355,7 @@ async function describe(field: Field, session: string): Promise<string> {
 	return `${field} of the session with the hash ${await shortHash(session)}`;
 }
 
-/** The existing package wrote log levels as JSON too, so one way of reading does for all. */
+/** @returns `undefined` for what is not JSON, which no schema takes */
 function parseJson(text: string): unknown {
 	try {
 		return JSON.parse(text);

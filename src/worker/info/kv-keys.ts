@@ -1,11 +1,11 @@
 import { hash, shortHash } from '../hash.ts';
 
 /**
- * The names under which KV holds what is known of a session. The first three are those of the existing package, so
- * that its sessions stay readable.
+ * The keys under which KV holds what is known of a session. These three are those of the existing package, so that its
+ * sessions stay readable.
  *
- * A key is at most 512 bytes (https://developers.cloudflare.com/kv/platform/limits/); the longest here has 344, whatever
- * the URI. URIs and, where it is not last, the session id are hashed, so that no two of them ever share a prefix.
+ * A key may have 512 bytes (https://developers.cloudflare.com/kv/platform/limits/), and has at most 344 here. URIs are hashed
+ * for that, and session ids wherever another part follows, so that one session's keys never begin like another's.
  */
 export const infoKeys = {
 	clientInfo: (id: string) => `tmcp:client_info:${id}`,
@@ -13,12 +13,12 @@ export const infoKeys = {
 	logLevel: (id: string) => `tmcp:log_level:${id}`,
 };
 
-/** Before the ids of the sessions that subscribed to a URI. */
+/** The prefix of the keys that name the sessions which subscribed to a URI. */
 export function subscribersPrefix(uriHash: string): string {
 	return `tmcp:subscriptions:${uriHash}:`;
 }
 
-/** Before the hashes of the URIs that a session subscribed to. */
+/** The prefix of the keys that name, by hash, the URIs which a session subscribed to. */
 export async function subscribedPrefix(id: string): Promise<string> {
 	return `tmcp:subscribed:${await hash(id)}:`;
 }

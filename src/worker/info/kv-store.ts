@@ -4,9 +4,8 @@ import { type RetryPolicy, withRetry } from '../routing/retry.ts';
 import { keyWithoutSessionId } from './kv-keys.ts';
 
 /**
- * KV takes one write a second to one key and answers 429 to more
- * (https://developers.cloudflare.com/kv/platform/limits/). The pauses add up to less than the 30 s for which `waitUntil`
- * keeps a finished request alive.
+ * KV takes one write a second to one key, and answers 429 to more (https://developers.cloudflare.com/kv/platform/limits/).
+ * The pauses add up to less than the 30 seconds for which `waitUntil` keeps a finished request alive.
  */
 const WRITE_RETRIES: RetryPolicy = {
 	attempts: 5,

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
 
-/** What a client says of itself and asks for, as it is kept: the MCP shapes, with whatever else the client sent. */
+/** What is stored of a client: the MCP types, with whatever else the client sent. */
 
-/** An object with these entries, and with whatever else it has. An array is none, though JavaScript says so. */
+/** An object with these entries, and with whatever else it has. valibot alone takes an array for an object. */
 function object<const Entries extends v.ObjectEntries>(entries: Entries) {
 	const isObject = (value: unknown) =>
 		typeof value === 'object' && value !== null && !Array.isArray(value);

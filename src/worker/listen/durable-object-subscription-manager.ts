@@ -38,7 +38,7 @@ const OptionsSchema = v.strictObject({
 	),
 });
 
-/** Which subscription it is: an origin has one of each id. */
+/** Identifies a subscription: an origin has at most one with a given id. */
 export interface SubscriptionName {
 	origin: string;
 	id: string | number;
@@ -56,20 +56,20 @@ export interface SubscriptionManagerOptions {
 	 * not stay for ever.
 	 */
 	maxLifetime?: number;
-	/** Told of each subscription that came back for what the log no longer has (default: nothing). */
+	/** Called for each subscription that lost events, because it came back after the log had cut them (default: nothing). */
 	onGap?: (subscription: SubscriptionName) => void;
 	/**
-	 * Told of what went wrong where nobody else is, once each: a notification that could not be sent (`HttpTransport` drops
-	 * the rejection of `send`), a callback of a listen stream that failed, a listen stream that could not come back at
-	 * once (default: one `console.error`).
+	 * Called once for each failure that no caller sees (default: `console.error`): a notification that could not be sent
+	 * (`HttpTransport` drops the rejection of `send`), a callback of a listen stream that failed, a listen stream that could
+	 * not come back at once.
 	 */
 	onError?: (error: unknown) => void;
 }
 
 /**
- * Serves `subscriptions/listen` (MCP 2026-07-28) from any Worker instance: whoever sends, each listener gets what it
- * asked for, each once, and what one request sends in the order in which it did. Give it to tmcp's `HttpTransport`, and
- * let {@link withKeepAlive} keep its responses alive, which a subscription manager cannot:
+ * Serves `subscriptions/listen` (MCP 2026-07-28) from any Worker instance: whichever instance sends, each listener gets the
+ * notifications that it asked for, once each, and those of one request in order. Give it to tmcp's `HttpTransport`, and
+ * keep its responses alive with {@link withKeepAlive}, which a subscription manager cannot do:
  *
  * ```ts
  * const transport = new HttpTransport(server, {
@@ -77,9 +77,9 @@ export interface SubscriptionManagerOptions {
  * });
  * ```
  *
- * Safe to construct at module scope: each listen stream opens its own socket, in its own request. A listen stream
- * survives the object (a deploy, an eviction): it comes back by itself, within half a second, and where that fails after pauses of
- * up to 30 s. It gets what was sent meanwhile.
+ * Safe to construct at module scope: each listen stream opens its own socket, in its own request. When the object restarts
+ * (a deploy, an eviction), a listen stream comes back by itself within half a second, or after pauses of up to 30 seconds
+ * where that fails, and gets what was sent meanwhile.
  *
  * All its work is held with `waitUntil`. Every method rejects with a `SessionManagerError`: its own codes, and
  * `BINDING_MISSING`, `BINDING_WRONG_KIND`, `OBJECT_FAILED`.
@@ -179,7 +179,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		await callObject(this.#namespace(), (stub) => stub.publish(notifications, options));
 	}
 
-	/** Notifications that left together fail together, with one error. */
+	/** Reports an error once: notifications that were sent in one batch fail with the same error. */
 	#tell(error: unknown): void {
 		if (error instanceof Error) {
 			if (this.#told.has(error)) return;
@@ -189,7 +189,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	}
 
 	async #endAll(origin: string | undefined, reason: SubscriptionEnd): Promise<void> {
-		// HttpTransport passes on whatever a client gave as session id. Where it can be no origin, nothing is of it.
+		// HttpTransport passes any session id that a client sent. One that cannot be an origin has no subscriptions.
 		if (origin !== undefined && !isOrigin(origin)) return;
 		await this.#end(origin === undefined ? {} : { origin }, reason);
 	}

@@ -12,7 +12,7 @@ import { type Opened, openSubscription, SubscriptionRefused } from '../connectio
 import type { SyncLayerNamespace } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
 
-/** What a listener is given by its manager. What is told here must not throw. */
+/** What a listener gets from its manager. The callbacks must not throw. */
 export interface ListenerSetup {
 	subscription: SubscriptionInput;
 	/** By which those of one owner are counted. */
@@ -22,17 +22,17 @@ export interface ListenerSetup {
 	maxLifetime: number;
 	/** Called each time the listener may have missed something for good. */
 	onGap(): void;
-	/** Told of a callback that failed, and of the first and the last try to come back that did. */
+	/** Called for a tmcp callback that failed, and for the first and the last failed try to come back. */
 	onError(error: unknown): void;
 }
 
-/** The Worker's side of one `subscriptions/listen` stream: a socket in, tmcp's callbacks out, one after another. */
+/** The Worker's side of one `subscriptions/listen` stream: it passes what comes on the socket to tmcp's callbacks. */
 export class Listener extends Connection {
 	#callbacks: SubscriptionCallbacks;
 	#setup: ListenerSetup;
-	/** When it began, as the object said. */
+	/** `began` of the first `subscribe`. */
 	#began: number | undefined;
-	/** Callbacks are called in order, each after the one before has finished. */
+	/** The running callback and those that wait for it, so that they run in order. */
 	#queue = Promise.resolve();
 	#lifeTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -43,8 +43,8 @@ export class Listener extends Connection {
 	}
 
 	/**
-	 * Connect, acknowledge, then carry what comes. The socket is accepted only after the acknowledgement, so the runtime
-	 * keeps what arrives until then, in order.
+	 * Connect, acknowledge, then pass on what comes. The runtime keeps what arrives before the socket is accepted, so nothing
+	 * is passed on before the acknowledgement.
 	 * @returns `false` where the origin has a subscription of that id already
 	 */
 	async start(): Promise<boolean> {

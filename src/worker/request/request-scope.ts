@@ -1,26 +1,26 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 
-/** What a gateway knows of the request that a manager is called in, and the transport does not pass on. */
+/** What a manager needs from the gateway about the running request, because the transport does not pass it on. */
 export interface RequestScope {
 	/** A hash that all sessions and listen streams of one owner have in common; `undefined` where nobody is named. */
 	account: string | undefined;
-	/** Whose the session is, as it was registered; `undefined` for a request without one. */
+	/** The owner of the session, as `SyncLayer.begin` got it; `undefined` for a request without a session. */
 	ownerHash: string | undefined;
 	/** The `Last-Event-ID` header of a GET. */
 	lastEventId: string | undefined;
-	/** Whether it is a GET that takes the place of the stream that its session has. */
+	/** Whether it is a GET that supersedes the stream that its session already has. */
 	takesOver: boolean;
-	/** What follows the `id` line of an event that has no message; `undefined` for a request without a session. */
+	/** What follows the `id` line in an event without a message; `undefined` for a request without a session. */
 	primingEvent: string | undefined;
 }
 
 let storage: AsyncLocalStorage<RequestScope> | undefined;
 
 /**
- * Do the work of a request in its scope.
+ * Run the work of a request in its scope.
  *
- * The module is imported as late as this because it needs the flag `nodejs_compat`, without which a Worker that has no
- * gateway, or only the object, would not start.
+ * `node:async_hooks` is imported here because it needs the flag `nodejs_compat`: imported at the top, it would keep Workers
+ * without a gateway from starting without that flag.
  */
 export async function runInScope<T>(scope: RequestScope, work: () => Promise<T>): Promise<T> {
 	const { AsyncLocalStorage } = await import('node:async_hooks');
@@ -28,7 +28,7 @@ export async function runInScope<T>(scope: RequestScope, work: () => Promise<T>)
 	return storage.run(scope, work);
 }
 
-/** The scope of the request that this is called in; `undefined` where no gateway stands in front of it. */
+/** The scope of the running request; `undefined` without a gateway. */
 export function currentScope(): RequestScope | undefined {
 	return storage?.getStore();
 }

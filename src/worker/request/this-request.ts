@@ -1,7 +1,4 @@
-/**
- * Whether the code that asks runs in the request that made a socket. The runtime refuses any other request access to it,
- * even to its state.
- */
+/** Whether the running request made this socket: the runtime throws where any other request reads even its `readyState`. */
 export function isOfThisRequest(socket: WebSocket): boolean {
 	try {
 		void socket.readyState;

@@ -5,10 +5,10 @@ import type { SyncLayer } from '../../object/sync-layer.ts';
 /** The Durable Object namespace of `SyncLayer` or of a subclass. */
 export type SyncLayerNamespace = DurableObjectNamespace<SyncLayer>;
 
-/** The names in `Cloudflare.Env` whose binding `IsWanted`; any string where nobody declared `Cloudflare.Env`. */
+/** These names of bindings, or any string where nobody declared `Cloudflare.Env`. */
 type BindingName<Names> = keyof Cloudflare.Env extends never ? string : Names & string;
 
-/** Names of `SyncLayer` namespaces. `wrangler types` leaves another Worker's class open, so that fits too. */
+/** Names of `SyncLayer` namespaces, and of those whose class `wrangler types` does not know: another Worker's. */
 export type SyncLayerBinding = BindingName<
 	{
 		[Name in keyof Cloudflare.Env]: Cloudflare.Env[Name] extends DurableObjectNamespace<infer Class>
@@ -28,14 +28,14 @@ export type KVBinding = BindingName<
 	}[keyof Cloudflare.Env]
 >;
 
-/** A kind of binding: how it is told from others, and what to write into `wrangler.jsonc` to have it. */
+/** A kind of binding: how to recognise it, and what to write into `wrangler.jsonc` to have it. */
 interface BindingKind<Namespace> {
 	article: string;
 	is(value: unknown): value is Namespace;
 	configuration(name: string): string;
 }
 
-/** An RPC stub (a service binding, for example) has a method of any name, so it must not have this one. */
+/** A binding with a method of this name is an RPC stub (a service binding, for example), which has a method of any name. */
 const NO_METHOD = 'tmcpNoSuchMethod';
 
 function hasMethods(value: unknown, names: readonly string[]): boolean {
@@ -58,10 +58,7 @@ const kvKind: BindingKind<KVNamespace> = {
 	configuration: (name) => `"kv_namespaces": [{ "binding": "${name}" }]`,
 };
 
-/**
- * The binding itself, looked up at each call, because `env` may not be read for I/O at module scope and
- * managers are made there.
- */
+/** Looks the binding up at each call, because managers are made at module scope, where bindings cannot be used. */
 function lookUp<Namespace>(
 	kind: BindingKind<Namespace>,
 	binding: string | Namespace,

@@ -8,11 +8,9 @@ export type SyncLayerStub = DurableObjectStub<SyncLayer>;
 
 /**
  * The runtime retries calls by itself, up to five attempts
- * (https://developers.cloudflare.com/durable-objects/best-practices/automatic-retries/), so this is a single attempt more,
- * for what the runtime cannot help with: a ticket that was lost with the object, and runtimes without automatic retries
- * (the local one makes a single attempt: an object that aborts during a call fails that call at once).
- * An object that is overloaded gets no further call:
- * https://developers.cloudflare.com/durable-objects/best-practices/error-handling/
+ * (https://developers.cloudflare.com/durable-objects/best-practices/automatic-retries/). This is one attempt more, for a
+ * ticket that was lost with the object, and for the local runtime, which does not retry. An overloaded object is not called
+ * again: https://developers.cloudflare.com/durable-objects/best-practices/error-handling/
  */
 const RETRIES: RetryPolicy = {
 	attempts: 2,
@@ -32,9 +30,9 @@ function flag(error: unknown, name: 'retryable' | 'overloaded'): boolean {
 }
 
 /**
- * Call the object that holds the streams. The work must do no harm when it is done twice.
+ * Call the object that holds the streams. The work may be done twice, which must do no harm.
  *
- * Each attempt takes a new stub, because a stub that has seen its object fail throws that same error for ever.
+ * Each attempt takes a new stub, because a stub whose object has failed throws the same error again for ever.
  *
  * @param attempts 1 where the caller tries again by itself
  * @throws the object's own coded error, or `OBJECT_FAILED`

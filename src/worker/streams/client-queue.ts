@@ -1,23 +1,23 @@
 import { EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
 
-/** What waits in several queues together, in bytes. */
+/** The size of several queues together, in bytes. */
 export interface Total {
 	bytes: number;
 }
 
-/** What was put on a response and its client has not read yet. */
+/** The chunks of a response that its client has not read yet. */
 export class ClientQueue {
 	#total: Total;
 	#chunks: { bytes: number; seq: number | undefined }[] = [];
 	#bytes = 0;
 	#takenSeq: number | undefined;
 
-	/** @param total of all queues that share memory */
+	/** @param total shared with the other queues of an instance */
 	constructor(total: Total = { bytes: 0 }) {
 		this.#total = total;
 	}
 
-	/** Memory that waits for the client, in bytes. */
+	/** How much memory the unread chunks take, in bytes. */
 	get bytes(): number {
 		return this.#bytes;
 	}
@@ -42,7 +42,7 @@ export class ClientQueue {
 		this.#weigh(bytes);
 	}
 
-	/** There was nothing more for the client up to a position: it is there once it has taken what waits. */
+	/** There is nothing more for the client up to a position: it has reached it once it has taken the chunks before. */
 	moveTo(seq: number): void {
 		const last = this.#chunks.at(-1);
 		if (last) last.seq = seq;
@@ -50,7 +50,8 @@ export class ClientQueue {
 	}
 
 	/**
-	 * Say how many chunks still wait; all before them were taken.
+	 * Remove all chunks but the last ones: the client has taken them.
+	 * @param waiting how many chunks it has not taken
 	 * @returns whether any was
 	 */
 	keep(waiting: number): boolean {
@@ -63,7 +64,7 @@ export class ClientQueue {
 		return true;
 	}
 
-	/** Nobody reads what waits. */
+	/** Remove all chunks: nobody will read them. */
 	drop(): void {
 		this.#chunks = [];
 		this.#weigh(-this.#bytes);

@@ -11,7 +11,7 @@ import { callObject, type SyncLayerStub } from '../routing/object.ts';
 import { ClientQueue, type Total } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
 
-/** How often it is looked whether a client has read, in milliseconds: often while it does, else less and less often. */
+/** Pause between two checks whether a client has read, in milliseconds. It is halved after each read, and doubled otherwise. */
 const FIRST_READ_CHECK_MS = 5;
 const LAST_READ_CHECK_MS = 1_000;
 
@@ -21,12 +21,12 @@ const LEAVE_LIMIT_MS = 5_000;
 /** How long a client may take to read the rest of an ended stream, in milliseconds. */
 const DRAIN_LIMIT_MS = 30_000;
 
-/** Without a log nothing can wait but in the Worker: a client is cut off where this many times the bound waits. */
+/** Without a log events can wait in the Worker only: a client is cut off when this many times `maxQueuedBytes` wait. */
 const BOUNDS_WITHOUT_LOG = 16;
 
 /**
- * How much may wait for all slow clients of an instance together, in bytes: a quarter of its memory
- * (https://developers.cloudflare.com/workers/platform/limits/#memory). When more does, a client has the smaller bound.
+ * How much may wait for all clients of an instance together, in bytes: a quarter of its memory
+ * (https://developers.cloudflare.com/workers/platform/limits/#memory). Above that, each client has the smaller bound.
  */
 const MAX_TOTAL_BYTES = 32 * 1024 * 1024;
 const CROWDED_BOUND_BYTES = 64 * 1024;
@@ -40,19 +40,19 @@ export type StreamController = Pick<
 	'enqueue' | 'close' | 'error' | 'desiredSize'
 >;
 
-/** What a stream keeps from expiring while it is open. */
+/** Stores something for sessions that must not expire while their streams are open. */
 export interface SessionKeeper {
-	/** How long after one `touch` the next one is due, in milliseconds. */
+	/** Pause between two calls of `touch` for an open stream, in milliseconds. */
 	readonly touchIntervalMs: number;
-	/** Renew the expiry of all that is stored for a session, where it is due. */
+	/** Renew the expiry of all that is stored for a session, if that is due. */
 	touch(id: string): void | Promise<void>;
 }
 
-/** What a stream is given by its manager. */
+/** What a stream gets from its manager. */
 export interface StreamSetup {
 	session: string;
 	namespace: SyncLayerNamespace;
-	/** Those of the manager: what they mean stands there. */
+	/** See `StreamSessionManagerOptions`. */
 	options: {
 		keepAlive: number;
 		maxQueuedBytes: number;
@@ -63,41 +63,41 @@ export interface StreamSetup {
 		info?: SessionKeeper | undefined;
 	};
 	scope: RequestScope | undefined;
-	/** Called once, when nothing more can happen on the response. */
+	/** Called once, when the response has ended. */
 	onFinish(stream: ClientStream): void;
 }
 
 /**
- * One GET that a client holds open: what comes in on the socket goes out on the response, with a comment from
- * time to time, which keeps proxies from cutting it and is the only way to notice a client that vanished.
+ * The response to one GET that a client holds open. It carries the events from the object's socket, and a comment when
+ * there is none for a while, which keeps proxies from closing it and is the only way to notice a client that vanished.
  *
- * Where a client reads slowly, the stream closes its socket until the client has read: what comes meanwhile waits in the
- * object's log.
+ * When a client reads slowly, the stream closes its socket until the client has read. Meanwhile events wait in the object's
+ * log.
  *
  * Connection, timers and response belong to the request that made them.
  */
 export class ClientStream extends Connection {
-	/** Settles when the object knows that the client is gone, where it has to be told by a call. */
+	/** The call that tells the object that the client is gone, where closing the socket does not tell it. */
 	left: Promise<void> | undefined;
 	#controller: StreamController;
 	#setup: StreamSetup;
 	#queue = new ClientQueue(total);
 	/** `leaving`: its longest life is over, and the object is being told where its client is. */
 	#state: 'live' | 'leaving' | 'draining' | 'ended' = 'live';
-	/** What the controller wants while nothing is queued. */
+	/** `desiredSize` of the controller while nothing is queued. */
 	#capacity: number;
-	/** The line that an event with a position begins with, up to the position; `undefined` without a log. */
+	/** The start of the `id` line of an event, up to the position; `undefined` without a log. */
 	#idLine: string | undefined;
 	#timer: ReturnType<typeof setInterval> | undefined;
 	#lifeTimer: ReturnType<typeof setTimeout> | undefined;
 	#touchedAt = 0;
 	#isWatched = false;
-	/** When the client read something, or what waits began to wait. */
+	/** When the client last read, or when something began to wait for it. */
 	#readAt = 0;
-	/** When the rest of an ended stream is cut off. */
+	/** When the client of an ended stream is cut off, though it has not read the rest. */
 	#drainUntil = Infinity;
 
-	/** @param controller of a response on which nothing was written yet */
+	/** @param controller of a response that is still empty */
 	constructor(controller: StreamController, setup: StreamSetup) {
 		super();
 		this.#controller = controller;
@@ -111,7 +111,7 @@ export class ClientStream extends Connection {
 		this.accept();
 		if (this.#state !== 'live') return;
 		const { info, keepAlive } = this.#setup.options;
-		// One timer for both: as many ticks for each comment as `touch` needs.
+		// One timer for comments and `touch`: so many ticks for each comment that `touch` is called often enough.
 		const ticks = info ? Math.ceil(keepAlive / Math.min(info.touchIntervalMs, keepAlive)) : 1;
 		let tick = 0;
 		this.#touch();
@@ -119,7 +119,7 @@ export class ClientStream extends Connection {
 			this.#touch();
 			if (++tick % ticks !== 0) return;
 			this.#look();
-			// What waits for a client keeps its connection busy.
+			// Where something waits for the client, that keeps the connection busy.
 			if (this.#queue.isEmpty) this.#write(KEEP_ALIVE, undefined);
 		}, keepAlive / ticks);
 		const lifetime = lifetimeMs(this.#setup.options.maxLifetime);
@@ -127,16 +127,16 @@ export class ClientStream extends Connection {
 	}
 
 	/**
-	 * Whether this is the stream whose client has just cancelled it. The transports' `cancel()` and their HTTP DELETE
-	 * make the same call on the manager; this tells them apart.
+	 * Whether the client of this stream has just cancelled it. The transports make the same call for that and for an HTTP
+	 * DELETE of the session, and this tells them apart.
 	 */
 	get isBeingCancelled(): boolean {
 		return this.isOfThisRequest && this.#isCancelled;
 	}
 
 	/**
-	 * Finish the response once the client has read what is queued for it. It stays open until then, because a response
-	 * that was closed before it is empty can still be cancelled, and no one could tell that late cancel from a DELETE.
+	 * Close the response once the client has read what is queued for it. It is not closed before, because a closed response
+	 * that is not empty can still be cancelled, and that could not be told from a DELETE.
 	 */
 	end(): void {
 		if (this.#state === 'live') this.#drain();
@@ -152,14 +152,14 @@ export class ClientStream extends Connection {
 		else void this.#watch();
 	}
 
-	/** A second newer stream took over: do not wait any longer until the client has read the rest. Any request may call it. */
+	/** A second newer stream took over: stop waiting for the client to read the rest. Any request may call this. */
 	hurry(): void {
 		if (this.#state === 'draining') this.#drainUntil = 0;
 	}
 
-	/** Finish at once: the client is gone, or has read everything. */
+	/** Close the response at once: the client is gone, or has read everything. */
 	finish(): void {
-		// Where the socket cannot tell it, or may be gone already, a call does.
+		// With a socket and an empty queue, closing the socket tells the object enough.
 		if (this.#state === 'live' && !(this.isOpen && this.#queue.isEmpty)) this.#leave();
 		if (this.#state === 'ended') return;
 		this.#state = 'ended';
@@ -221,7 +221,7 @@ export class ClientStream extends Connection {
 		this.#goOnIfRead();
 	}
 
-	/** That the object is away for a while is nothing to tell; that it can never be reached is. */
+	/** That the object is away for a while is no error; that there is no further try is one. */
 	protected override onFailure(error: unknown, _: number, isLast: boolean): void {
 		if (isLast) console.error(error);
 	}
@@ -230,14 +230,14 @@ export class ClientStream extends Connection {
 		this.end();
 	}
 
-	/** Give the client an id to come back with, where nothing is to be told it. */
+	/** Write an event without a message, so that the client has an id to come back with. */
 	#prime(seq: number): void {
 		const priming = this.#setup.scope?.primingEvent;
 		if (priming === undefined) return;
 		this.#write(encoder.encode(`${this.#idLine}${seq}\n${priming}`), seq);
 	}
 
-	/** A cancelled response wants nothing more. So does one with a full queue, and only a write tells them apart. */
+	/** `desiredSize` is 0 for a cancelled response and for one with a full queue: only a write tells them apart. */
 	get #isCancelled(): boolean {
 		if (this.#state === 'ended') return true;
 		if (this.#controller.desiredSize !== 0) return this.#controller.desiredSize === null;
@@ -259,7 +259,7 @@ export class ClientStream extends Connection {
 			this.finish();
 			return;
 		}
-		// A client that reads as fast as this costs no entry in the queue.
+		// The client has read everything, so it needs no entry in the queue.
 		if (this.#controller.desiredSize === this.#capacity) {
 			this.#queue.keep(0);
 			if (seq !== undefined) this.#queue.moveTo(seq);
@@ -327,14 +327,14 @@ export class ClientStream extends Connection {
 		clearTimeout(this.#lifeTimer);
 	}
 
-	/** As long as something waits, nothing but looking tells that it was read. */
+	/** Checks what the client has read while something waits for it: no event tells that. */
 	async #watch(): Promise<void> {
 		if (this.#isWatched) return;
 		this.#isWatched = true;
 		this.#readAt = Date.now();
 		for (let pauseMs = FIRST_READ_CHECK_MS; !this.#queue.isEmpty;) {
 			await scheduler.wait(pauseMs);
-			// What a cancelled response wants says nothing of what was read.
+			// The `desiredSize` of a cancelled response does not tell what was read.
 			if (this.#isCancelled) {
 				if (this.#state === 'draining') this.finish();
 				break;
@@ -350,14 +350,14 @@ export class ClientStream extends Connection {
 		this.#isWatched = false;
 	}
 
-	/** @returns whether the client has read something since it was looked last */
+	/** @returns whether the client has read something since the last check */
 	#look(): boolean {
 		const hasRead = this.#queue.keep(this.#capacity - (this.#controller.desiredSize ?? 0));
 		if (hasRead) this.#readAt = Date.now();
 		return hasRead;
 	}
 
-	/** An error, because a close would wait for the client for ever, and be told as if all had been read. */
+	/** Ends the response with an error: `close` would wait for the client for ever, and look as if everything had been read. */
 	#cutOff(): void {
 		const wasLive = this.#state === 'live';
 		if (wasLive) this.#leave();
@@ -367,7 +367,7 @@ export class ClientStream extends Connection {
 		if (wasLive) void report(this.#setup.options.onCutOff, this.#setup.session);
 	}
 
-	/** Tell the object how far its client came. */
+	/** Tell the object which event the client took last. */
 	#leave(): void {
 		const { connectionId } = this;
 		const position = this.#queue.takenSeq ?? 0;

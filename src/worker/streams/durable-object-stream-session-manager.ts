@@ -55,8 +55,8 @@ const OptionsSchema = v.strictObject({
 export interface StreamSessionManagerOptions {
 	/**
 	 * Pause between two keep-alive comments on an open stream, in milliseconds (default 25,000). A client that vanished
-	 * without a word is noticed by the second comment at the latest (the first may still find its connection open); until
-	 * then the transports answer its reconnect with 409.
+	 * without closing its connection is noticed at the second comment at the latest. Until then the transports answer its
+	 * reconnect with 409, unless a {@link SessionGateway} stands in front of them.
 	 */
 	keepAlive?: number;
 	/**
@@ -67,14 +67,14 @@ export interface StreamSessionManagerOptions {
 	/**
 	 * How much may wait in the Worker for one client, in bytes (default 1 MiB; each message counts for 1 KiB beside its
 	 * text). When that much waits, the rest stays in the object's log until the client has read. A single message that is
-	 * larger gets through all the same. Where more than 32 MiB wait for all clients of an instance, it is 64 KiB for each.
+	 * larger is sent all the same. While more than 32 MiB wait for all clients of an instance, the limit is 64 KiB for each.
 	 *
-	 * Where the log is switched off nothing can stay there: a client is cut off when 16 times as much waits.
+	 * With the log switched off, nothing can stay there: a client is cut off when 16 times as much waits.
 	 */
 	maxQueuedBytes?: number;
 	/**
-	 * How long a client may read nothing at all while something waits for it, in milliseconds (default 120,000). After
-	 * that it is cut off; it can come back for the rest, as long as the log has it.
+	 * How long a client may read nothing at all while something waits for it, in milliseconds (default 120,000). Then it is
+	 * cut off. It can come back for the rest, as long as that is in the log.
 	 */
 	readTimeout?: number;
 	/**
@@ -87,15 +87,15 @@ export interface StreamSessionManagerOptions {
 	 * on. With an `SseTransport`, whose sessions end with their streams, give `Infinity`.
 	 */
 	maxLifetime?: number;
-	/** Told of each session that came back for what the log no longer has (default: nothing). */
+	/** Called for each session that lost events, because it came back after the log had cut them (default: nothing). */
 	onGap?: (sessionId: string) => void;
-	/** Told of each session whose client was cut off because it does not read, see `readTimeout` (default: nothing). */
+	/** Called for each session whose client was cut off because it does not read, see `readTimeout` (default: nothing). */
 	onCutOff?: (sessionId: string) => void;
 }
 
 /**
- * Keeps the streams of all sessions in the `SyncLayer` object, so that whichever Worker instance sends, the client
- * that another instance serves gets it. Give it to tmcp's `HttpTransport` or `SseTransport`:
+ * Connects the streams of all sessions through the `SyncLayer` object, so that any Worker instance reaches a client that
+ * another instance serves. Give it to tmcp's `HttpTransport` or `SseTransport`:
  *
  * ```ts
  * const sessionManager = {
@@ -112,7 +112,7 @@ export interface StreamSessionManagerOptions {
 export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	#namespace: () => SyncLayerNamespace;
 	#options: v.InferOutput<typeof OptionsSchema>;
-	/** The streams that this instance serves. A session has two for a moment while one supersedes the other. */
+	/** The streams that this instance serves, by session, which has two while a new one supersedes an old one. */
 	#streams = new Map<string, Set<ClientStream>>();
 	#outbox = new Outbox<BroadcastInput>((batch) => this.#broadcast(batch), MAX_BROADCAST_BYTES);
 
@@ -129,7 +129,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	/**
-	 * Make `controller` the session's stream. A stream that the session already has, here or anywhere, ends.
+	 * Make `controller` the session's stream. A stream that the session already has, in any instance, ends.
 	 * @throws `INVALID_SESSION_ID`, `OBJECT_FULL`
 	 */
 	create(id: string, controller: StreamController): Promise<void> {
@@ -137,8 +137,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	/**
-	 * End the session's stream. Called by the `cancel()` of a stream, it ends that stream only: a newer one of the same
-	 * session, wherever it is, goes on.
+	 * End the session. Called by the `cancel()` of a stream, it ends that stream only: a newer one of the same session, in any
+	 * instance, stays open.
 	 * @throws `INVALID_SESSION_ID`
 	 */
 	delete(id: string): Promise<void> {
@@ -146,8 +146,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	/**
-	 * Whether the session has an open stream anywhere. In a GET that may take over, behind a {@link SessionGateway}, it has
-	 * none.
+	 * Whether the session has an open stream in any instance. It is always `false` for a GET behind a {@link SessionGateway}
+	 * that may supersede that stream.
 	 * @throws `INVALID_SESSION_ID`
 	 */
 	has(id: string): Promise<boolean> {
@@ -155,12 +155,12 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	/**
-	 * Send to the named sessions, or to all where `sessions` is `undefined`. What one request sends arrives in its order; for
-	 * sessions without an open stream it waits.
+	 * Send to the named sessions, or to all where `sessions` is `undefined`. What one request sends arrives in order, and
+	 * waits for sessions without an open stream.
 	 *
 	 * It rejects where the object did not confirm the broadcast. `HttpTransport` does not catch that, so the runtime
 	 * logs it as an uncaught rejection: once, and with its code.
-	 * @param data what goes out on the streams, whole SSE events; at most 32 MiB less 4 KiB
+	 * @param data whole SSE events; at most 32 MiB less 4 KiB
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
 	 */
 	send(sessions: string[] | undefined, data: string): Promise<void> {
@@ -182,13 +182,13 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		try {
 			await stream.open();
 		} catch (error) {
-			// This one ends, as if it had been open and was told so.
+			// It was superseded or ended before it was open, and ends as it would have after that.
 			if (isOvertaken(error)) {
 				stream.end();
 				return;
 			}
 			this.#forget(session, stream);
-			// What the object may have handed over all the same was not taken.
+			// The object may have sent something on a socket that is lost: position 0 says that nothing was taken.
 			const { connectionId } = stream;
 			hold(this.#detach(session, { connectionId, position: 0 })).catch(() => {});
 			throw error;
@@ -214,7 +214,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 
 	async #has(id: string): Promise<boolean> {
 		const session = parseSessionId(id);
-		// `create` supersedes; it is the transport that would refuse.
+		// The transport would refuse with 409, though `create` supersedes.
 		if (currentScope()?.takesOver) return false;
 		return callObject(this.#namespace(), (stub) => stub.has(session));
 	}

@@ -3,7 +3,7 @@ import { functionSchema, parseOptions } from '../../wire/options.ts';
 import { ClientQueue } from './client-queue.ts';
 import { report } from '../request/report.ts';
 
-/** Below the 30 s after which the strictest of common proxies cut an idle response. */
+/** Below the 30 seconds after which the strictest of common proxies close an idle response. */
 export const DEFAULT_KEEP_ALIVE_MS = 25_000;
 
 /** The longest timer that JavaScript has. */
@@ -20,7 +20,7 @@ export const KeepAliveSchema = v.pipe(
 /** A number of bytes or milliseconds. */
 export const PositiveIntegerSchema = v.pipe(v.number(), v.integer(), v.minValue(1));
 
-/** How much may wait for the client of a listen stream, in bytes: as much as an object's log keeps by default. */
+/** How much may wait for the client of a listen stream, in bytes: the default size of an object's log. */
 const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
 /** The options of {@link withKeepAlive}, for a schema of which they are a part. */
@@ -40,38 +40,38 @@ export interface KeepAliveOptions {
 	keepAlive?: number;
 	/**
 	 * How much may wait for the client of a `subscriptions/listen` stream that does not read, in bytes (default 16 MiB; each
-	 * message counts for 1 KiB beside its text). What comes on top of it ends the stream with an error. No other stream is cut
-	 * off.
+	 * message counts for 1 KiB beside its text). The message that comes after that ends the stream with an error. Other
+	 * streams are never cut off.
 	 */
 	maxQueuedBytes?: number;
-	/** Told when that happens (default: nothing). */
+	/** Called when a stream was cut off in this way (default: nothing). */
 	onCutOff?: () => void;
 }
 
-/** A comment: a client of server-sent events ignores it. */
+/** A comment, which clients of server-sent events ignore. */
 export const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n');
 
 const LINE_FEED = 10;
 
-/** How much of a stream is looked at for its first event, in bytes. */
+/** How much of a stream is searched for its first event, in bytes. */
 const MAX_BEGINNING = 4_096;
 
 /** The first message on a `subscriptions/listen` stream. */
 const ACKNOWLEDGEMENT = '"notifications/subscriptions/acknowledged"';
 
 /**
- * Put a comment on an event stream whenever it was idle for a while, so that no proxy cuts it, and so that a client that
- * vanished is noticed: by the second comment at the latest; and cut off a client that does not read. A
- * `subscriptions/listen` stream needs it, because tmcp gives a subscription manager no way to do either. Any other response
- * is returned as it is. A {@link SessionGateway} does it by itself; to wrap its responses once more does no harm: a stream
- * whose comments come in time gets no others.
+ * Adds a comment to an event stream whenever it was idle for a while, so that no proxy closes it and a client that vanished
+ * is noticed, at the second comment at the latest. It also cuts off the client of a `subscriptions/listen` stream that does
+ * not read. Listen streams need it, because tmcp gives a subscription manager no way to do either. A response that is not
+ * an event stream is returned as it is. A {@link SessionGateway} does all this by itself; to wrap its responses once more
+ * does no harm: a stream whose comments come in time gets no others.
  *
  * ```ts
  * const response = await transport.respond(request);
  * return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
  * ```
  *
- * The response that comes back is a new one; `transport.closeSubscription()` takes the one that went in.
+ * It returns a new response; `transport.closeSubscription()` takes the original one.
  *
  * @throws `INVALID_ARGUMENT`
  */
@@ -90,21 +90,22 @@ export function keptAlive(response: Response, options: ParsedOptions): Response 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
 /**
- * What a stream says, with a comment whenever it says nothing.
+ * The chunks of a stream, with a comment whenever there was none for a while.
  *
- * A chunk is read only when the client asks for one: what its stream was never asked for counts there as unread, so that
- * it is sent again where the client goes away. A `subscriptions/listen` stream cannot send again, and tmcp puts on it
- * whatever comes; so, once it has shown what it is, all of it is read at once, to see how much waits.
+ * A chunk is read only when the client wants one. The chunks that were not read then count as unread in the original
+ * stream, whose session gets them again if the client goes away. The events of a `subscriptions/listen` stream are never
+ * sent again, and tmcp puts any number of them on it. So, once its first event shows what it is, all of it is read as it
+ * comes, to know how much waits.
  */
 class CommentedStream implements UnderlyingSource<Uint8Array> {
 	#stream: ReadableStream<Uint8Array>;
 	#options: ParsedOptions;
-	/** Of the read that is under way. */
+	/** The reader of the read that is under way. */
 	#reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-	/** Whose read was given up, because the client got a comment instead. */
+	/** A reader whose read was given up, because the client got a comment instead of a chunk. */
 	#withdrawn: ReadableStreamDefaultReader<Uint8Array> | undefined;
 	#queue = new ClientQueue();
-	/** What came until the first event is complete, which shows what kind of a stream it is. */
+	/** The text up to the end of the first event, which shows what kind of stream it is; `undefined` after that. */
 	#beginning: string | undefined = '';
 	#isListen = false;
 	#timer: ReturnType<typeof setInterval> | undefined;
@@ -202,11 +203,11 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		this.#timer = setInterval(() => this.#comment(controller), pauseMs);
 	}
 
-	/** A client that does not read is not idle: what waits for it keeps its connection busy. */
+	/** Not where something waits for the client: that keeps the connection busy. */
 	#comment(controller: Controller): void {
 		if (!this.#isBetweenEvents || this.#waiting(controller) > 0) return;
 		if (!this.#isListen) {
-			// No read is under way because the client does not ask, or because this one is answered now.
+			// No read is under way: the client does not want a chunk, or is being given one.
 			if (!this.#reader) return;
 			this.#withdrawn = this.#reader;
 			this.#release(this.#reader);
