@@ -5,7 +5,8 @@
 
 /** A stream by hand: `SyncLayer.attach` or `SyncLayer.subscribe` makes a ticket, and these open and read its WebSocket. */
 export { openSocket } from './worker/connection/open-socket.ts';
-export { CloseCode, decodeFrame, type Frame } from './wire/protocol.ts';
+export { CloseCode } from './wire/close-codes.ts';
+export { decodeFrame, type Frame } from './wire/frames.ts';
 export type { Attached, LogPosition, Subscribed } from './wire/answers.ts';
 export type {
 	AttachOptions,

@@ -9,7 +9,8 @@ export type {
 	SubscriptionEnd,
 	SubscriptionTarget,
 } from './wire/arguments.ts';
-export { MAX_BROADCAST_BYTES, MAX_SESSION_ID_CHARS, SYNC_LAYER_NAME } from './wire/protocol.ts';
+export { MAX_BROADCAST_BYTES, MAX_SESSION_ID_CHARS } from './wire/limits.ts';
+export { SYNC_LAYER_NAME } from './wire/names.ts';
 
 /** The managers: what tmcp's transports take as `sessionManager` and `subscriptionManager`. */
 export {

@@ -36,7 +36,9 @@ export class Tickets<Of extends Claim> {
 	/** In the order in which they expire. */
 	#tickets = new Map<string, Ticket<Of>>();
 	#newestOfSlot = new Map<string, string>();
-	#awaited = new Map<string, () => void>();
+	/** Upgrades that wait for their ticket, in the order in which they give up. */
+	#awaited = new Map<string, { until: number; done: () => void }>();
+	#timer: ReturnType<typeof setTimeout> | undefined;
 	/** Why connections have ended. */
 	#ended = new Recent<string>(END_MEMORY_MS);
 
@@ -70,7 +72,7 @@ export class Tickets<Of extends Claim> {
 		const expiresAt = Date.now() + TICKET_TTL_MS;
 		this.#tickets.set(ticket, { slot, connectionId, claim, expiresAt, state: 'open' });
 		this.#newestOfSlot.set(slot, ticket);
-		this.#awaited.get(ticket)?.();
+		this.#stopWaiting(ticket);
 	}
 
 	/**
@@ -125,15 +127,39 @@ export class Tickets<Of extends Claim> {
 	}
 
 	#arrival(ticket: string): Promise<void> {
+		const before = this.#awaited.get(ticket);
+		this.#awaited.delete(ticket);
 		return new Promise((resolve) => {
 			const done = () => {
-				clearTimeout(timer);
-				this.#awaited.delete(ticket);
+				before?.done();
 				resolve();
 			};
-			const timer = setTimeout(done, TICKET_WAIT_MS);
-			this.#awaited.set(ticket, done);
+			this.#awaited.set(ticket, { until: Date.now() + TICKET_WAIT_MS, done });
+			this.#timer ??= setTimeout(() => this.#giveUp(), TICKET_WAIT_MS);
 		});
+	}
+
+	#stopWaiting(ticket: string): void {
+		const waiting = this.#awaited.get(ticket);
+		if (!waiting) return;
+		this.#awaited.delete(ticket);
+		waiting.done();
+		if (this.#awaited.size > 0) return;
+		clearTimeout(this.#timer);
+		this.#timer = undefined;
+	}
+
+	/** One timer serves all: a timer for each upgrade was a twentieth of what its stream cost. */
+	#giveUp(): void {
+		this.#timer = undefined;
+		const now = Date.now();
+		for (const [ticket, { until }] of this.#awaited) {
+			if (until > now) {
+				this.#timer = setTimeout(() => this.#giveUp(), until - now);
+				return;
+			}
+			this.#stopWaiting(ticket);
+		}
 	}
 
 	#purge(): void {

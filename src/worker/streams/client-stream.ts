@@ -89,7 +89,6 @@ export class ClientStream extends Connection {
 	/** The start of the `id` line of an event, up to the position; `undefined` without a log. */
 	#idLine: string | undefined;
 	#timer: ReturnType<typeof setInterval> | undefined;
-	#lifeTimer: ReturnType<typeof setTimeout> | undefined;
 	#touchedAt = 0;
 	#isWatched = false;
 	/** When the client last read, or when something began to wait for it. */
@@ -110,20 +109,24 @@ export class ClientStream extends Connection {
 		await this.connectFirst(this.#setup.scope?.lastEventId);
 		this.accept();
 		if (this.#state !== 'live') return;
-		const { info, keepAlive } = this.#setup.options;
-		// One timer for comments and `touch`: so many ticks for each comment that `touch` is called often enough.
-		const ticks = info ? Math.ceil(keepAlive / Math.min(info.touchIntervalMs, keepAlive)) : 1;
+		const { info, keepAlive, maxLifetime } = this.#setup.options;
+		const lifetime = lifetimeMs(maxLifetime);
+		const endsAt = Date.now() + lifetime;
+		// One timer for comments, `touch` and the end: so many ticks for each comment that all of them are in time.
+		const ticks = Math.ceil(
+			keepAlive / Math.min(keepAlive, info?.touchIntervalMs ?? keepAlive, lifetime),
+		);
+		const pause = keepAlive / ticks;
 		let tick = 0;
 		this.#touch();
 		this.#timer = setInterval(() => {
 			this.#touch();
+			if (Date.now() + pause > endsAt) void this.#endLife();
 			if (++tick % ticks !== 0) return;
 			this.#look();
 			// Where something waits for the client, that keeps the connection busy.
 			if (this.#queue.isEmpty) this.#write(KEEP_ALIVE, undefined);
-		}, keepAlive / ticks);
-		const lifetime = lifetimeMs(this.#setup.options.maxLifetime);
-		if (lifetime < Infinity) this.#lifeTimer = setTimeout(() => void this.#endLife(), lifetime);
+		}, pause);
 	}
 
 	/**
@@ -145,7 +148,7 @@ export class ClientStream extends Connection {
 	#drain(): void {
 		this.#state = 'draining';
 		this.#drainUntil = Math.min(this.#drainUntil, Date.now() + DRAIN_LIMIT_MS);
-		this.#clearTimers();
+		clearInterval(this.#timer);
 		this.close(this.#queue.takenSeq);
 		this.#look();
 		if (this.#queue.isEmpty) this.finish();
@@ -163,7 +166,7 @@ export class ClientStream extends Connection {
 		if (this.#state === 'live' && !(this.isOpen && this.#queue.isEmpty)) this.#leave();
 		if (this.#state === 'ended') return;
 		this.#state = 'ended';
-		this.#clearTimers();
+		clearInterval(this.#timer);
 		this.close(this.#queue.takenSeq);
 		this.#queue.drop();
 		try {
@@ -294,7 +297,7 @@ export class ClientStream extends Connection {
 		}
 		if (this.#state !== 'live') return;
 		this.#state = 'leaving';
-		this.#clearTimers();
+		clearInterval(this.#timer);
 		// The socket is open until the object closes it; what still comes on it is the next stream's.
 		const { lastEventId } = this;
 		this.#leave();
@@ -320,11 +323,6 @@ export class ClientStream extends Connection {
 		} catch {
 			// The client is gone.
 		}
-	}
-
-	#clearTimers(): void {
-		clearInterval(this.#timer);
-		clearTimeout(this.#lifeTimer);
 	}
 
 	/** Checks what the client has read while something waits for it: no event tells that. */
