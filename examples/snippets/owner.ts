@@ -2,7 +2,6 @@ import {
 	DurableObjectStreamSessionManager,
 	KVInfoSessionManager,
 	SessionGateway,
-	withKeepAlive,
 } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
@@ -39,7 +38,7 @@ export default {
 		if (user === undefined) return new Response('Unauthorized', { status: 401 });
 		users.set(request, user);
 		const response = await gateway.respond(request);
-		return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
+		return response ?? new Response('Not found', { status: 404 });
 	},
 } satisfies ExportedHandler;
 // #endregion owner

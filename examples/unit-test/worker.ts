@@ -3,7 +3,6 @@ import {
 	DurableObjectSubscriptionManager,
 	KVInfoSessionManager,
 	SessionGateway,
-	withKeepAlive,
 } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
@@ -32,6 +31,6 @@ const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { path: '/m
 export default {
 	async fetch(request) {
 		const response = await gateway.respond(request);
-		return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
+		return response ?? new Response('Not found', { status: 404 });
 	},
 } satisfies ExportedHandler;

@@ -4,7 +4,6 @@ import {
 	KVInfoSessionManager,
 	SessionGateway,
 	SyncLayer,
-	withKeepAlive,
 } from '../../../src/index.ts';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
@@ -48,7 +47,7 @@ export default {
 		const { pathname } = new URL(request.url);
 		if (pathname.startsWith('/control/')) return control(pathname, request, env);
 		const response = await gateway.respond(request);
-		return response ? withKeepAlive(response) : new Response('Not found', { status: 404 });
+		return response ?? new Response('Not found', { status: 404 });
 	},
 } satisfies ExportedHandler<Env>;
 
