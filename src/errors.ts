@@ -26,6 +26,10 @@ export const SESSION_MANAGER_ERROR_CODES = [
 	'TOO_MANY_SESSIONS',
 	/** One owner has as many sessions, or as many `subscriptions/listen` streams, as it may (`static options`). */
 	'OWNER_LIMIT_REACHED',
+	/** As many requests of the server wait in the session for an answer as one session may have (100). */
+	'TOO_MANY_QUESTIONS',
+	/** A server sent its client a request over a transport that cannot bring the answer back safely. */
+	'SERVER_REQUEST_REFUSED',
 	/** The object's class was made without SQLite (`new_classes`), and what was asked of it needs that. */
 	'SQLITE_MISSING',
 	/** The object could not be reached, or failed; `cause` says how. */

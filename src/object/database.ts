@@ -46,6 +46,16 @@ const MIGRATIONS: readonly Migration[] = [
 	) WITHOUT ROWID;
 	CREATE TABLE tmcp_session_count (n INTEGER NOT NULL);
 	INSERT INTO tmcp_session_count SELECT COUNT(*) FROM tmcp_sessions`,
+	// The key begins with the session and the connection, by which rows are found and deleted: there is no index to write.
+	`CREATE TABLE tmcp_questions (
+		session_id TEXT NOT NULL,
+		connection_id TEXT NOT NULL,
+		question_id TEXT NOT NULL,
+		owner TEXT NOT NULL,
+		expires_at INTEGER NOT NULL,
+		answer TEXT,
+		PRIMARY KEY (session_id, connection_id, question_id)
+	) WITHOUT ROWID`,
 ];
 
 type Migration = string | ((sql: SqlStorage) => void);

@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { SessionManagerError } from '../errors.ts';
 import type {
+	AnswerOutcome,
 	Attached,
 	BroadcastResult,
 	LogPosition,
@@ -8,11 +9,14 @@ import type {
 	SyncLayerStats,
 } from '../wire/answers.ts';
 import {
+	type AskOptions,
 	type AttachOptions,
 	type BeginOptions,
 	type BroadcastInput,
 	type DetachOptions,
 	type Notification,
+	parseAnswer,
+	parseAskOptions,
 	parseAttachOptions,
 	parseBatch,
 	parseBeginOptions,
@@ -20,11 +24,13 @@ import {
 	parseDetachOptions,
 	parseNotifications,
 	parseOwner,
+	parseQuestions,
 	parseSendOptions,
 	parseSessionId,
 	parseSubscribeOptions,
 	parseSubscription,
 	parseUnsubscribe,
+	type QuestionInput,
 	type SendOptions,
 	type SubscribeOptions,
 	type SubscriptionEnd,
@@ -35,7 +41,9 @@ import { CloseCode } from '../wire/close-codes.ts';
 import { encodeFrame } from '../wire/frames.ts';
 import { STREAM_TAG } from '../wire/names.ts';
 import { LOG_HEADER, TICKET_TTL_MS } from '../wire/upgrade.ts';
+import { parseWireId } from '../wire/wire-id.ts';
 import { Alarm, LATENESS, type OwnAlarm } from './alarm.ts';
+import { type Asker, Questions } from './answers/questions.ts';
 import { openDatabase } from './database.ts';
 import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
 import { errorResponse, readTicket, refusal } from './door/upgrade.ts';
@@ -61,6 +69,8 @@ type SubscriptionClaim = Claim & {
 	subscription: SubscriptionInput;
 	account: string | undefined;
 };
+type AskerClaim = Claim & Asker & { kind: 'asker' };
+type AnyClaim = StreamClaim | SubscriptionClaim | AskerClaim;
 
 /**
  * The Durable Object that holds the streams of all sessions, so that any Worker can reach any client.
@@ -83,8 +93,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	static readonly options: SyncLayerOptions = {};
 
 	static {
-		const { begin, admit, attach, has, stats } = this.prototype;
-		void markRetryable(begin, admit, attach, has, stats);
+		const { begin, admit, attach, has, ask, stats } = this.prototype;
+		void markRetryable(begin, admit, attach, has, ask, stats);
 	}
 
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
@@ -94,7 +104,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#sessions = new Sessions(this.#sql);
 	#owners = this.#sql && new Owners(this.#sql, (sessions) => this.#alive(sessions));
 	#sent = new SentIds(() => this.#log?.recentIds(Date.now()) ?? []);
-	#tickets = new Tickets<StreamClaim | SubscriptionClaim>();
+	#tickets = new Tickets<AnyClaim>();
 	#streams = new Streams(
 		this.ctx,
 		this.#log,
@@ -104,6 +114,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#alarm,
 	);
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
+	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
 	/** What `unsubscribe` answered to a call, for its retry. */
 	#unsubscribed = new Recent<number>(END_MEMORY_MS);
 
@@ -241,8 +252,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * End a session: close its stream, and leave nothing of it but that it has ended, which late calls of other Workers have
-	 * to be told. What is still sent to it is missed, and a new session of the same id hears nothing of it.
+	 * End a session: close its stream, give up what its server has asked its client, and leave nothing of it but that it has
+	 * ended, which late calls of other Workers have to be told. What is still sent to it is missed, and a new session of the same id hears nothing of it.
 	 *
 	 * @returns whether it had a stream, open or just being opened
 	 * @throws `INVALID_SESSION_ID`
@@ -250,6 +261,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	end(sessionId: string): boolean {
 		const session = parseSessionId(sessionId);
 		const hadStream = this.#closeStreams(session);
+		this.#questions.end(session);
 		// With a log, a session that has no row was never heard of.
 		if (!this.#log || this.#sessions.get(session)) {
 			this.#streams.save(SessionRows.end(session, this.#head, this.#options.lifetimes, Date.now()));
@@ -295,6 +307,71 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	broadcastBatch(batch: readonly BroadcastInput[]): BroadcastResult[] {
 		return this.#broadcast(parseBatch(batch));
+	}
+
+	/**
+	 * Register requests that a server is about to send to the client of a session, so that {@link answer} takes an answer to
+	 * each of them, once, from this session and this owner. The ids that go to the client are made of `connectionId` and the
+	 * question's id. Calling it again with the same ids changes nothing.
+	 *
+	 * Costs a row written for each question, one when it is answered and one when its connection is done with it.
+	 *
+	 * @param owner whose session it is, as for {@link admit}
+	 * @param questions 1 to 100: `id`, a UUID that the caller made; `timeout`, how long it waits for an answer, in
+	 * milliseconds, at most a day
+	 * @param options `connectionId`: a UUID, the same for each socket that this asker has, one after another; `ticket`: a UUID,
+	 * where it is to open a socket. On that come the answers: a frame without position for each, the text of a JSON-RPC
+	 * response. Close it with code 4009 when nothing is waited for any more: that removes all that was asked on the
+	 * connection. After any other end the connection may come back, with what it still waits for, and is handed what was
+	 * answered meanwhile
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `TOO_MANY_QUESTIONS` (a session has at most 100 that wait),
+	 * `STREAM_DETACHED` (the session has ended, or is not this owner's), `SQLITE_MISSING`
+	 */
+	ask(
+		sessionId: string,
+		owner: string,
+		questions: readonly QuestionInput[],
+		options: AskOptions,
+	): void {
+		const session = parseSessionId(sessionId);
+		const who = parseOwner(owner);
+		const asked = parseQuestions(questions);
+		const { connectionId, ticket } = parseAskOptions(options);
+		const slot = slotOfAsker(connectionId);
+		const claim: AskerClaim = { kind: 'asker', slot, sessionId: session, connectionId };
+		if (ticket !== undefined) this.#assertUnused(ticket, claim);
+		if (!this.admit(session, who)) {
+			throw detached('the session has ended, or is not this owner’s');
+		}
+		this.#questions.add(claim, who, asked, Date.now());
+		if (ticket !== undefined) this.#tickets.issue(ticket, claim);
+	}
+
+	/**
+	 * Give a client's answer to the one who asked. The first answer wins; what is no answer to a request that waits, in this
+	 * session and of this owner, is ignored. Where whoever asked has lost its socket, it is waited for up to 10 seconds.
+	 *
+	 * @param owner who answers, as for {@link admit}
+	 * @param id the `id` of the answer, as the client sent it
+	 * @param answer the text of the answer, a JSON-RPC response: at most 1,900,000 bytes
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`, `SQLITE_MISSING`
+	 */
+	async answer(
+		sessionId: string,
+		owner: string,
+		id: string | number,
+		answer: string,
+	): Promise<AnswerOutcome> {
+		const session = parseSessionId(sessionId);
+		const who = parseOwner(owner);
+		const text = parseAnswer(answer);
+		this.#assertSqlite();
+		const wireId = parseWireId(id);
+		if (!wireId) return 'ignored';
+		const asker = this.#questions.ownerOf(session, wireId, Date.now());
+		// A dummy owner, so that unknown ids take equal time.
+		if (!isSame(asker ?? DUMMY_OWNER, who) || asker === undefined) return 'ignored';
+		return this.#questions.answer(session, wireId, text);
 	}
 
 	/**
@@ -397,7 +474,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * Turn a ticket of {@link attach} or {@link subscribe} into a WebSocket. A socket cannot be the answer of an RPC call
+	 * Turn a ticket of {@link attach}, {@link subscribe} or {@link ask} into a WebSocket. A socket cannot be the answer of an RPC call
 	 * (https://github.com/cloudflare/workerd/issues/2319), so this is the one request that is not one. Anything but an
 	 * upgrade with a valid ticket gets a 4xx and no socket.
 	 */
@@ -433,6 +510,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (!attachment) return;
 		socket.close();
 		if (attachment.kind === 'subscription') this.#subscriptions.forget(attachment);
+		else if (attachment.kind === 'asker') this.#questions.closed(attachment, code);
 		else {
 			const position = code === CloseCode.clientGone ? readPosition(reason) : undefined;
 			this.#streams.closed(socket, attachment, position);
@@ -462,6 +540,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
 		this.#alarm.schedule(this.#log?.nextCutAt);
 		this.#alarm.schedule(this.#subscriptions.nextSweepAt);
+		this.#alarm.schedule(this.#questions.purge(now));
 		await this.#ringOwnAlarm();
 	}
 
@@ -554,21 +633,29 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		}
 	}
 
-	#open(claim: StreamClaim | SubscriptionClaim): Response {
+	#open(claim: AnyClaim): Response {
 		const { 0: workerEnd, 1: objectEnd } = new WebSocketPair();
 		try {
-			if (claim.kind === 'stream') this.#assertMayOpen(claim);
-			const start =
-				claim.kind === 'stream'
-					? this.#streams.open(objectEnd, claim)
-					: this.#subscriptions.open(objectEnd, claim);
-			const log = this.#positionOf(start);
+			const log = this.#positionOf(this.#openSocket(objectEnd, claim));
 			const headers = log ? { [LOG_HEADER]: JSON.stringify(log) } : {};
 			return new Response(null, { status: 101, webSocket: workerEnd, headers });
 		} catch (error) {
 			const coded = SessionManagerError.from(error);
 			if (!coded) throw error;
 			return errorResponse(coded.code, coded.reason);
+		}
+	}
+
+	#openSocket(socket: WebSocket, claim: AnyClaim): ReplayStart | undefined {
+		switch (claim.kind) {
+			case 'stream':
+				this.#assertMayOpen(claim);
+				return this.#streams.open(socket, claim);
+			case 'subscription':
+				return this.#subscriptions.open(socket, claim);
+			case 'asker':
+				this.#questions.open(socket, claim);
+				return undefined;
 		}
 	}
 
@@ -697,6 +784,11 @@ function readPosition(reason: string): number | undefined {
 /** A session has one stream. */
 function slotOfSession(sessionId: string): string {
 	return `session ${sessionId}`;
+}
+
+/** An asker has one socket. */
+function slotOfAsker(connectionId: string): string {
+	return `asker ${connectionId}`;
 }
 
 /** An origin has one subscription of each id. */

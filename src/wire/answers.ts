@@ -43,6 +43,14 @@ export type Subscribed =
 	/** The subscription was ended while it was opening or coming back; nothing was changed. */
 	| { kind: 'ended'; reason: SubscriptionEnd };
 
+/**
+ * What became of an answer that was given to `SyncLayer.answer`:
+ * - `taken`: it was the first one, and whoever asked has it, or gets it when its connection is back
+ * - `ignored`: no request of this session waits for it
+ * - `lost`: it was the first one, but whoever asked is gone
+ */
+export type AnswerOutcome = 'taken' | 'ignored' | 'lost';
+
 /** The answer of `SyncLayer.broadcast`. */
 export interface BroadcastResult {
 	/** How many sessions' open streams the payload was handed to. */

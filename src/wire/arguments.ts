@@ -3,8 +3,11 @@ import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import {
 	broadcastBytes,
+	MAX_ANSWER_BYTES,
+	MAX_ANSWER_TIMEOUT_MS,
 	MAX_BROADCAST_BYTES,
 	MAX_ORIGIN_CHARS,
+	MAX_QUESTIONS_PER_SESSION,
 	MAX_SESSION_ID_CHARS,
 	MAX_SUBSCRIPTION_BYTES,
 } from './limits.ts';
@@ -56,6 +59,26 @@ const OPTIONS = {
 };
 
 const SendOptionsSchema = plainObject({ id: Uuid });
+
+const QuestionsSchema = v.pipe(
+	v.array(
+		plainObject({
+			id: v.pipe(v.string(), v.uuid('not a UUID')),
+			timeout: v.pipe(
+				v.number(),
+				v.integer(),
+				v.minValue(1),
+				v.maxValue(MAX_ANSWER_TIMEOUT_MS, 'longer than a day'),
+			),
+		}),
+	),
+	v.minLength(1, 'no question'),
+);
+
+const AskOptionsSchema = plainObject({
+	connectionId: v.pipe(v.string(), v.uuid('not a UUID')),
+	ticket: Uuid,
+});
 
 const SubscriptionFilterSchema = plainObject({
 	toolsListChanged: v.optional(v.boolean()),
@@ -124,6 +147,10 @@ export type DetachOptions = v.InferInput<typeof OPTIONS.detach>;
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 /** `options` of `SyncLayer.subscribe`. */
 export type SubscribeOptions = v.InferInput<typeof OPTIONS.subscribe>;
+/** A request that a server is about to send to its client, for `SyncLayer.ask`: its id, and how long it waits. */
+export type QuestionInput = v.InferInput<typeof QuestionsSchema>[number];
+/** `options` of `SyncLayer.ask`. */
+export type AskOptions = v.InferInput<typeof AskOptionsSchema>;
 /** Which subscriptions `SyncLayer.unsubscribe` ends: one, those of an origin, or all. */
 export type SubscriptionTarget = v.InferOutput<typeof SubscriptionTargetSchema>;
 /** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. */
@@ -165,6 +192,46 @@ export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscribe);
+
+/** @throws `INVALID_ARGUMENT`, `TOO_MANY_QUESTIONS` */
+export function parseQuestions(input: unknown): QuestionInput[] {
+	if (Array.isArray(input)) assertRoomForQuestions(input.length);
+	return parse(QuestionsSchema, input, 'A question is { id: UUID, timeout: milliseconds }.');
+}
+
+/** @throws `TOO_MANY_QUESTIONS` */
+export function assertRoomForQuestions(waiting: number): void {
+	if (waiting <= MAX_QUESTIONS_PER_SESSION) return;
+	throw new SessionManagerError(
+		'TOO_MANY_QUESTIONS',
+		`${waiting} requests of the server would wait in one session for an answer, and ${MAX_QUESTIONS_PER_SESSION} may. Ask for less at a time.`,
+	);
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseAskOptions(input: unknown): AskOptions {
+	return parse(AskOptionsSchema, input, 'The options of ask are connectionId, ticket.');
+}
+
+/**
+ * What a client answered: the text of a JSON-RPC response.
+ * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+ */
+export function parseAnswer(input: unknown): string {
+	if (typeof input !== 'string') {
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			`an answer is the text of a JSON-RPC response, not ${quote(input)}.`,
+		);
+	}
+	const bytes =
+		input.length > MAX_ANSWER_BYTES ? input.length : new TextEncoder().encode(input).byteLength;
+	if (bytes <= MAX_ANSWER_BYTES) return input;
+	throw new SessionManagerError(
+		'PAYLOAD_TOO_LARGE',
+		`an answer of ${bytes} bytes is over the limit of ${MAX_ANSWER_BYTES}. Send a link to the content.`,
+	);
+}
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseSendOptions(input: unknown, method: string): SendOptions {

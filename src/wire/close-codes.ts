@@ -19,4 +19,6 @@ export const CloseCode = {
 	subscriptionCancelled: 4007,
 	/** As much of a replay was sent as the stream's `window` allows. The Worker opens another socket for the rest. */
 	windowFull: 4008,
+	/** Sent by the Worker's end: it waits for no answer any more, because all came or were given up. */
+	answered: 4009,
 } as const;

@@ -10,6 +10,18 @@ export const MAX_ORIGIN_CHARS = 1_024;
 /** Largest subscription, in bytes of JSON: 1 MiB, half of what one SQLite row of an object takes. */
 export const MAX_SUBSCRIPTION_BYTES = 1024 * 1024;
 
+/**
+ * Longest answer to a server's request, in bytes of JSON: it is a value in SQLite, of at most 2 MB
+ * (https://developers.cloudflare.com/durable-objects/platform/limits/).
+ */
+export const MAX_ANSWER_BYTES = 1_900_000;
+
+/** How many requests of its server may wait in one session for an answer. */
+export const MAX_QUESTIONS_PER_SESSION = 100;
+
+/** Longest time that a server's request may wait for its answer, in milliseconds: a day. */
+export const MAX_ANSWER_TIMEOUT_MS = 24 * 60 * 60 * 1000;
+
 /** What an event weighs in the Worker beside its bytes: 9,900 unread ones of a few bytes were measured to take 6 to 13 MB. */
 export const EVENT_OVERHEAD_BYTES = 1_024;
 

@@ -93,7 +93,7 @@ describe('a subscription to many resources', () => {
 			);
 			for (const uri of uris(20))
 				storage.sql.exec('INSERT INTO tmcp_filters VALUES (?, ?)', uri, row?.filter_id ?? '');
-			for (const table of ['owners', 'session_count'])
+			for (const table of ['owners', 'session_count', 'questions'])
 				storage.sql.exec(`DROP TABLE IF EXISTS tmcp_${table}`);
 			storage.kv.put('tmcp:schema', 2);
 		});

@@ -97,6 +97,7 @@ it('nothing of the first schema is left', async () => {
 		'tmcp_events_lost',
 		'tmcp_filters',
 		'tmcp_owners',
+		'tmcp_questions',
 		'tmcp_session_count',
 		'tmcp_sessions',
 		'tmcp_subscription_ends',

@@ -15,6 +15,7 @@ const AttachmentSchema = v.looseObject({
 			/** Where its resources are in the `FilterStore`, because they are too many for an attachment. */
 			filterId: v.optional(v.string()),
 		}),
+		v.object({ kind: v.literal('asker'), sessionId: v.string(), connectionId: v.string() }),
 	]),
 });
 

@@ -54,6 +54,8 @@ export abstract class Connection {
 	#opened: Opened | undefined;
 	/** The position of the last event that the client took, set by {@link close}. */
 	#taken: number | undefined;
+	/** Why it is closed for good. */
+	#closeCode: number = CloseCode.clientGone;
 	#eventIdPrefix: string | undefined;
 	#lastSeq = 0;
 	/** Tries to come back since a socket was open for {@link SETTLED_MS}. */
@@ -83,12 +85,13 @@ export abstract class Connection {
 		if (this.#opened) this.#carry(this.#opened);
 	}
 
-	/** Close for good. @param taken the position of the last event that the client took */
-	protected close(taken: number | undefined): void {
+	/** Close for good. @param taken the position of the last event that the client took @param code why */
+	protected close(taken: number | undefined, code: number = CloseCode.clientGone): void {
 		if (this.#state === 'closed') return;
-		if (this.#opened && this.#state === 'open') letGo(this.#opened.socket, taken);
-		else if (this.#opened && this.#state === 'opening') discard(this.#opened, taken);
+		if (this.#opened && this.#state === 'open') letGo(this.#opened.socket, taken, code);
+		else if (this.#opened && this.#state === 'opening') discard(this.#opened, taken, code);
 		this.#taken = taken;
+		this.#closeCode = code;
 		this.#state = 'closed';
 	}
 
@@ -123,7 +126,7 @@ export abstract class Connection {
 
 	#carry(opened: Opened): void {
 		if (this.#state === 'closed') {
-			discard(opened, this.#taken);
+			discard(opened, this.#taken, this.#closeCode);
 			return;
 		}
 		const { socket, log } = opened;

@@ -3,6 +3,7 @@ import { CloseCode } from '../../wire/close-codes.ts';
 import { LOG_HEADER, TICKET_HEADER, UPGRADE_URL } from '../../wire/upgrade.ts';
 import type {
 	AttachOptions,
+	QuestionInput,
 	SubscribeOptions,
 	SubscriptionEnd,
 	SubscriptionInput,
@@ -86,6 +87,21 @@ export async function openSubscription(
 	throw new SubscriptionRefused(subscribed.kind === 'ended' ? subscribed.reason : subscribed.kind);
 }
 
+/** Register what a server asks its client, and open the socket on which the answers come. */
+export async function openAsker(
+	stub: SyncLayerStub,
+	sessionId: string,
+	owner: string,
+	questions: readonly QuestionInput[],
+	connectionId: string,
+): Promise<Opened> {
+	const ticket = crypto.randomUUID();
+	const claiming = stub.ask(sessionId, owner, questions, { connectionId, ticket });
+	const opening = upgrade(stub, ticket);
+	await claimed(claiming, opening);
+	return opening;
+}
+
 /**
  * Await the call that makes a ticket. The upgrade that brings the ticket leaves right after it, before it is answered: one
  * round trip for both.
@@ -110,14 +126,17 @@ function forsake(opening: Promise<Opened>): void {
 }
 
 /** Close a socket from which nothing was taken. @param taken the position of the last event that the client took before */
-export function discard({ socket }: Opened, taken: number | undefined): void {
+export function discard({ socket }: Opened, taken: number | undefined, code?: number): void {
 	socket.accept();
-	letGo(socket, taken);
+	letGo(socket, taken, code);
 }
 
-/** Close a socket: the client is gone, or reads too slowly. @param taken the position of the last event that it took */
-export function letGo(socket: WebSocket, taken = 0): void {
-	socket.close(CloseCode.clientGone, String(taken));
+/**
+ * Close a socket, by default because the client is gone, or reads too slowly.
+ * @param taken the position of the last event that it took
+ */
+export function letGo(socket: WebSocket, taken = 0, code: number = CloseCode.clientGone): void {
+	socket.close(code, String(taken));
 }
 
 async function upgrade(
