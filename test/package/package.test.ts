@@ -10,7 +10,7 @@ import { PACKAGE, Project } from './project.ts';
  * Size budget: what a user's Worker grows by that imports all of the main entry, without valibot, minified names aside.
  * Raise it on purpose only.
  */
-const MAX_GZIPPED_BYTES = 60_500;
+const MAX_GZIPPED_BYTES = 70_000;
 
 /** Room for a constant and what a bundler writes around it, in characters. */
 const MAX_NAME_CHARS = 500;

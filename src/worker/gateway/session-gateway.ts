@@ -8,10 +8,15 @@ import {
 } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
 import { isSessionId } from '../../wire/arguments.ts';
+import { MAX_ANSWER_BYTES, MAX_ANSWER_TIMEOUT_MS } from '../../wire/limits.ts';
 import { functionSchema, hasMethod, parseOptions } from '../../wire/options.ts';
+import { parseWireId } from '../../wire/wire-id.ts';
 import { SessionManagerError } from '../../errors.ts';
+import { askingResponse } from '../answers/asking-response.ts';
+import { readAnswer } from '../answers/messages.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
-import { isListen, isSessionless, kindOfBody, MAX_MESSAGE_BYTES } from './request-kind.ts';
+import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
+import { isListen, isSessionless } from './request-kind.ts';
 
 const SESSION_HEADER = 'mcp-session-id';
 
@@ -30,6 +35,12 @@ export interface SessionPrefetcher {
 	prefetch(sessionId: string): void;
 }
 
+/** How many bytes a message may have, unless told otherwise: 256 KiB. */
+const DEFAULT_MAX_BODY_BYTES = 256 * 1024;
+
+/** How long a server's request waits for its answer, in milliseconds, unless told otherwise: 5 minutes. */
+const DEFAULT_ANSWER_TIMEOUT_MS = 5 * 60_000;
+
 const OptionsSchema = v.strictObject({
 	path: v.optional(v.nullable(v.string()), '/mcp'),
 	info: v.optional(
@@ -41,6 +52,11 @@ const OptionsSchema = v.strictObject({
 	owner: v.optional(functionSchema<OwnerOf>(), () => () => undefined),
 	takeover: v.optional(v.boolean(), true),
 	...keepAliveEntries,
+	answerTimeout: v.optional(
+		v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_ANSWER_TIMEOUT_MS)),
+		DEFAULT_ANSWER_TIMEOUT_MS,
+	),
+	maxBodyBytes: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), DEFAULT_MAX_BODY_BYTES),
 });
 
 type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;
@@ -75,6 +91,17 @@ export interface SessionGatewayOptions {
 	maxQueuedBytes?: number;
 	/** Told when a client was cut off because of that (default: nothing). */
 	onCutOff?: () => void;
+	/**
+	 * How long a request of the server to its client (`elicitation`, `sampling`, `roots`) waits for the answer, in
+	 * milliseconds (default 300,000: five minutes; at most a day). Then the tool gets a JSON-RPC error (-32001), and the
+	 * client `notifications/cancelled`.
+	 */
+	answerTimeout?: number;
+	/**
+	 * How large the body of a POST may be, in bytes (default 262,144: 256 KiB). More is refused with 413, and so is an answer
+	 * to a server's request of more than 1,900,000, whatever this says.
+	 */
+	maxBodyBytes?: number;
 }
 
 /**
@@ -96,7 +123,12 @@ const REFUSALS = {
 	tooLarge: {
 		status: 413,
 		code: -32600,
-		message: `Invalid Request: a message outside of a session has at most ${MAX_MESSAGE_BYTES} bytes`,
+		message: 'Invalid Request: the message has too many bytes',
+	},
+	lost: {
+		status: 410,
+		code: -32000,
+		message: 'Gone: the server instance that waited for this answer was lost',
 	},
 	TOO_MANY_SESSIONS: {
 		status: 503,
@@ -117,6 +149,8 @@ const REFUSALS = {
  * - It answers 404 for a session that was never issued, has ended, has expired or is another owner's, the same for all of
  *   them, and 400 where the session id is missing. Only the transport makes ids: one in an `initialize` is ignored.
  * - A GET supersedes a stream whose client is gone, and continues after its `Last-Event-ID`.
+ * - What a tool asks the client (elicitation, sampling, roots) gets its answer, whichever instance that reaches, and nobody
+ *   else's answer: see {@link SessionGatewayOptions.answerTimeout}.
  * - KV is read while the object is asked, so both take one round trip.
  * - Where the object has as many sessions as it takes, it answers an `initialize` with 503, and where the owner has as many
  *   as one may have, with 429; both with `Retry-After`, and with the error's code in the text.
@@ -205,9 +239,11 @@ export class SessionGateway<Custom = undefined> {
 		owner: string | undefined,
 	): Promise<Response | null> {
 		const ownerHash = await this.#hashOfOwner(session, owner);
-		const admitted = await runInScope(scopeOf(request, this.#options, ownerHash), async () => {
+		const scope = scopeOf(request, this.#options, ownerHash);
+		const admitted = await runInScope(scope, async () => {
 			if (!(await this.#admit(session, ownerHash, request))) return undefined;
-			return { response: await this.#transport.respond(request, ctx) };
+			if (!hasMessage(request)) return { response: await this.#transport.respond(request, ctx) };
+			return { response: await this.#takeMessage(session, ownerHash, request, ctx, scope) };
 		});
 		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown');
 	}
@@ -219,6 +255,59 @@ export class SessionGateway<Custom = undefined> {
 		return callObject(this.#namespace(), (stub) => stub.admit(session, ownerHash));
 	}
 
+	/** Answer a POST of a session. */
+	async #takeMessage(
+		session: string,
+		ownerHash: string,
+		request: Request,
+		ctx: Custom | undefined,
+		scope: RequestScope,
+	): Promise<Response | null> {
+		const body = await readMessage(request, this.#options.maxBodyBytes);
+		if (!body) return this.#refuseAsTooLarge(request, ctx);
+		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, ctx);
+		const response = await this.#transport.respond(body.request, ctx);
+		if (!response || body.kind === 'sessionless') return response;
+		return askingResponse(response, {
+			namespace: this.#namespace(),
+			session,
+			owner: ownerHash,
+			timeout: this.#options.answerTimeout,
+			requestId: Reflect.get(Object(body.message), 'id'),
+			respond: (answer) =>
+				runInScope(scope, () => this.#transport.respond(withMessage(request, answer), ctx)),
+		});
+	}
+
+	/**
+	 * Give an answer to the one who asked. The transport never sees it: it gets one to nothing in its place, and says what it
+	 * says to any other, so that nothing shows whether somebody waited for it.
+	 */
+	async #takeAnswer(
+		session: string,
+		ownerHash: string,
+		{ message, request }: MessageBody,
+		ctx: Custom | undefined,
+	): Promise<Response | null> {
+		const response = await this.#transport.respond(withMessage(request, standIn(message)), ctx);
+		const answer = readAnswer(message);
+		if (response?.status !== 202 || !answer || !parseWireId(answer.id)) return response;
+		const text = JSON.stringify(answer);
+		if (new TextEncoder().encode(text).byteLength > MAX_ANSWER_BYTES) {
+			return refusal('tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
+		}
+		const outcome = await callObject(this.#namespace(), (stub) =>
+			stub.answer(session, ownerHash, answer.id, text),
+		);
+		return outcome === 'lost' ? refusal('lost', response.headers) : response;
+	}
+
+	async #refuseAsTooLarge(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const answer = await this.#probe(request, ctx);
+		if (!answer || answer.status === 401 || answer.status === 403) return answer;
+		return refusal('tooLarge', answer.headers, { maxBytes: this.#options.maxBodyBytes });
+	}
+
 	/**
 	 * Answer a request without a valid session. The transport is probed before the body is read: it may refuse the request
 	 * for its path, origin or token, and a refusal of ours needs the transport's CORS headers to be readable by a page.
@@ -227,14 +316,18 @@ export class SessionGateway<Custom = undefined> {
 		request: Request,
 		ctx: Custom | undefined,
 		owner: string | undefined,
-		why: keyof typeof REFUSALS,
+		why: 'missing' | 'unknown',
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
 		if (!answer || answer.status === 401 || answer.status === 403) return answer;
-		const kind = await kindOfBody(request);
-		if (kind === 'sessionless') return this.#pass(request, ctx);
-		if (kind === 'initialize') return this.#begin(request, ctx, owner, answer.headers);
-		return refusal(kind === 'tooLarge' ? kind : why, answer.headers);
+		if (!hasMessage(request)) return refusal(why, answer.headers);
+		const body = await readMessage(request, this.#options.maxBodyBytes);
+		if (!body) {
+			return refusal('tooLarge', answer.headers, { maxBytes: this.#options.maxBodyBytes });
+		}
+		if (body.kind === 'sessionless') return this.#pass(body.request, ctx);
+		if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
+		return refusal(why, answer.headers);
 	}
 
 	async #begin(
@@ -298,11 +391,25 @@ function scopeOf(
 	};
 }
 
-function refusal(why: keyof typeof REFUSALS, headers: Headers): Response {
+function refusal(why: keyof typeof REFUSALS, headers: Headers, data?: object): Response {
 	const { status, ...error } = REFUSALS[why];
 	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
 	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));
-	return Response.json({ jsonrpc: '2.0', id: null, error }, { status, headers: sent });
+	const message = { jsonrpc: '2.0', id: null, error: { ...error, data } };
+	return Response.json(message, { status, headers: sent });
+}
+
+/** What the transport makes the same of as of this answer, but for which nobody waits. */
+function standIn(answer: unknown): object {
+	const has = (name: string) => Object.hasOwn(Object(answer), name);
+	const of = (name: string): unknown => Reflect.get(Object(answer), name);
+	const id = of('id');
+	return {
+		jsonrpc: of('jsonrpc'),
+		id: typeof id === 'string' || typeof id === 'number' ? crypto.randomUUID() : id,
+		...(has('result') ? { result: {} } : {}),
+		...(has('error') ? { error: { code: 0, message: '' } } : {}),
+	};
 }
 
 /** The transport accepts any session id that an `initialize` brings, which could be another client's, or easy to guess. */

@@ -1,6 +1,7 @@
 /** The Worker under test. */
 import { SessionManagerError, SyncLayer } from '../../../src/index.ts';
 import { tortureStream } from '../../torture/stream-route.ts';
+import { respondAsAsker } from './asking.ts';
 import { respondBehindGateway } from './gateway.ts';
 import { http, slow, sse, takeoverStream } from './servers.ts';
 
@@ -50,7 +51,7 @@ export default {
 		if (pathname === '/takeover') return takeoverStream(request);
 		if (pathname === '/torture') return tortureStream(request);
 		try {
-			const guarded = await respondBehindGateway(request);
+			const guarded = (await respondBehindGateway(request)) ?? (await respondAsAsker(request));
 			if (guarded) return guarded;
 			for (const transport of [http, slow, sse]) {
 				const response = await transport.respond(request);

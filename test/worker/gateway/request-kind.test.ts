@@ -1,9 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-	isSessionless,
-	kindOfBody,
-	kindOfMessage,
-} from '../../../src/worker/gateway/request-kind.ts';
+import { isSessionless, kindOfMessage } from '../../../src/worker/gateway/request-kind.ts';
 
 const initialize = { jsonrpc: '2.0', id: 1, method: 'initialize', params: {} };
 const version = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
@@ -46,41 +42,5 @@ describe('a request', () => {
 		[true, request('PUT', json, JSON.stringify(initialize))],
 	])('has no session by its head: %s for case %#', (isSo, of) => {
 		expect(isSessionless(of)).toBe(isSo);
-	});
-});
-
-describe('the kind of a body', () => {
-	it.each([
-		['session', request('GET')],
-		['session', request('DELETE')],
-		['session', request('POST')],
-		['session', request('POST', json, 'no JSON')],
-		['session', request('POST', { 'content-type': 'text/plain' }, JSON.stringify(initialize))],
-		['initialize', request('POST', json, JSON.stringify(initialize))],
-		[
-			'initialize',
-			request('POST', json, ' '.repeat(4 * 1024 * 1024 - 70) + JSON.stringify(initialize)),
-		],
-		['tooLarge', request('POST', json, ' '.repeat(4 * 1024 * 1024) + JSON.stringify(initialize))],
-	])('is %s for case %#', async (kind, of) => {
-		expect(await kindOfBody(of)).toBe(kind);
-	});
-
-	it('leaves the body for the transport to read', async () => {
-		const post = request('POST', json, JSON.stringify(initialize));
-		await kindOfBody(post);
-		expect(await post.json()).toEqual(initialize);
-	});
-
-	it('is told of a body without an end, which is read no further', async () => {
-		let isCancelled = false;
-		const endless = new ReadableStream<Uint8Array>({
-			pull: (controller) => controller.enqueue(new Uint8Array(100_000)),
-			cancel: () => {
-				isCancelled = true;
-			},
-		});
-		expect(await kindOfBody(request('POST', json, endless))).toBe('tooLarge');
-		expect(isCancelled).toBe(true);
 	});
 });

@@ -616,13 +616,21 @@ describe('a body', () => {
 		expect(response?.status).toBe(400);
 	});
 
-	it('of more than 4 MiB is refused outside of a session, and taken in one', async () => {
-		const params = { name: 'look', arguments: { padding: 'x'.repeat(4 * 1024 * 1024) } };
-		const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params });
-		const outside = await new SessionClient('/gateway').fetch('POST', { body });
-		expect(outside.status).toBe(413);
-		expect(await outside.json()).toMatchObject({ id: null, error: { code: -32600 } });
-		expect(await statusOf(client.fetch('POST', { body }))).toBe(200);
+	it('of more than 256 KiB is refused, outside of a session and in one', async () => {
+		const padded = (bytes: number) => {
+			const params = { name: 'look', arguments: {} };
+			const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params });
+			return { body: body.padEnd(bytes) };
+		};
+		for (const of of [client, new SessionClient('/gateway')]) {
+			const refused = await of.fetch('POST', padded(256 * 1024 + 1));
+			expect(refused.status).toBe(413);
+			expect(await refused.json()).toMatchObject({
+				id: null,
+				error: { code: -32600, data: { maxBytes: 256 * 1024 } },
+			});
+		}
+		expect(await statusOf(client.fetch('POST', padded(256 * 1024)))).toBe(200);
 	});
 });
 

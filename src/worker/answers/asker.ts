@@ -1,0 +1,213 @@
+import { SessionManagerError } from '../../errors.ts';
+import { CloseCode } from '../../wire/close-codes.ts';
+import { formatWireId } from '../../wire/wire-id.ts';
+import { Connection } from '../connection/connection.ts';
+import { openAsker, type Opened } from '../connection/open-socket.ts';
+import type { SyncLayerNamespace } from '../routing/binding.ts';
+import { callObject } from '../routing/object.ts';
+import { type ClientAnswer, parseJson, readAnswer } from './messages.ts';
+
+/** JSON-RPC error codes, as the official SDK has them. */
+const CONNECTION_CLOSED = -32000;
+const REQUEST_TIMEOUT = -32001;
+const INTERNAL_ERROR = -32603;
+
+/** What an asker is given by its response. */
+export interface AskerSetup {
+	namespace: SyncLayerNamespace;
+	session: string;
+	/** A hash, as `SyncLayer.admit` takes it. */
+	owner: string;
+	/** How long a question waits for its answer, in milliseconds. */
+	timeout: number;
+	/** Give an answer to the server that asked. */
+	hand(answer: ClientAnswer): void;
+	/** Send the client a notification. */
+	notify(notification: { method: string; params: object }): void;
+}
+
+/** A server's request that waits for its answer. */
+interface Question {
+	questionId: string;
+	/** As the server numbered it. */
+	originalId: string | number;
+	/** In milliseconds since 1970. */
+	deadline: number;
+	timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+/**
+ * Waits for the answers to what a server asks on the response of one POST. As long as something is asked, it has one
+ * socket to the object: the way on which answers come, from whichever instance got them, and the reason why the runtime does
+ * not take the request for hung.
+ *
+ * All of it belongs to the request that made it.
+ */
+export class Asker {
+	#setup: AskerSetup;
+	/** What is asked, by its wire id: all of it on {@link #line}. */
+	#questions = new Map<string, Question>();
+	#line: AnswerLine | undefined;
+
+	constructor(setup: AskerSetup) {
+		this.#setup = setup;
+	}
+
+	/**
+	 * Register a server's request in the object.
+	 * @returns the id under which it may leave now; `undefined` where it must not, because the server has its answer: an error
+	 */
+	async ask(originalId: string | number): Promise<string | undefined> {
+		const questionId = crypto.randomUUID();
+		const line = (this.#line ??= this.#openLine());
+		const wireId = formatWireId({ connectionId: line.connectionId, questionId });
+		const { timeout } = this.#setup;
+		const question: Question = {
+			questionId,
+			originalId,
+			deadline: Date.now() + timeout,
+			timer: undefined,
+		};
+		// Before the call: the line is not to end with the answer to an earlier question.
+		this.#questions.set(wireId, question);
+		try {
+			await line.register(question);
+		} catch (error) {
+			this.#refuse(
+				wireId,
+				INTERNAL_ERROR,
+				`The client was not asked: ${SessionManagerError.from(error)?.message ?? String(error)}`,
+			);
+		}
+		if (!this.#questions.has(wireId)) return undefined;
+		question.timer = setTimeout(() => this.#expire(wireId), timeout);
+		return wireId;
+	}
+
+	/** Wait for nothing any more. @param reason told to the server */
+	giveUp(reason: string): void {
+		for (const wireId of this.#questions.keys()) this.#refuse(wireId, CONNECTION_CLOSED, reason);
+	}
+
+	/** Take back what was asked, because the server does not want it any more. */
+	cancel(reason: string): void {
+		const wireIds = [...this.#questions.keys()];
+		this.giveUp(reason);
+		for (const wireId of wireIds) this.#tellCancelled(wireId, reason);
+	}
+
+	#openLine(): AnswerLine {
+		const line: AnswerLine = new AnswerLine({
+			...this.#setup,
+			waiting: () => (this.#line === line ? [...this.#questions.values()] : []),
+			onAnswer: (answer) => this.#take(answer),
+			onEnd: () => this.giveUp('The session ended before the client answered.'),
+		});
+		return line;
+	}
+
+	#take(answer: ClientAnswer): void {
+		const question = this.#settle(String(answer.id));
+		// The object hands an answer down again where it cannot know that it arrived.
+		if (question) this.#setup.hand({ ...answer, id: question.originalId });
+	}
+
+	#expire(wireId: string): void {
+		const reason = `The client did not answer within ${this.#setup.timeout / 1000} seconds.`;
+		this.#refuse(wireId, REQUEST_TIMEOUT, reason);
+		this.#tellCancelled(wireId, reason);
+	}
+
+	#refuse(wireId: string, code: number, message: string): void {
+		const question = this.#settle(wireId);
+		if (!question) return;
+		this.#setup.hand({ jsonrpc: '2.0', id: question.originalId, error: { code, message } });
+	}
+
+	#tellCancelled(requestId: string, reason: string): void {
+		this.#setup.notify({ method: 'notifications/cancelled', params: { requestId, reason } });
+	}
+
+	/** A question is over, and with the last one the line. */
+	#settle(wireId: string): Question | undefined {
+		const question = this.#questions.get(wireId);
+		if (!question) return undefined;
+		clearTimeout(question.timer);
+		this.#questions.delete(wireId);
+		if (this.#questions.size === 0) {
+			this.#line?.end();
+			this.#line = undefined;
+		}
+		return question;
+	}
+}
+
+interface LineSetup extends Pick<AskerSetup, 'namespace' | 'session' | 'owner'> {
+	/** What waits for an answer. */
+	waiting(): Question[];
+	onAnswer(answer: ClientAnswer): void;
+	/** No answer can come any more. */
+	onEnd(): void;
+}
+
+/** The connection of an asker, as long as it asks. */
+class AnswerLine extends Connection {
+	#setup: LineSetup;
+	#isOpened = false;
+
+	constructor(setup: LineSetup) {
+		super();
+		this.#setup = setup;
+	}
+
+	/** Tell the object what is asked; with the first question, open the socket. */
+	async register(question: Question): Promise<void> {
+		const { namespace, session, owner } = this.#setup;
+		if (this.#isOpened) {
+			const { connectionId } = this;
+			await callObject(namespace, async (stub) => {
+				await stub.ask(session, owner, [inputOf(question)], { connectionId });
+			});
+			return;
+		}
+		this.#isOpened = true;
+		await this.connectFirst(undefined);
+		this.accept();
+	}
+
+	/** Nothing is waited for any more. */
+	end(): void {
+		this.close(undefined, CloseCode.answered);
+	}
+
+	protected override connect(_: string | undefined, resume: boolean): Promise<Opened> {
+		const { namespace, session, owner, waiting } = this.#setup;
+		const open = async (stub: Parameters<typeof openAsker>[0]) => {
+			const questions = waiting().map(inputOf);
+			if (questions.length > 0) {
+				return openAsker(stub, session, owner, questions, this.connectionId);
+			}
+			throw new SessionManagerError('STREAM_DETACHED', 'nothing is asked any more.');
+		};
+		return callObject(namespace, open, resume ? 1 : undefined);
+	}
+
+	protected override onEvent(frame: string): void {
+		const answer = readAnswer(parseJson(frame.slice(frame.indexOf('\n') + 1)));
+		if (answer) this.#setup.onAnswer(answer);
+	}
+
+	protected override onEnd(): void {
+		this.#setup.onEnd();
+	}
+
+	protected override onOpen(): void {}
+	protected override onPosition(): void {}
+	protected override onPause(): void {}
+	/** The server is told at its deadline, or by {@link onEnd}. */
+	protected override onFailure(): void {}
+}
+
+function inputOf({ questionId, deadline }: Question) {
+	return { id: questionId, timeout: Math.max(1, deadline - Date.now()) };
+}

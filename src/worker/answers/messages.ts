@@ -1,0 +1,79 @@
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import * as v from 'valibot';
+
+/** A JSON-RPC request that a server sends to its client. */
+export type ServerRequest = v.InferOutput<typeof ServerRequestSchema>;
+/** What a client answers, as tmcp takes it: anything else it would drop, and the one who asked would wait for ever. */
+export type ClientAnswer = v.InferOutput<typeof ClientAnswerSchema>;
+
+const IdSchema = v.union([v.string(), v.pipe(v.number(), v.integer())]);
+
+const ServerRequestSchema = v.looseObject({ id: IdSchema, method: v.string() });
+
+const ClientAnswerSchema = v.union([
+	v.strictObject({
+		jsonrpc: v.literal('2.0'),
+		id: IdSchema,
+		result: v.looseObject({ _meta: v.optional(v.looseObject({})) }),
+	}),
+	v.strictObject({
+		jsonrpc: v.literal('2.0'),
+		id: IdSchema,
+		error: v.object({
+			code: v.pipe(v.number(), v.integer()),
+			message: v.string(),
+			data: v.optional(v.unknown()),
+		}),
+	}),
+]);
+
+/** An event with a server's request in it. */
+export interface RequestEvent extends Pick<EventSourceMessage, 'event' | 'id'> {
+	request: ServerRequest;
+}
+
+/** The servers' requests in the text of an event stream, which is cut between events. */
+export function readRequestEvents(text: string): RequestEvent[] {
+	// A result may be large, and need not be parsed.
+	if (!text.includes('"method"') || !text.includes('"id"')) return [];
+	const events: RequestEvent[] = [];
+	const parser = createParser({
+		onEvent: ({ event, id, data }) => {
+			const request = v.safeParse(ServerRequestSchema, parseJson(data));
+			if (request.success) events.push({ event, id, request: request.output });
+		},
+	});
+	// It would wait for a line feed after a carriage return.
+	parser.feed(text.replaceAll(/\r\n?/g, '\n'));
+	return events;
+}
+
+/** One message as an event. */
+export function writeEvent(message: object, { event = 'message', id }: Partial<RequestEvent> = {}) {
+	const idLine = id === undefined ? '' : `id: ${id}\n`;
+	return `${idLine}event: ${event}\ndata: ${JSON.stringify(message)}\n\n`;
+}
+
+/**
+ * Whether a message claims to be an answer. tmcp would give it to whoever waits for that id, in whichever session, so none
+ * of them reaches the transport as it is.
+ */
+export function isAnswer(message: unknown): message is Record<string, unknown> {
+	if (typeof message !== 'object' || message === null) return false;
+	return Object.hasOwn(message, 'result') || Object.hasOwn(message, 'error');
+}
+
+/** The answer that is taken, if it is one. */
+export function readAnswer(message: unknown): ClientAnswer | undefined {
+	const result = v.safeParse(ClientAnswerSchema, message);
+	return result.success ? result.output : undefined;
+}
+
+/** @returns `undefined` for what is no JSON */
+export function parseJson(text: string): unknown {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return undefined;
+	}
+}
