@@ -62,6 +62,9 @@ test.each([
 	{ scenario: 'ping', revision: '2025-11-25', checks: 2 },
 	{ scenario: 'resources-subscribe', revision: '2025-11-25', checks: 2 },
 	{ scenario: 'resources-unsubscribe', revision: '2025-11-25', checks: 2 },
+	{ scenario: 'tools-call-elicitation', revision: '2025-11-25', checks: 2 },
+	{ scenario: 'tools-call-sampling', revision: '2025-11-25', checks: 2 },
+	{ scenario: 'elicitation-sep1330-enums', revision: '2025-11-25', checks: 6 },
 ])(
 	'$scenario of $revision passes, $checks checks of $checks',
 	async ({ scenario, revision, checks }) => {

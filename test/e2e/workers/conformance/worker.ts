@@ -1,5 +1,6 @@
 /** The quickstart, with the tools that the conformance suite calls by name. */
 import { tool } from 'tmcp/utils';
+import * as v from 'valibot';
 import quickstart from '../../../../examples/quickstart/src/index.ts';
 import { server } from '../../../../examples/quickstart/src/server.ts';
 
@@ -26,6 +27,75 @@ server.tool(
 	async () => {
 		const sample = await server.message({ messages: [], maxTokens: 1 });
 		return tool.text(JSON.stringify(sample));
+	},
+);
+
+server.tool(
+	{
+		name: 'test_elicitation',
+		description: 'Asks the user for a name and an address.',
+		schema: v.object({ message: v.string() }),
+	},
+	async ({ message }) => {
+		const user = v.object({
+			username: v.pipe(v.string(), v.description("User's response")),
+			email: v.pipe(v.string(), v.description("User's email address")),
+		});
+		const response = await server.elicitation(message, user);
+		return tool.text(`User response: ${JSON.stringify(response)}`);
+	},
+);
+
+server.tool(
+	{
+		name: 'test_sampling',
+		description: 'Asks the model of the client.',
+		schema: v.object({ prompt: v.string() }),
+	},
+	async ({ prompt }) => {
+		const response = await server.message({
+			messages: [{ role: 'user', content: { type: 'text', text: prompt } }],
+			maxTokens: 100,
+		});
+		return tool.text(`LLM response: ${JSON.stringify(response.content)}`);
+	},
+);
+
+const titled = (noun: string) =>
+	['First', 'Second', 'Third'].map((nth, index) => ({
+		const: `value${index + 1}`,
+		title: `${nth} ${noun}`,
+	}));
+const options = ['option1', 'option2', 'option3'];
+
+server.tool(
+	{
+		name: 'test_elicitation_sep1330_enums',
+		description: 'Asks the user to choose, in each of the ways of 2025-11-25.',
+	},
+	async () => {
+		// By the low level, because no schema of valibot becomes an enumNames.
+		const response = await server.request({
+			method: 'elicitation/create',
+			params: {
+				message: 'Choose.',
+				requestedSchema: {
+					type: 'object',
+					properties: {
+						untitledSingle: { type: 'string', enum: options },
+						titledSingle: { type: 'string', oneOf: titled('Option') },
+						legacyEnum: {
+							type: 'string',
+							enum: ['opt1', 'opt2', 'opt3'],
+							enumNames: ['Option One', 'Option Two', 'Option Three'],
+						},
+						untitledMulti: { type: 'array', items: { type: 'string', enum: options } },
+						titledMulti: { type: 'array', items: { anyOf: titled('Choice') } },
+					},
+				},
+			},
+		});
+		return tool.text(`Elicitation completed: ${JSON.stringify(response)}`);
 	},
 );
 
