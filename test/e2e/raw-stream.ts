@@ -44,6 +44,11 @@ export class RawStream {
 		return new RawStream(socket);
 	}
 
+	/** What has arrived. */
+	get text(): string {
+		return this.#text;
+	}
+
 	/** Wait until this text has arrived. */
 	async receives(text: string): Promise<void> {
 		await waitFor(JSON.stringify(text), LIMIT_MS, () => this.#text.includes(text));

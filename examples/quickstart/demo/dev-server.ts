@@ -23,6 +23,8 @@ export interface DevServerOptions {
 	configs?: readonly string[];
 	/** Where it stores things, so that they outlive it (default: a folder that is removed with it). */
 	state?: string;
+	/** Where it finds the Workers of other servers, and they find its own (default: a folder that no other server looks in). */
+	registry?: string;
 }
 
 export interface DevServer {
@@ -43,7 +45,7 @@ export interface DevServer {
  */
 export async function startDevServer(options: DevServerOptions = {}): Promise<DevServer> {
 	const directory = mkdtempSync(join(tmpdir(), 'wrangler-dev-'));
-	const { state = join(directory, 'state') } = options;
+	const { state = join(directory, 'state'), registry = join(directory, 'registry') } = options;
 	const own = (options.configs ?? ['wrangler.jsonc']).map((config) => resolve(ROOT, config));
 	const compatibility = compatibilityFrom(process.env);
 	const configs = compatibility ? copyConfigs(own, compatibility, directory) : own;
@@ -69,7 +71,7 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
 				FORCE_COLOR: '0',
 				WRANGLER_HIDE_BANNER: 'true',
 				WRANGLER_LOG_PATH: join(directory, 'logs'),
-				WRANGLER_REGISTRY_PATH: join(directory, 'registry'),
+				WRANGLER_REGISTRY_PATH: registry,
 				WRANGLER_SEND_METRICS: 'false',
 			},
 		},

@@ -39,8 +39,8 @@ export function readRequestEvents(text: string): RequestEvent[] {
 	const events: RequestEvent[] = [];
 	const parser = createParser({
 		onEvent: ({ event, id, data }) => {
-			const request = v.safeParse(ServerRequestSchema, parseJson(data));
-			if (request.success) events.push({ event, id, request: request.output });
+			const request = parseJson(data);
+			if (v.is(ServerRequestSchema, request)) events.push({ event, id, request });
 		},
 	});
 	// It would wait for a line feed after a carriage return.

@@ -68,6 +68,14 @@ describe('a message', () => {
 		expect(isCancelled).toBe(true);
 	});
 
+	it('is handed on with the signal that tells that the client is gone', async () => {
+		const client = new AbortController();
+		const request = new Request(post('{}'), { signal: client.signal });
+		const body = await readMessage(request, MAX_BYTES);
+		client.abort();
+		expect(body?.request.signal.aborted).toBe(true);
+	});
+
 	it('takes the place of another, with the same client behind it', async () => {
 		const headers = { ...json, 'content-length': '2', authorization: 'Bearer x' };
 		const request = withMessage(post('{}', headers), initialize);
