@@ -16,6 +16,8 @@ import {
 	parseSessionId,
 } from '../../wire/arguments.ts';
 import { functionSchema, hasMethod, parseOptions } from '../../wire/options.ts';
+import { quote, SessionManagerError } from '../../errors.ts';
+import { readRequestEvents } from '../answers/messages.ts';
 import { ClientStream, type SessionKeeper, type StreamController } from './client-stream.ts';
 import { hold } from '../request/hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema, PositiveIntegerSchema } from './keep-alive.ts';
@@ -161,7 +163,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	 * It rejects where the object did not confirm the broadcast. `HttpTransport` does not catch that, so the runtime
 	 * logs it as an uncaught rejection: once, and with its code.
 	 * @param data whole SSE events; at most 32 MiB less 4 KiB
-	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`, and `SERVER_REQUEST_REFUSED` for a request of
+	 * the server, which `SseTransport` sends this way: nothing would bind the answer to who asked, and the log would ask again
 	 */
 	send(sessions: string[] | undefined, data: string): Promise<void> {
 		return hold(this.#send(sessions, data));
@@ -222,6 +225,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
 		const broadcast = parseBroadcast(sessions, data, { id: crypto.randomUUID() });
 		if (broadcast.sessions?.length === 0) return;
+		assertNoRequest(data);
 		await this.#outbox.add(broadcast, broadcastBytes(broadcast.sessions, data));
 	}
 
@@ -234,4 +238,14 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		streams?.delete(stream);
 		if (streams?.size === 0) this.#streams.delete(session);
 	}
+}
+
+/** A client that comes back would get it once more from the log, and anybody could answer it. */
+function assertNoRequest(data: string): void {
+	const [asked] = readRequestEvents(data);
+	if (!asked) return;
+	throw new SessionManagerError(
+		'SERVER_REQUEST_REFUSED',
+		`a server's request (${quote(asked.request.method)}) was not sent to its client, because over SseTransport nobody can tell whose answer comes back. Serve a server that asks its clients (elicitation, sampling, roots) with HttpTransport, behind a SessionGateway.`,
+	);
 }

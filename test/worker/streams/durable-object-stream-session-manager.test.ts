@@ -274,6 +274,19 @@ describe('bad input', () => {
 		);
 	});
 
+	it('is a request of the server: it is neither sent nor kept', async () => {
+		const id = crypto.randomUUID();
+		const manager = new DurableObjectStreamSessionManager();
+		const ask = { jsonrpc: '2.0', id: 1, method: 'elicitation/create', params: {} };
+		const events = (await object().stats()).log?.events;
+		expect(
+			await codeOf(() => manager.send([id], `event: message\ndata: ${JSON.stringify(ask)}\n\n`)),
+		).toBe('SERVER_REQUEST_REFUSED');
+		expect((await object().stats()).log?.events).toBe(events);
+		const result = { jsonrpc: '2.0', id: 1, result: { text: '"method"' } };
+		await manager.send([id], `event: message\ndata: ${JSON.stringify(result)}\n\n`);
+	});
+
 	it('is a payload over the platform’s limit: nothing is sent', async () => {
 		const id = crypto.randomUUID();
 		const stream = await takeOver(id);
