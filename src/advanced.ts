@@ -7,11 +7,13 @@
 export { openSocket } from './worker/connection/open-socket.ts';
 export { CloseCode } from './wire/close-codes.ts';
 export { decodeFrame, type Frame } from './wire/frames.ts';
-export type { Attached, LogPosition, Subscribed } from './wire/answers.ts';
+export type { AnswerOutcome, Attached, LogPosition, Subscribed } from './wire/answers.ts';
 export type {
+	AskOptions,
 	AttachOptions,
 	BeginOptions,
 	DetachOptions,
+	QuestionInput,
 	SubscribeOptions,
 	SubscriptionInput,
 } from './wire/arguments.ts';

@@ -5,6 +5,8 @@ export class EventStream {
 	/** The ids of events that have no data. */
 	readonly places: string[] = [];
 	readonly comments: string[] = [];
+	/** All of it, as it came. */
+	raw = '';
 	/** Settles when the response ends; rejects when it breaks. */
 	readonly ended: Promise<void>;
 	#reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -53,7 +55,9 @@ export class EventStream {
 			for (;;) {
 				const { done, value } = await this.#reader.read();
 				if (done) return;
-				text += decoder.decode(value, { stream: true });
+				const chunk = decoder.decode(value, { stream: true });
+				this.raw += chunk;
+				text += chunk;
 				const blocks = text.split('\n\n');
 				text = blocks.pop() ?? '';
 				for (const block of blocks) this.#take(block);

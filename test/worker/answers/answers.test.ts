@@ -136,15 +136,17 @@ describe('a server’s request on the response of a POST', () => {
 	});
 
 	it('leaves nothing behind, 1,000 times', async () => {
-		const before = outcomes.length;
-		const call = await client.call('ask', {
-			topics: Array.from({ length: 1_000 }, (_, index) => String(index)),
-		});
-		for (let nth = 1; nth <= 1_000; nth++) {
-			await client.answer((await askedOn(call, nth)).id, { nth }, nth % 2 ? 'first' : 'second');
-		}
-		await call.ended;
-		expect(outcomes.length - before).toBe(1_000);
+		const topics = Array.from({ length: 50 }, (_, index) => String(index));
+		const askAll = async (calls: number) => {
+			const call = await client.call('ask', { topics });
+			for (const nth of topics.keys()) {
+				const { id } = await askedOn(call, nth + 1);
+				await client.answer(id, { nth }, (calls + nth) % 2 ? 'first' : 'second');
+			}
+			await call.ended;
+		};
+		await Promise.all(Array.from({ length: 20 }, (_, nth) => askAll(nth)));
+		expect(outcomes).toHaveLength(1_000);
 		await nothingIsLeft();
 	}, 120_000);
 });
