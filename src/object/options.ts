@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseOptions } from '../wire/options.ts';
+import { parseOptions, PositiveIntegerSchema } from '../wire/options.ts';
 import type { RetentionBounds } from './log/retention.ts';
 import type { Lifetimes } from './sessions/session-row.ts';
 
@@ -55,10 +55,8 @@ export interface SyncLayerOptions {
 	sessionTtl?: number;
 }
 
-const Bound = v.pipe(v.number(), v.integer(), v.minValue(1));
-
 /** At most ten years: beyond the year 2189 the platform sets no alarm. */
-const Seconds = v.pipe(Bound, v.maxValue(10 * 365 * 24 * 60 * 60));
+const Seconds = v.pipe(PositiveIntegerSchema, v.maxValue(10 * 365 * 24 * 60 * 60));
 
 /** A largest number, which may be none. */
 const Limit = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -75,8 +73,8 @@ const OptionsSchema = v.strictObject({
 		v.union([
 			v.literal(false),
 			v.strictObject({
-				maxCount: v.optional(Bound, 10_000),
-				maxBytes: v.optional(Bound, 16 * 1024 * 1024),
+				maxCount: v.optional(PositiveIntegerSchema, 10_000),
+				maxBytes: v.optional(PositiveIntegerSchema, 16 * 1024 * 1024),
 				maxAge: v.optional(Seconds, 3_600),
 			}),
 		]),
@@ -88,7 +86,7 @@ const OptionsSchema = v.strictObject({
 /** An ended session is remembered at least this long, in milliseconds: longer than KV is stale and a connection away. */
 const MIN_ENDED_TTL_MS = 10 * 60_000;
 
-/** How much the object takes: what is over it is refused. */
+/** The largest numbers that the object takes. It refuses what would exceed one of them. */
 export interface Limits {
 	maxSubscriptions: number;
 	maxSubscriptionsPerOwner: number;

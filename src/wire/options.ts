@@ -2,6 +2,12 @@ import * as v from 'valibot';
 import { SessionManagerError } from '../errors.ts';
 import { validate } from './validate.ts';
 
+/** The longest timer that JavaScript has, in milliseconds. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** A number of things, bytes or milliseconds. */
+export const PositiveIntegerSchema = v.pipe(v.number(), v.integer(), v.minValue(1));
+
 /** A function that a user gives. What it takes and answers is unknown until it is called. */
 export function functionSchema<Of extends (...of: never[]) => unknown>() {
 	return v.custom<Of>((value) => typeof value === 'function', 'not a function');

@@ -3,6 +3,7 @@ import type { AnswerOutcome } from '../../wire/answers.ts';
 import { assertRoomForQuestions, type QuestionInput } from '../../wire/arguments.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
+import { JsonRpcError } from '../../wire/json-rpc.ts';
 import { formatWireId, type WireId } from '../../wire/wire-id.ts';
 import type { Alarm } from '../alarm.ts';
 import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
@@ -29,11 +30,8 @@ interface Row extends Record<string, SqlStorageValue> {
  */
 const COMEBACK_LIMIT_MS = 10_000;
 
-/** Expired rows are deleted so much later, in milliseconds, to save wake-ups: nobody can answer them any more. */
+/** How long after their expiry rows are deleted, in milliseconds: several go in one wake-up. */
 const PURGE_DELAY_MS = 10 * 60_000;
-
-/** The JSON-RPC error code for a connection that was lost, as the official SDK has it. */
-const CONNECTION_CLOSED = -32000;
 
 /** Sockets of a session are found by the end of its id: a tag has 256 characters. */
 const SESSION_CHARS_IN_TAG = 200;
@@ -47,7 +45,7 @@ const SESSION_CHARS_IN_TAG = 200;
  */
 export class Questions {
 	#ctx: DurableObjectState;
-	/** `undefined` for a class without SQLite, which has no gateway and nobody who asks. */
+	/** `undefined` for a class without SQLite: no gateway works with that, and so no server's request comes here. */
 	#sql: SqlStorage | undefined;
 	#alarm: Alarm;
 	/** Answers that wait for a connection to come back, by its id. */
@@ -104,14 +102,14 @@ export class Questions {
 		return row && row.answer === null && row.expires_at > now ? row.owner : undefined;
 	}
 
-	/** Take the answer to a question that waits, and hand it down to whoever asked. */
+	/** Store the answer to a question that waits, and send it to the connection that asked. */
 	async answer(sessionId: string, id: WireId, answer: string): Promise<AnswerOutcome> {
 		const asker = { sessionId, connectionId: id.connectionId };
 		this.#setAnswer(asker, id, answer);
 		const frame = encodeFrame({ seq: undefined, data: answer });
 		const isHandedDown = this.#socketsOf(asker).some(({ socket }) => deliver(socket, frame));
 		if (isHandedDown || (await this.#comesBack(asker.connectionId))) return 'taken';
-		// Whoever answered is told, so whoever asked must not go on as if it had the answer, should it come back after all.
+		// The client is told that its answer was lost, so a connection that comes back later must not get that answer.
 		return this.#setAnswer(asker, id, lostAnswer(id)) ? 'lost' : 'ignored';
 	}
 
@@ -222,6 +220,6 @@ function lostAnswer(id: WireId): string {
 	return JSON.stringify({
 		jsonrpc: '2.0',
 		id: formatWireId(id),
-		error: { code: CONNECTION_CLOSED, message },
+		error: { code: JsonRpcError.connectionClosed, message },
 	});
 }

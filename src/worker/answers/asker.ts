@@ -1,16 +1,13 @@
 import { SessionManagerError } from '../../errors.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
+import { JsonRpcError } from '../../wire/json-rpc.ts';
 import { formatWireId } from '../../wire/wire-id.ts';
 import { Connection } from '../connection/connection.ts';
 import { openAsker, type Opened } from '../connection/open-socket.ts';
 import type { SyncLayerNamespace } from '../routing/binding.ts';
 import { callObject } from '../routing/object.ts';
-import { type ClientAnswer, parseJson, readAnswer } from './messages.ts';
-
-/** JSON-RPC error codes, as the official SDK has them. */
-const CONNECTION_CLOSED = -32000;
-const REQUEST_TIMEOUT = -32001;
-const INTERNAL_ERROR = -32603;
+import { parseJson } from '../content.ts';
+import { type ClientAnswer, readAnswer } from './messages.ts';
 
 /** What an asker is given by its response. */
 export interface AskerSetup {
@@ -75,7 +72,7 @@ export class Asker {
 		} catch (error) {
 			this.#refuse(
 				wireId,
-				INTERNAL_ERROR,
+				JsonRpcError.internal,
 				`The client was not asked: ${SessionManagerError.from(error)?.message ?? String(error)}`,
 			);
 		}
@@ -86,7 +83,8 @@ export class Asker {
 
 	/** Wait for nothing any more. @param reason told to the server */
 	giveUp(reason: string): void {
-		for (const wireId of this.#questions.keys()) this.#refuse(wireId, CONNECTION_CLOSED, reason);
+		for (const wireId of this.#questions.keys())
+			this.#refuse(wireId, JsonRpcError.connectionClosed, reason);
 	}
 
 	/** Take back what was asked, because the server does not want it any more. */
@@ -114,7 +112,7 @@ export class Asker {
 
 	#expire(wireId: string): void {
 		const reason = `The client did not answer within ${this.#setup.timeout / 1000} seconds.`;
-		this.#refuse(wireId, REQUEST_TIMEOUT, reason);
+		this.#refuse(wireId, JsonRpcError.requestTimeout, reason);
 		this.#tellCancelled(wireId, reason);
 	}
 

@@ -1,9 +1,9 @@
+import { JsonRpcError } from '../../wire/json-rpc.ts';
+import { eventStreamOf } from '../content.ts';
 import { hold } from '../request/hold.ts';
 import { Asker, type AskerSetup } from './asker.ts';
 import { EventBlocks } from './event-blocks.ts';
 import { type ClientAnswer, readRequestEvents, writeEvent } from './messages.ts';
-
-const INTERNAL_ERROR = -32603;
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
@@ -23,8 +23,8 @@ export interface AskingSetup extends Pick<
  * own, and leaves once it is registered in the object. Everything else passes as it is, at once and in order.
  */
 export function askingResponse(response: Response, setup: AskingSetup): Response {
-	const { body, headers } = response;
-	if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) return response;
+	const body = eventStreamOf(response);
+	if (!body) return response;
 	const stream = new AskingStream(body.getReader(), setup);
 	return new Response(new ReadableStream(stream, { highWaterMark: 0 }), response);
 }
@@ -117,7 +117,7 @@ class AskingStream implements UnderlyingSource<Uint8Array> {
 		this.#write({
 			jsonrpc: '2.0',
 			id: this.#setup.requestId,
-			error: { code: INTERNAL_ERROR, message },
+			error: { code: JsonRpcError.internal, message },
 		});
 		this.#controller = undefined;
 		this.#asker.giveUp(message);

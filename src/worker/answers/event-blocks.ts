@@ -1,3 +1,5 @@
+import { concatenate } from '../content.ts';
+
 const [LF, CR] = [10, 13];
 
 /**
@@ -27,16 +29,9 @@ export class EventBlocks {
 
 	/** What came after the last complete block. */
 	takeRest(): Uint8Array {
-		const [only, ...others] = this.#parts.splice(0);
-		if (!only) return new Uint8Array(0);
-		if (others.length === 0) return only;
-		const whole = new Uint8Array([only, ...others].reduce((sum, { length }) => sum + length, 0));
-		let at = 0;
-		for (const part of [only, ...others]) {
-			whole.set(part, at);
-			at += part.length;
-		}
-		return whole;
+		const parts = this.#parts.splice(0);
+		const [only] = parts;
+		return only && parts.length === 1 ? only : concatenate(parts);
 	}
 
 	#endsBlock(byte: number | undefined): boolean {

@@ -1,5 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import * as v from 'valibot';
+import { parseJson } from '../content.ts';
 
 /** A JSON-RPC request that a server sends to its client. */
 export type ServerRequest = v.InferOutput<typeof ServerRequestSchema>;
@@ -67,13 +68,4 @@ export function isAnswer(message: unknown): message is Record<string, unknown> {
 export function readAnswer(message: unknown): ClientAnswer | undefined {
 	const result = v.safeParse(ClientAnswerSchema, message);
 	return result.success ? result.output : undefined;
-}
-
-/** @returns `undefined` for what is no JSON */
-export function parseJson(text: string): unknown {
-	try {
-		return JSON.parse(text);
-	} catch {
-		return undefined;
-	}
 }

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { MAX_TIMER_MS } from '../streams/keep-alive.ts';
+import { MAX_TIMER_MS, PositiveIntegerSchema } from '../../wire/options.ts';
 
 /**
  * How long a stream lives at most, in milliseconds: a day. Longer than somebody works, because not every client comes back
@@ -13,7 +13,7 @@ export const DEFAULT_MAX_LIFETIME_MS = 24 * 60 * 60 * 1000;
 const MIN_RETRY_MS = 1_000;
 
 export const LifetimeSchema = v.union([
-	v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_TIMER_MS)),
+	v.pipe(PositiveIntegerSchema, v.maxValue(MAX_TIMER_MS)),
 	v.literal(Infinity),
 ]);
 

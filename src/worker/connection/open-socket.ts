@@ -60,10 +60,7 @@ export async function openStream(
 	sessionId: string,
 	options: Omit<AttachOptions, 'ticket'>,
 ): Promise<Opened> {
-	const ticket = crypto.randomUUID();
-	const claiming = stub.attach(sessionId, { ...options, ticket });
-	const opening = upgrade(stub, ticket);
-	await claimed(claiming, opening);
+	const { opening } = await claim(stub, (ticket) => stub.attach(sessionId, { ...options, ticket }));
 	return opening;
 }
 
@@ -78,10 +75,9 @@ export async function openSubscription(
 	subscription: SubscriptionInput,
 	options: Omit<SubscribeOptions, 'ticket'>,
 ): Promise<Opened & { began: number }> {
-	const ticket = crypto.randomUUID();
-	const claiming: Promise<Subscribed> = stub.subscribe(subscription, { ...options, ticket });
-	const opening = upgrade(stub, ticket);
-	const subscribed = await claimed(claiming, opening);
+	const { claimed: subscribed, opening } = await claim(stub, (ticket): Promise<Subscribed> =>
+		stub.subscribe(subscription, { ...options, ticket }),
+	);
 	if (subscribed.kind === 'subscribed') return { ...(await opening), began: subscribed.began };
 	forsake(opening);
 	throw new SubscriptionRefused(subscribed.kind === 'ended' ? subscribed.reason : subscribed.kind);
@@ -95,25 +91,28 @@ export async function openAsker(
 	questions: readonly QuestionInput[],
 	connectionId: string,
 ): Promise<Opened> {
-	const ticket = crypto.randomUUID();
-	const claiming = stub.ask(sessionId, owner, questions, { connectionId, ticket });
-	const opening = upgrade(stub, ticket);
-	await claimed(claiming, opening);
+	const { opening } = await claim(stub, (ticket) =>
+		stub.ask(sessionId, owner, questions, { connectionId, ticket }),
+	);
 	return opening;
 }
 
 /**
- * Await the call that makes a ticket. The upgrade that brings the ticket leaves right after it, before it is answered: one
+ * Make a call that makes a ticket. The upgrade that brings the ticket leaves right after it, before it is answered: one
  * round trip for both.
+ * @returns `opening` not awaited, in an object, because a promise would be
  */
-async function claimed<Claimed>(
-	claiming: Promise<Claimed>,
-	opening: Promise<Opened>,
-): Promise<Claimed> {
+async function claim<Claimed>(
+	stub: SyncLayerStub,
+	call: (ticket: string) => Promise<Claimed>,
+): Promise<{ claimed: Claimed; opening: Promise<Opened> }> {
+	const ticket = crypto.randomUUID();
+	const claiming = call(ticket);
+	const opening = upgrade(stub, ticket);
 	// It may be refused before the claim is answered; whoever awaits it is told all the same.
 	opening.catch(ignore);
 	try {
-		return await claiming;
+		return { claimed: await claiming, opening };
 	} catch (error) {
 		forsake(opening);
 		throw error;

@@ -1,4 +1,5 @@
-import { isAnswer, parseJson } from '../answers/messages.ts';
+import { isAnswer } from '../answers/messages.ts';
+import { concatenate, parseJson } from '../content.ts';
 import { kindOfMessage, type MessageKind } from './request-kind.ts';
 
 /** What stands in the body of a POST, which was read once. */
@@ -51,11 +52,5 @@ async function readBytes({ body }: Request, maxBytes: number): Promise<Uint8Arra
 		}
 		chunks.push(read.value);
 	}
-	const bytes = new Uint8Array(length);
-	let at = 0;
-	for (const chunk of chunks) {
-		bytes.set(chunk, at);
-		at += chunk.byteLength;
-	}
-	return bytes;
+	return concatenate(chunks);
 }

@@ -9,7 +9,12 @@ import {
 import { callObject } from '../routing/object.ts';
 import { isSessionId } from '../../wire/arguments.ts';
 import { MAX_ANSWER_BYTES, MAX_ANSWER_TIMEOUT_MS } from '../../wire/limits.ts';
-import { functionSchema, hasMethod, parseOptions } from '../../wire/options.ts';
+import {
+	functionSchema,
+	hasMethod,
+	parseOptions,
+	PositiveIntegerSchema,
+} from '../../wire/options.ts';
 import { parseWireId } from '../../wire/wire-id.ts';
 import { SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
@@ -53,10 +58,10 @@ const OptionsSchema = v.strictObject({
 	takeover: v.optional(v.boolean(), true),
 	...keepAliveEntries,
 	answerTimeout: v.optional(
-		v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_ANSWER_TIMEOUT_MS)),
+		v.pipe(PositiveIntegerSchema, v.maxValue(MAX_ANSWER_TIMEOUT_MS)),
 		DEFAULT_ANSWER_TIMEOUT_MS,
 	),
-	maxBodyBytes: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), DEFAULT_MAX_BODY_BYTES),
+	maxBodyBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_BODY_BYTES),
 });
 
 type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;

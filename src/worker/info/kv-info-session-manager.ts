@@ -1,6 +1,7 @@
 import type { InfoSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../../errors.ts';
+import { parseJson } from '../content.ts';
 import { hash, shortHash } from '../hash.ts';
 import { type KVBinding, lookUpKV } from '../routing/binding.ts';
 import { isSessionId, parseSessionId, parseUri } from '../../wire/arguments.ts';
@@ -353,13 +354,4 @@ async function subscriptionKeys(session: string, uri: string): Promise<Subscript
 /** For an error text. */
 async function describe(field: Field, session: string): Promise<string> {
 	return `${field} of the session with the hash ${await shortHash(session)}`;
-}
-
-/** @returns `undefined` for what is not JSON, which no schema takes */
-function parseJson(text: string): unknown {
-	try {
-		return JSON.parse(text);
-	} catch {
-		return undefined;
-	}
 }

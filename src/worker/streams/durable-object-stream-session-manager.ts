@@ -15,12 +15,17 @@ import {
 	parseBroadcast,
 	parseSessionId,
 } from '../../wire/arguments.ts';
-import { functionSchema, hasMethod, parseOptions } from '../../wire/options.ts';
+import {
+	functionSchema,
+	hasMethod,
+	parseOptions,
+	PositiveIntegerSchema,
+} from '../../wire/options.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { readRequestEvents } from '../answers/messages.ts';
 import { ClientStream, type SessionKeeper, type StreamController } from './client-stream.ts';
 import { hold } from '../request/hold.ts';
-import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema, PositiveIntegerSchema } from './keep-alive.ts';
+import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema } from './keep-alive.ts';
 import { Outbox } from '../request/outbox.ts';
 import { currentScope } from '../request/request-scope.ts';
 

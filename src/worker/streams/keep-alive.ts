@@ -1,13 +1,16 @@
 import * as v from 'valibot';
-import { functionSchema, parseOptions } from '../../wire/options.ts';
+import {
+	functionSchema,
+	MAX_TIMER_MS,
+	parseOptions,
+	PositiveIntegerSchema,
+} from '../../wire/options.ts';
+import { eventStreamOf } from '../content.ts';
 import { ClientQueue } from './client-queue.ts';
 import { report } from '../request/report.ts';
 
 /** Below the 30 seconds after which the strictest of common proxies close an idle response. */
 export const DEFAULT_KEEP_ALIVE_MS = 25_000;
-
-/** The longest timer that JavaScript has. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A pause between two comments, in milliseconds. */
 export const KeepAliveSchema = v.pipe(
@@ -16,9 +19,6 @@ export const KeepAliveSchema = v.pipe(
 	v.minValue(1),
 	v.maxValue(MAX_TIMER_MS),
 );
-
-/** A number of bytes or milliseconds. */
-export const PositiveIntegerSchema = v.pipe(v.number(), v.integer(), v.minValue(1));
 
 /** How much may wait for the client of a listen stream, in bytes: the default size of an object's log. */
 const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
@@ -81,8 +81,8 @@ export function withKeepAlive(response: Response, options?: KeepAliveOptions): R
 
 /** {@link withKeepAlive} with options that are known to be valid. */
 export function keptAlive(response: Response, options: ParsedOptions): Response {
-	const { body, headers } = response;
-	if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) return response;
+	const body = eventStreamOf(response);
+	if (!body) return response;
 	const commented = new CommentedStream(body, options);
 	return new Response(new ReadableStream(commented, { highWaterMark: 0 }), response);
 }
