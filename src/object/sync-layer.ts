@@ -76,8 +76,8 @@ type AnyClaim = StreamClaim | SubscriptionClaim | AskerClaim;
  * The Durable Object that holds the streams of all sessions, so that any Worker can reach any client.
  *
  * Its methods are called by Workers RPC on a stub. The streams are hibernating WebSockets that are found by tag: an object
- * that wakes has nothing to rebuild, and a call costs what it addresses, not what is open. One object holds at most 32,768
- * of them (https://developers.cloudflare.com/durable-objects/api/state/#acceptwebsocket).
+ * that wakes has nothing to rebuild, and the cost of a call grows with the sockets that it addresses, not with those that
+ * are open. One object holds at most 32,768 of them (https://developers.cloudflare.com/durable-objects/api/state/#acceptwebsocket).
  *
  * ```ts
  * const object = env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME);
@@ -86,7 +86,8 @@ type AnyClaim = StreamClaim | SubscriptionClaim | AskerClaim;
  *
  * A subclass may have sockets, tags and alarms of its own. Its tags must have a space in them and not begin with `kind `,
  * `origin `, `owner `, `filter `, `updated ` or `notifications/`; its alarm is {@link ownAlarm}; where it overrides `fetch`,
- * `webSocketMessage`, `webSocketClose` or `webSocketError`, it calls `super` for what is not its own.
+ * `webSocketMessage`, `webSocketClose` or `webSocketError`, it must call `super` for requests
+ * and sockets that are not its own.
  */
 export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** Settings, for a subclass to override. */
@@ -128,7 +129,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	protected onAlarm(): void | Promise<void> {}
 
 	/**
-	 * Issue a session: {@link admit} knows it from now on, and what is sent to all waits for it. Doing it again changes
+	 * Issue a session: {@link admit} knows it from now on, and broadcasts to all wait for it. Doing it again changes
 	 * nothing. Where it is not admitted within `unusedSessionTtl`, it expires.
 	 *
 	 * It costs a row read and two written, and one more of each where there is an `account`.
@@ -145,7 +146,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#assertSqlite();
 		const before = this.#liveRow(session);
 		const row = SessionRows.begin(before, of, this.#options.lifetimes, Date.now());
-		if (row.owner === undefined || !isSame(row.owner, of.owner)) {
+		if (!isOwner(row.owner, of.owner)) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				'the session id was issued before, to another owner. getSessionId must make a new one each time, for example crypto.randomUUID().',
@@ -170,8 +171,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const who = parseOwner(owner);
 		this.#assertSqlite();
 		const row = this.#liveRow(session);
-		// A dummy owner, so that unknown sessions take equal time.
-		if (!isSame(row?.owner ?? DUMMY_OWNER, who) || row === undefined) return false;
+		if (!isOwner(row?.owner, who) || row === undefined) return false;
 		this.#streams.save(SessionRows.renew(row, this.#options.lifetimes, Date.now()));
 		return true;
 	}
@@ -224,7 +224,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * Close a session's stream, open or just being opened. The session goes on: what is sent to it waits for its next stream.
+	 * Close a session's stream, open or just being opened. The session goes on: messages to it wait for its next stream.
 	 *
 	 * @param options `connectionId`: close that stream only, and leave a newer one alone; `position`, with it: the last event
 	 * that its client took (default: the last that was handed over)
@@ -282,10 +282,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Send a payload to the named sessions, or to every session. For those that have no stream it waits, as long as the log
 	 * keeps it. A dead socket costs no other session its message; nothing is sent where an argument is refused.
 	 *
-	 * @param sessions session ids, each of which gets the payload once; `undefined` for all
+	 * @param sessions session ids (one that is named twice gets the payload once); `undefined` for all
 	 * @param data the text to put on the streams; tmcp's transports give whole SSE events. At most 32 MiB less
-	 * 4 KiB, with the ids (the platform's limit of one RPC call and of one WebSocket message); what is over 2 MB is sent
-	 * but not kept
+	 * 4 KiB, with the ids (the platform's limit of one RPC call and of one WebSocket message); a payload over 2 MB is sent
+	 * but not kept in the log
 	 * @param options `id`: a UUID. What is repeated with the same id within a minute is sent once, even if the object was
 	 * restarted in between (with `log: false` only as long as the object lives)
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
@@ -369,8 +369,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const wireId = parseWireId(id);
 		if (!wireId) return 'ignored';
 		const asker = this.#questions.ownerOf(session, wireId, Date.now());
-		// A dummy owner, so that unknown ids take equal time.
-		if (!isSame(asker ?? DUMMY_OWNER, who) || asker === undefined) return 'ignored';
+		if (!isOwner(asker, who)) return 'ignored';
 		return this.#questions.answer(session, wireId, text);
 	}
 
@@ -587,18 +586,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** The row of a session that has neither ended nor expired. One with an open stream does not expire. */
 	#liveRow(session: string): SessionRows.SessionRow | undefined {
 		const row = this.#sessions.get(session);
-		if (row === undefined || row.state === 'ended') return undefined;
-		if (row.expiresAt > Date.now() || this.#streams.has(session)) return row;
-		return undefined;
+		return this.#isAlive(row) ? row : undefined;
 	}
 
 	#alive(sessions: readonly string[]): string[] {
 		const rows = this.#sessions.getAll(sessions);
-		const now = Date.now();
-		return sessions.filter((session) => {
-			const { state = 'ended', expiresAt = 0 } = rows.get(session) ?? {};
-			return state !== 'ended' && (expiresAt > now || this.#streams.has(session));
-		});
+		return sessions.filter((session) => this.#isAlive(rows.get(session)));
+	}
+
+	#isAlive(row: SessionRows.SessionRow | undefined): boolean {
+		if (row === undefined || row.state === 'ended') return false;
+		return row.expiresAt > Date.now() || this.#streams.has(row.sessionId);
 	}
 
 	/** @returns whether there was a stream, open or just being opened */
@@ -755,10 +753,14 @@ const NOTHING_SENT: BroadcastResult = { delivered: 0, waiting: 0, missed: 0 };
 /** As long as a SHA-256 in base64url, and none. */
 const DUMMY_OWNER = '-'.repeat(43);
 
-/** Compares in equal time, whatever the two are. */
-function isSame(owner: string, other: string): boolean {
+/** Takes equal time whoever is the owner, and where there is none. */
+function isOwner(owner: string | undefined, who: string): boolean {
 	const encoder = new TextEncoder();
-	return crypto.subtle.timingSafeEqual(encoder.encode(owner), encoder.encode(other));
+	const isSame = crypto.subtle.timingSafeEqual(
+		encoder.encode(owner ?? DUMMY_OWNER),
+		encoder.encode(who),
+	);
+	return isSame && owner !== undefined;
 }
 
 function ownerLimitReached(of: string, option: string, max: number): SessionManagerError {

@@ -51,7 +51,7 @@ const USED_KEY = 'tmcp:subscriptions';
 /** After a restart connections come back within this time, in milliseconds: then the rows of those that did not go. */
 const SWEEP_DELAY_MS = 120_000;
 
-/** The `subscriptions/listen` streams of one object: hibernating sockets, each of which knows its filter. */
+/** The `subscriptions/listen` streams of one object: hibernating sockets, each with its filter in its attachment. */
 export class Subscriptions {
 	#ctx: DurableObjectState;
 	#log: EventLog | undefined;
