@@ -1,11 +1,9 @@
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type DevServer, startDevServer } from '../../examples/quickstart/demo/dev-server.ts';
 import { ListeningClient } from '../../examples/quickstart/demo/listening-client.ts';
 import { LIMIT_MS } from '../../examples/quickstart/demo/recording-client.ts';
 import { waitFor } from '../../examples/quickstart/demo/wait-for.ts';
+import { hearingClient } from './hearing-client.ts';
 
 let server: DevServer;
 
@@ -21,24 +19,7 @@ async function ask(method: 'GET' | 'POST', body?: string): Promise<Record<string
 }
 
 test('the official client, whose stream ends every second, comes back by itself and gets each message once, in order', async () => {
-	const received: unknown[] = [];
-	const errors: Error[] = [];
-	const lastEventIds: (string | null)[] = [];
-	const client = new Client({ name: 'client', version: '1.0.0' });
-	Object.assign(client, { onerror: (error: Error) => errors.push(error) });
-	client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => {
-		received.push(params.data);
-	});
-	const transport = new StreamableHTTPClientTransport(new URL('/mcp', server.url), {
-		fetch: async (url, init) => {
-			const response = await fetch(url, init);
-			if (init?.method === 'GET' && response.ok)
-				lastEventIds.push(new Headers(init.headers).get('last-event-id'));
-			return response;
-		},
-	});
-	await client.connect(transport);
-	onTestFinished(() => client.close());
+	const { received, errors, lastEventIds } = await hearingClient(new URL('/mcp', server.url));
 	await waitFor('the stream', LIMIT_MS, async () => (await ask('GET'))['streams'] === 1);
 
 	const sent: string[] = [];

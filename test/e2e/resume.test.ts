@@ -1,9 +1,7 @@
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { LIMIT_MS } from '../../examples/quickstart/demo/recording-client.ts';
 import { waitFor } from '../../examples/quickstart/demo/wait-for.ts';
+import { hearingClient } from './hearing-client.ts';
 import { Network } from './network.ts';
 import { startTwoWorkers, type TwoWorkers } from './two-workers.ts';
 
@@ -15,31 +13,13 @@ beforeAll(async () => {
 afterAll(() => server?.stop());
 
 /** The official client as it is, but for pauses that are shorter and more tries. */
-async function connect(network: Network) {
-	const received: unknown[] = [];
-	const lastEventIds: (string | null)[] = [];
-	const client = new Client({ name: 'client', version: '1.0.0' });
-	client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => {
-		received.push(params.data);
+function connect(network: Network) {
+	return hearingClient(new URL('/quickstart/mcp', network.url), {
+		initialReconnectionDelay: 50,
+		maxReconnectionDelay: 200,
+		reconnectionDelayGrowFactor: 1.5,
+		maxRetries: 100,
 	});
-	const transport = new StreamableHTTPClientTransport(new URL('/quickstart/mcp', network.url), {
-		reconnectionOptions: {
-			initialReconnectionDelay: 50,
-			maxReconnectionDelay: 200,
-			reconnectionDelayGrowFactor: 1.5,
-			maxRetries: 100,
-		},
-		fetch: async (url, init) => {
-			const response = await fetch(url, init);
-			if (init?.method === 'GET' && response.ok)
-				lastEventIds.push(new Headers(init.headers).get('last-event-id'));
-			return response;
-		},
-	});
-	await client.connect(transport);
-	onTestFinished(() => client.close());
-	const { sessionId = '' } = transport;
-	return { received, lastEventIds, sessionId };
 }
 
 test.each(['noticed', 'unnoticed'] as const)(
