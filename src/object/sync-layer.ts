@@ -116,8 +116,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	);
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
 	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
-	/** What `unsubscribe` answered to a call, for its retry. */
-	#unsubscribed = new Recent<number>(END_MEMORY_MS);
+	/** What `publish` and `unsubscribe` answered to a call, for its retry. */
+	#answered = new Recent<number>(END_MEMORY_MS);
 
 	/**
 	 * The alarm of a subclass: an object has only one, which it shares with this class. When the time comes, {@link onAlarm}
@@ -145,7 +145,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const of = { sessionId: session, owner: parseOwner(owner), head: this.#head };
 		this.#assertSqlite();
 		const before = this.#liveRow(session);
-		const row = SessionRows.begin(before, of, this.#options.lifetimes, Date.now());
+		const now = Date.now();
+		const { lifetimes } = this.#options;
+		// An open stream keeps a session alive, however long ago its row was renewed.
+		const live = before && SessionRows.renew(before, lifetimes, now);
+		const row = SessionRows.begin(live, of, lifetimes, now);
 		if (!isOwner(row.owner, of.owner)) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
@@ -171,7 +175,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const who = parseOwner(owner);
 		this.#assertSqlite();
 		const row = this.#liveRow(session);
-		if (!isOwner(row?.owner, who) || row === undefined) return false;
+		if (row === undefined || !isOwner(row.owner, who)) return false;
 		this.#streams.save(SessionRows.renew(row, this.#options.lifetimes, Date.now()));
 		return true;
 	}
@@ -235,6 +239,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const session = parseSessionId(sessionId);
 		const { connectionId, position } = parseDetachOptions(options);
 		if (connectionId !== undefined) this.#tickets.noteEnd(connectionId, 'detached');
+		// Before the stream is closed: one that was lost with the object was not handed what was sent since.
+		const reached = connectionId === undefined ? this.#streams.servedUpTo(session) : undefined;
 		const isDetached = this.#closeStreams(session, connectionId);
 		if (connectionId !== undefined) {
 			this.#streams.connectionGone(session, connectionId, position, false);
@@ -244,7 +250,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			const { lifetimes } = this.#options;
 			this.#streams.save(
 				this.#log
-					? SessionRows.detach(row, this.#head)
+					? SessionRows.detach(row, reached ?? this.#head)
 					: SessionRows.detachUnlogged(row, session, lifetimes, Date.now()),
 			);
 		}
@@ -420,14 +426,20 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Send notifications to the subscriptions that asked for them, each once and in order.
 	 *
 	 * @param notifications JSON-RPC notifications, together at most 32 MiB less 4 KiB
-	 * @param options `id`: a UUID; what is repeated with the same id within a minute is sent once
+	 * @param options `id`: a UUID; what is repeated with the same id within a minute is sent once, and answers what the first
+	 * call did (0 where the object was restarted in between)
 	 * @returns how many times a notification was handed to a stream
 	 * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
 	 */
 	publish(notifications: readonly Notification[], options?: SendOptions): number {
 		const { id } = parseSendOptions(options, 'publish');
-		const delivered = this.#subscriptions.publish(parseNotifications(notifications), id);
+		const parsed = parseNotifications(notifications);
+		const call = id === undefined ? undefined : `publish ${id}`;
+		const answered = call === undefined ? undefined : this.#answered.get(call);
+		if (answered !== undefined) return answered;
+		const delivered = this.#subscriptions.publish(parsed, id);
 		this.#afterAppend();
+		if (call !== undefined) this.#answered.set(call, delivered);
 		return delivered;
 	}
 
@@ -443,7 +455,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	unsubscribe(target: SubscriptionTarget, reason: SubscriptionEnd, options?: SendOptions): number {
 		const { target: which, reason: why } = parseUnsubscribe(target, reason);
 		const { id } = parseSendOptions(options, 'unsubscribe');
-		const answered = id === undefined ? undefined : this.#unsubscribed.get(id);
+		const answered = id === undefined ? undefined : this.#answered.get(id);
 		if (answered !== undefined) return answered;
 		const opening = this.#tickets.open.filter(
 			(claim) => claim.kind === 'subscription' && Subscriptions.isTarget(claim.subscription, which),
@@ -452,7 +464,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const ended = [...opening, ...this.#subscriptions.end(which, why)];
 		const connectionIds = new Set(ended.map(({ connectionId }) => connectionId));
 		for (const connectionId of connectionIds) this.#tickets.noteEnd(connectionId, why);
-		if (id !== undefined) this.#unsubscribed.set(id, connectionIds.size);
+		if (id !== undefined) this.#answered.set(id, connectionIds.size);
 		return connectionIds.size;
 	}
 
@@ -528,19 +540,30 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#log?.cut(now);
 		this.#tellPosition();
 		this.#subscriptions.sweep(now);
+		await this.#purgeSessions(now);
+		this.#alarm.schedule(this.#log?.nextCutAt);
+		this.#alarm.schedule(this.#subscriptions.nextSweepAt);
+		this.#alarm.schedule(this.#questions.purge(now));
+		await this.#ringOwnAlarm();
+	}
+
+	/** Reads every session, so it is done once in a tenth of the shortest life of a row, however often the alarm rings. */
+	async #purgeSessions(now: number): Promise<void> {
 		const { lifetimes } = this.#options;
+		const lateness = Math.min(lifetimes.sessionTtlMs, lifetimes.endedTtlMs) * LATENESS;
+		const purgedAt = this.#sql && this.ctx.storage.kv.get<number>(PURGED_AT_KEY);
+		if (purgedAt !== undefined && now < purgedAt + lateness) {
+			this.#alarm.schedule(purgedAt + lateness);
+			return;
+		}
 		const expiry = await this.#sessions.purge(
 			now,
 			(session) => this.#streams.has(session),
 			(row) => SessionRows.renew(row, lifetimes, now),
 		);
-		const lateness = Math.min(lifetimes.sessionTtlMs, lifetimes.endedTtlMs) * LATENESS;
 		this.#alarm.schedule(this.#owners?.purge(now, now + lifetimes.sessionTtlMs));
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
-		this.#alarm.schedule(this.#log?.nextCutAt);
-		this.#alarm.schedule(this.#subscriptions.nextSweepAt);
-		this.#alarm.schedule(this.#questions.purge(now));
-		await this.#ringOwnAlarm();
+		if (this.#sql && expiry !== undefined) this.ctx.storage.kv.put(PURGED_AT_KEY, now);
 	}
 
 	async #ringOwnAlarm(): Promise<void> {
@@ -560,7 +583,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { log } = this.#options;
 		if (!this.#sql) return undefined;
 		const hasStreams = this.ctx.getWebSockets(STREAM_TAG).length > 0;
-		if (log) return new EventLog(storage, this.#sql, log, hasStreams);
+		if (log) {
+			const { sessionTtlMs, unownedTtlMs } = this.#options.lifetimes;
+			const markAgeMs = 2 * Math.max(sessionTtlMs, unownedTtlMs);
+			return new EventLog(storage, this.#sql, log, hasStreams, markAgeMs);
+		}
 		// It was switched off: what it kept until then would stay for ever, and its positions mean nothing any more.
 		if (EventLog.clear(storage, this.#sql)) {
 			this.#sql.exec("DELETE FROM tmcp_sessions WHERE owner IS NULL AND state <> 'ended'");
@@ -747,6 +774,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 }
+
+/** When sessions were purged last, in milliseconds since 1970. */
+const PURGED_AT_KEY = 'tmcp:purged_at';
 
 const NOTHING_SENT: BroadcastResult = { delivered: 0, waiting: 0, missed: 0 };
 

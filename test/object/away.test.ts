@@ -1,3 +1,4 @@
+import { evictDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Wire } from '../support/socket.ts';
@@ -29,6 +30,17 @@ describe('a session that is away for longer than the log reaches back', () => {
 		await vi.waitFor(() => expect(back.received.at(-1)).toBe('the end'));
 		return back.received.slice(0, -1);
 	}
+
+	it('is told so, too, where its stream was lost with the object, and that is no longer in the log either', async () => {
+		await evictDurableObject(small(), { webSockets: 'close' });
+		for (const data of ['cut', 'also', 'also', 'newest']) await small().broadcast(['one'], data);
+		await untilOld();
+		expect(await log()).toMatchObject({ events: 1, gaps: 0 });
+		await evictDurableObject(small(), { webSockets: 'close' });
+		expect((await small().attach('one')).log).toMatchObject({ recovered: false });
+		expect(await comesBack()).toEqual(['newest']);
+		expect(await log()).toMatchObject({ gaps: 1 });
+	});
 
 	it('is told that something for it was cut', async () => {
 		await leave();

@@ -187,6 +187,14 @@ describe('an object that wakes', () => {
 	});
 });
 
+it('an alarm reads the sessions once in a while, however often it rings', async () => {
+	const ring = () => runInDurableObject(object(), (instance) => instance.alarm());
+	expect((await costs(ring)).read).toBeGreaterThan(SESSIONS);
+	expect((await costs(ring)).read).toBeLessThan(5);
+	await sleep();
+	expect((await costs(ring)).read).toBeLessThan(10);
+});
+
 it('a stream that comes back reads what was sent since its place', async () => {
 	const { log } = await object().attach('busy');
 	const { read, written } = await costs(() =>

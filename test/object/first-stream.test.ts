@@ -1,6 +1,7 @@
 import { abortAllDurableObjects, evictDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { CloseCode } from '../../src/advanced.ts';
 import { Wire } from '../support/socket.ts';
 
 let name: string;
@@ -50,5 +51,35 @@ it('a client that has shown an event id gets nothing twice', async () => {
 	const { log } = await object().attach('one');
 	const wire = await Wire.open(object(), 'one', `${log?.eventIdPrefix}1`);
 	await vi.waitFor(() => expect(wire.received).toEqual(['b']));
+	expect(await heard()).toEqual([]);
+});
+
+it('a repeat that comes in portions ends where the first stream began to hear more, and is made once', async () => {
+	for (let event = 0; event < 48; event++) await object().broadcast(undefined, `early ${event}`);
+	const first = await Wire.open(object(), 'one');
+	vi.setSystemTime(Date.now() + 61_000);
+	for (const data of ['late 1', 'late 2']) await object().broadcast(undefined, data);
+	await vi.waitFor(() => expect(first.received.at(-1)).toBe('late 2'));
+	first.socket.close();
+	await vi.waitFor(async () => expect(await object().has('one')).toBe(false));
+	await object().broadcast(undefined, 'while away');
+	const { log } = await object().attach('two');
+	const connectionId = crypto.randomUUID();
+	const heardBy: string[] = [];
+	let lastEventId: string | undefined;
+	for (let portions = 1; ; portions++) {
+		const wire = await Wire.open(object(), 'one', lastEventId, 20 * 1_024, connectionId);
+		if (portions > 3) throw new Error(`There are too many portions: ${heardBy.join()}`);
+		if (portions === 3) {
+			await vi.waitFor(() => expect(wire.received.at(-1)).toBe('while away'));
+			heardBy.push(...wire.received);
+			break;
+		}
+		expect(await wire.closed).toMatchObject({ code: CloseCode.windowFull });
+		heardBy.push(...wire.received);
+		lastEventId = `${log?.eventIdPrefix}${heardBy.length}`;
+	}
+	const early = Array.from({ length: 48 }, (_, event) => `early ${event}`);
+	expect(heardBy).toEqual(['a', 'b', ...early, 'while away']);
 	expect(await heard()).toEqual([]);
 });

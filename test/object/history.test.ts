@@ -52,6 +52,26 @@ describe('a session without a stream', () => {
 		expect(await comesBack('one')).toEqual([]);
 	});
 
+	it('gets what was sent after its stream was lost with the object, though it was then detached', async () => {
+		await Wire.openAgain(object, 'one');
+		await object.broadcast(['one'], 'heard');
+		await evictDurableObject(again(), { webSockets: 'close' });
+		expect(await again().broadcast(['one'], 'waits')).toMatchObject({ waiting: 1 });
+		await again().detach('one');
+		expect(await comesBack('one')).toEqual(['waits']);
+	});
+
+	it('is named together with more others than one value of SQLite holds', async () => {
+		const others = Array.from({ length: 9_000 }, (_, index) => `${index}`.padStart(256, 'x'));
+		await Wire.open(object, 'one');
+		// So much is sent, but not kept.
+		expect(await object.broadcast(['one', ...others], 'x')).toEqual({
+			delivered: 1,
+			waiting: 0,
+			missed: others.length,
+		});
+	}, 30_000);
+
 	it('begins when it is named for the first time: what comes from then on waits for its first stream', async () => {
 		await object.broadcast(['one', 'oneone'], 'early');
 		await object.broadcast(undefined, 'to all');
@@ -324,10 +344,7 @@ describe('a connection whose socket was lost before it was told of it', () => {
 		['for the first time', () => Promise.resolve(), ['seen', 'waits']],
 		[
 			'once it has been here before',
-			async () => {
-				await comesBack('one');
-				await comesBack('one');
-			},
+			async () => leave(await Wire.openAgain(object, 'one'), 'one'),
 			['waits'],
 		],
 	])('gets on the next one what was handed to the lost one, %s', async (_, before, kept) => {

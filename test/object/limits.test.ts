@@ -26,6 +26,7 @@ async function pass(of: DurableObjectStub, ms: number): Promise<void> {
 	await runInDurableObject(of, (_, { storage }) => {
 		storage.sql.exec('UPDATE tmcp_sessions SET expires_at = expires_at - ?', ms);
 		storage.sql.exec('UPDATE tmcp_owners SET check_at = check_at - ?', ms);
+		storage.kv.delete('tmcp:purged_at');
 	});
 	// It remembers rows.
 	await evictDurableObject(of, { webSockets: 'hibernate' });

@@ -184,3 +184,14 @@ it('how many wait is right after each change', async () => {
 	await evictDurableObject(object(), { webSockets: 'close' });
 	expect(await counted()).toBe(1);
 });
+
+it('a session with an open stream is its owner’s, however long ago its row was renewed', async () => {
+	await object().begin('owned', 'o'.repeat(43));
+	await Wire.open(object(), 'owned');
+	await runInDurableObject(object(), (_, { storage }) =>
+		storage.sql.exec("UPDATE tmcp_sessions SET expires_at = 0 WHERE session_id = 'owned'"),
+	);
+	await evictDurableObject(object(), { webSockets: 'hibernate' });
+	expect(await codeOf(() => object().begin('owned', 'x'.repeat(43)))).toBe('INVALID_ARGUMENT');
+	expect(await object().admit('owned', 'o'.repeat(43))).toBe(true);
+});

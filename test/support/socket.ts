@@ -35,8 +35,9 @@ export class Wire {
 		sessionId: string,
 		lastEventId?: string,
 		window?: number,
+		connectionId?: string,
 	): Promise<Wire> {
-		const options = { lastEventId, window };
+		const options = { lastEventId, window, connectionId };
 		return new Wire(await openSocket(object, await object.attach(sessionId, options)));
 	}
 }

@@ -12,7 +12,7 @@ export function readTicket({ headers }: Request): Upgrade {
 	if (headers.get('upgrade')?.toLowerCase() !== 'websocket') {
 		const response = errorResponse(
 			'INVALID_UPGRADE',
-			'this object answers WebSocket upgrades only; everything else is a method of its stub (attach, detach, has, broadcast, subscribe, publish, unsubscribe, stats).',
+			'this object answers WebSocket upgrades only; everything else is a method of its stub (attach, detach, end, has, broadcast, subscribe, publish, unsubscribe, stats).',
 		);
 		response.headers.set('upgrade', 'websocket');
 		return { kind: 'refused', response };

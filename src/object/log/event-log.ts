@@ -39,7 +39,7 @@ const STUB_PURGE_INTERVAL_MS = 10_000;
 
 const EPOCH_KEY = 'tmcp:epoch';
 
-/** Set while streams have opened that the next mark of lost streams is about. */
+/** Set when a stream opens. An instance that wakes with it set and has no sockets knows that its predecessor lost some. */
 const STREAMS_OPENED_KEY = 'tmcp:streams_opened';
 
 /** The newest event when all streams were told their position last. */
@@ -47,6 +47,9 @@ const TOLD_KEY = 'tmcp:told';
 
 /** Around and between the ids of an audience. No session id has it. */
 const SEPARATOR = '\n';
+
+/** An event that was not cut. */
+const IS_WHOLE = "kind <> 'cut' AND (kind <> 'lost' OR audience IS NULL)";
 
 type End = { seq: number; at: number; bytes: number; total: number };
 
@@ -56,7 +59,8 @@ type End = { seq: number; at: number; bytes: number; total: number };
  * log holds.
  *
  * A row of kind `cut` is an event whose payload was cut within a minute: it keeps the id of its broadcast. A row of kind
- * `lost` marks that the object lost its streams without being told (a deploy, a crash).
+ * `lost` marks that the object lost its streams without being told (a deploy, a crash); it outlives the events around it,
+ * and has an empty audience when they are cut.
  */
 export class EventLog {
 	#storage: DurableObjectStorage;
@@ -72,17 +76,23 @@ export class EventLog {
 	#oldestAt: number | undefined;
 	#toldAt: number | undefined;
 	#stubsPurgedAt = 0;
+	#markAgeMs: number;
 	/** Whether this instance has marked what its predecessor lost, and noted that it has streams. */
 	#hasMarkedLoss: boolean;
 	#hasNotedStreams = false;
 
-	/** @param hasStreams whether the instance woke with open streams; else its predecessor may have lost some */
+	/**
+	 * @param hasStreams whether the instance woke with open streams; else its predecessor may have lost some
+	 * @param markAgeMs how long it is kept where streams were lost: longer than a session without a stream lives
+	 */
 	constructor(
 		storage: DurableObjectStorage,
 		sql: SqlStorage,
 		bounds: RetentionBounds,
 		hasStreams: boolean,
+		markAgeMs: number,
 	) {
+		this.#markAgeMs = markAgeMs;
 		this.#storage = storage;
 		this.#sql = sql;
 		this.#bounds = bounds;
@@ -96,7 +106,7 @@ export class EventLog {
 	/** What is stored was changed without this instance's doing: a transaction was rolled back. */
 	reload(): void {
 		const newest = this.#end('ORDER BY seq DESC LIMIT 1');
-		const oldest = this.#end("WHERE kind <> 'cut' ORDER BY seq LIMIT 1");
+		const oldest = this.#end(`WHERE ${IS_WHOLE} ORDER BY seq LIMIT 1`);
 		this.#head = newest?.seq ?? 0;
 		this.#floor = oldest ? oldest.seq - 1 : 0;
 		this.#total = newest?.total ?? 0;
@@ -218,7 +228,12 @@ export class EventLog {
 		if (!going) return;
 		this.#keepIdsOf(this.#floor, going.upTo, now);
 		this.#sql.exec(
-			"DELETE FROM tmcp_events WHERE seq > ? AND seq <= ? AND kind <> 'cut'",
+			"UPDATE tmcp_events SET audience = '' WHERE kind = 'lost' AND seq > ? AND seq <= ?",
+			this.#floor,
+			going.upTo,
+		);
+		this.#sql.exec(
+			`DELETE FROM tmcp_events WHERE seq > ? AND seq <= ? AND kind NOT IN ('cut', 'lost')`,
 			this.#floor,
 			going.upTo,
 		);
@@ -308,8 +323,9 @@ export class EventLog {
 		if (this.#floor === 0 || now - this.#stubsPurgedAt < STUB_PURGE_INTERVAL_MS) return;
 		this.#stubsPurgedAt = now;
 		this.#sql.exec(
-			'DELETE FROM tmcp_events WHERE seq <= ? AND at <= ?',
+			"DELETE FROM tmcp_events WHERE seq <= ? AND at <= CASE kind WHEN 'lost' THEN ? ELSE ? END",
 			this.#floor,
+			now - this.#markAgeMs,
 			now - SENT_ID_TTL_MS,
 		);
 	}

@@ -122,6 +122,8 @@ export function open(
 		hasShownId: boolean;
 		/** The event with which the first portion of a replay ended; `undefined` where all was handed over. */
 		handedUpTo: number | undefined;
+		/** Whether what may have been unread was handed over once more. */
+		isRepeat: boolean;
 	},
 	times: Lifetimes,
 	now: number,
@@ -131,7 +133,8 @@ export function open(
 	const served = isServed(before) ? before : undefined;
 	const isBack = served?.connectionId === connectionId;
 	const repeatUntil = served ? served.repeatUntil : now + REPEAT_WINDOW_MS;
-	const isRepeatDone = !isBack && (of.hasShownId || (repeatUntil ?? 0) < now);
+	const isRepeated = of.isRepeat && handedUpTo === undefined && (repeatUntil ?? 0) < now;
+	const isRepeatDone = isRepeated || (!isBack && of.hasShownId);
 	return {
 		sessionId,
 		owner: before?.owner,
@@ -140,7 +143,8 @@ export function open(
 		state: handedUpTo === undefined ? 'open' : 'away',
 		connectionId,
 		started: isBack ? Math.min(served.started, after) : after,
-		position: handedUpTo ?? head,
+		// A portion of what is repeated is no step back.
+		position: handedUpTo === undefined ? head : Math.max(handedUpTo, after),
 		repeatUntil: isRepeatDone ? undefined : repeatUntil,
 	};
 }

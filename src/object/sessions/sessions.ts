@@ -6,6 +6,9 @@ const MAX_CACHED_ROWS = 1_000;
 /** How many rows are looked at before other calls have their turn. */
 const PURGE_PAGE = 1_000;
 
+/** How many session ids one statement takes. */
+const IDS_IN_A_STATEMENT = 5_000;
+
 type Columns = Record<string, SqlStorageValue> & {
 	session_id: string;
 	state: SessionRow['state'];
@@ -54,11 +57,13 @@ export class Sessions {
 			}
 			return rows;
 		}
-		const found = this.#sql.exec<Columns>(
-			'SELECT * FROM tmcp_sessions WHERE session_id IN (SELECT value FROM json_each(?))',
-			JSON.stringify(sessions),
-		);
-		for (const columns of found) rows.set(columns.session_id, rowOf(columns));
+		for (const ids of pagesOf(sessions)) {
+			const found = this.#sql.exec<Columns>(
+				'SELECT * FROM tmcp_sessions WHERE session_id IN (SELECT value FROM json_each(?))',
+				ids,
+			);
+			for (const columns of found) rows.set(columns.session_id, rowOf(columns));
+		}
 		return rows;
 	}
 
@@ -98,14 +103,15 @@ export class Sessions {
 
 	/** Sessions that a broadcast names for the first time, in one statement. */
 	beginAll(sessions: readonly string[], since: number, expiresAt: number): void {
-		if (sessions.length === 0) return;
-		this.#sql?.exec(
-			`INSERT OR IGNORE INTO tmcp_sessions (session_id, state, since, expires_at)
-			SELECT value, 'begun', ?, ? FROM json_each(?)`,
-			since,
-			expiresAt,
-			JSON.stringify(sessions),
-		);
+		for (const ids of pagesOf(sessions)) {
+			this.#sql?.exec(
+				`INSERT OR IGNORE INTO tmcp_sessions (session_id, state, since, expires_at)
+				SELECT value, 'begun', ?, ? FROM json_each(?)`,
+				since,
+				expiresAt,
+				ids,
+			);
+		}
 		for (const session of sessions) this.#cache.delete(session);
 	}
 
@@ -182,6 +188,13 @@ export class Sessions {
 
 function storedCount(sql: SqlStorage): number {
 	return sql.exec<{ n: number }>('SELECT n FROM tmcp_session_count').one().n;
+}
+
+/** Ids as JSON, in pages that SQLite takes: 2 MB in a value. An id has 256 characters at most. */
+function* pagesOf(sessions: readonly string[]): Generator<string> {
+	for (let from = 0; from < sessions.length; from += IDS_IN_A_STATEMENT) {
+		yield JSON.stringify(sessions.slice(from, from + IDS_IN_A_STATEMENT));
+	}
 }
 
 function rowOf(columns: Columns): SessionRow {

@@ -31,7 +31,7 @@ export interface StreamRequest {
 	window: number | undefined;
 }
 
-/** An event named in a broadcast must not outlive the session that it waits for: so much longer, in ages of an event. */
+/** A session that a broadcast names lives for at least so many times `maxAge`, so that it outlives the event. */
 const WAITING_AGES = 1.2;
 
 /** The session streams of one object: hibernating sockets that are found by session id. */
@@ -169,21 +169,20 @@ export class Streams {
 		const { sessionId, connectionId, lastEventId, window } = request;
 		const now = Date.now();
 		const row = this.#sessions.get(sessionId);
-		const repeat = lastEventId === undefined ? repeatOf(row, connectionId) : undefined;
-		const isBehind = (repeat?.since ?? start.after) < log.head;
-		const missed = isBehind
-			? log.missedBySession({ session: sessionId, after: start.after, repeat })
-			: [];
+		const { after, repeat } = scopeOf(row, request, start);
+		const isBehind = (repeat?.since ?? after) < log.head;
+		const missed = isBehind ? log.missedBySession({ session: sessionId, after, repeat }) : [];
 		const { handedUpTo, isWhole } = handOver(socket, missed, window ?? Infinity);
 		const opened = SessionRows.open(
 			row,
 			{
 				sessionId,
 				connectionId,
-				after: start.after,
+				after,
 				head: log.head,
 				hasShownId: lastEventId !== undefined,
 				handedUpTo,
+				isRepeat: repeat !== undefined,
 			},
 			this.#times,
 			now,
@@ -193,7 +192,7 @@ export class Streams {
 		else if (isBehind) deliver(socket, encodeFrame({ seq: log.head, data: '' }));
 		const recovered = start.recovered && isWhole;
 		if (!recovered) this.#gaps++;
-		return { after: Math.min(start.after, repeat?.since ?? start.after), recovered };
+		return { after: Math.min(after, repeat?.since ?? after), recovered };
 	}
 
 	/** Where a stream starts whose client names no event. */
@@ -214,11 +213,16 @@ export class Streams {
 			return { after: row.started, needs: row.started, since };
 		}
 		const after = this.#servedUpTo(row, log);
-		const needs = Math.min(repeatOf(row, connectionId)?.since ?? after, after);
+		const needs = Math.min(repeatOf(row)?.since ?? after, after);
 		return { after, needs, since };
 	}
 
-	/** The last event that was handed to a session's stream, which another one is about to replace. */
+	/** The last event that was handed to a session's stream; `undefined` where none is known. */
+	servedUpTo(session: string): number | undefined {
+		const row = this.#sessions.get(session);
+		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : undefined;
+	}
+
 	#servedUpTo(row: SessionRows.ServedRow, log: EventLog): number {
 		if (row.state !== 'open') return row.position;
 		return this.has(row.sessionId) ? log.head : log.lostAt(row.position);
@@ -302,9 +306,28 @@ export class Streams {
 }
 
 /** What a session's first stream was handed, where its client may not have read it. */
-function repeatOf(row: SessionRows.SessionRow | undefined, connectionId: string) {
-	if (!SessionRows.isServed(row) || row.connectionId === connectionId) return undefined;
-	return row.repeatUntil === undefined ? undefined : { since: row.since, until: row.repeatUntil };
+function repeatOf(row: SessionRows.SessionRow | undefined) {
+	if (!SessionRows.isServed(row) || row.repeatUntil === undefined) return undefined;
+	return { since: row.since, until: row.repeatUntil };
+}
+
+/**
+ * What a stream is handed: all after an event, and what may have been unread before it. A connection that names an event
+ * before its own beginning is in the middle of that, because it came in portions.
+ */
+function scopeOf(
+	row: SessionRows.SessionRow | undefined,
+	{ connectionId, lastEventId }: StreamRequest,
+	{ after }: ReplayStart,
+) {
+	const repeat = repeatOf(row);
+	if (lastEventId === undefined || !repeat || !SessionRows.isServed(row)) {
+		return { after, repeat: lastEventId === undefined ? repeat : undefined };
+	}
+	const isInTheMiddle = row.connectionId === connectionId && after < row.started;
+	return isInTheMiddle
+		? { after: row.started, repeat: { since: after, until: repeat.until } }
+		: { after, repeat: undefined };
 }
 
 /**

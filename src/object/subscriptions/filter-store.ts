@@ -16,11 +16,11 @@ export class FilterStore {
 		this.#sql = sql;
 	}
 
-	/** @throws `INVALID_ARGUMENT` where the object has no SQLite */
+	/** @throws `SQLITE_MISSING` */
 	put(filterId: string, uris: Iterable<string>): void {
 		if (!this.#sql) {
 			throw new SessionManagerError(
-				'INVALID_ARGUMENT',
+				'SQLITE_MISSING',
 				'a subscription to more than 4 resources, or one whose URIs have more than 5,000 characters, needs a SyncLayer class that was made with "new_sqlite_classes". Name fewer resources, or migrate.',
 			);
 		}

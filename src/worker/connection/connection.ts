@@ -31,6 +31,7 @@ const TRIES: Partial<Record<SessionManagerErrorCode, number>> = {
 	SQLITE_MISSING: 1,
 	OBJECT_FULL: 5,
 	TOO_MANY_SUBSCRIPTIONS: 5,
+	BINDING_WRONG_KIND: 5,
 	OWNER_LIMIT_REACHED: 5,
 };
 
@@ -162,7 +163,9 @@ export abstract class Connection {
 
 	/** Open another socket, however often it takes. */
 	async #reconnect(pauseMs: number): Promise<void> {
-		for (let failures = 1; ; failures++) {
+		let failures = 0;
+		let failed: SessionManagerErrorCode | undefined;
+		for (;;) {
 			if (pauseMs > 0) await scheduler.wait(pauseMs);
 			if (this.#state !== 'away') return;
 			try {
@@ -170,6 +173,8 @@ export abstract class Connection {
 				return;
 			} catch (error) {
 				const code = SessionManagerError.from(error)?.code ?? 'OBJECT_FAILED';
+				failures = code === failed ? failures + 1 : 1;
+				failed = code;
 				const isLast = failures >= (TRIES[code] ?? Infinity);
 				if (!isOvertaken(error)) this.onFailure(error, failures, isLast);
 				if (isLast) {

@@ -150,7 +150,7 @@ async function upgrade(
 	throw (
 		codedRefusal(body) ??
 		new SessionManagerError(
-			'OBJECT_FAILED',
+			'BINDING_WRONG_KIND',
 			`the object answered the upgrade with status ${response.status} and ${JSON.stringify(body.slice(0, 200))}. Does the binding lead to SyncLayer, or to a subclass whose fetch() calls super.fetch()?`,
 		)
 	);

@@ -20,6 +20,8 @@ const RETRIES: RetryPolicy = {
 		(flag(error, 'retryable') && !flag(error, 'overloaded')) || hasLostTicket(error),
 };
 
+const NO_RETRIES: DurableObjectNamespaceGetDurableObjectOptions = { retry: { maxRetries: 0 } };
+
 /** The object was replaced between the call that made a ticket and the upgrade that brought it. */
 function hasLostTicket(error: unknown): boolean {
 	return SessionManagerError.from(error)?.code === 'TICKET_REFUSED';
@@ -42,7 +44,10 @@ export async function callObject<T>(
 	work: (stub: SyncLayerStub) => Promise<T>,
 	attempts = RETRIES.attempts,
 ): Promise<T> {
-	const once = async () => work(namespace.getByName(SYNC_LAYER_NAME));
+	let tries = 0;
+	// The runtime has retried the first one.
+	const once = async () =>
+		work(namespace.getByName(SYNC_LAYER_NAME, tries++ === 0 ? undefined : NO_RETRIES));
 	try {
 		return await withRetry({ ...RETRIES, attempts }, once);
 	} catch (error) {

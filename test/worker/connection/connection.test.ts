@@ -213,6 +213,21 @@ describe('a connection ends', () => {
 		expect(asked).toHaveLength(6);
 	});
 
+	it('not at once where the object is full after it was away', async () => {
+		const first = pair();
+		const fails = () => Promise.reject(new Error('No.'));
+		const full = () => Promise.reject(new SessionManagerError('OBJECT_FULL', 'no room'));
+		const { start, told } = connectionOf(
+			giving(first),
+			...Array(4).fill(fails),
+			full,
+			giving(pair()),
+		);
+		await start();
+		first.close(AWAY);
+		await vi.waitFor(() => expect(told.at(-1)).toContain('open after'), 10_000);
+	}, 15_000);
+
 	it('not where it came back after it had failed, and is as patient the next time', async () => {
 		const [first, second, third] = [pair(), pair(), pair()];
 		const fails = () => Promise.reject(new Error('No.'));

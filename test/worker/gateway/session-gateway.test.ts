@@ -459,6 +459,7 @@ describe('a session', () => {
 			}
 		});
 		const left = await runInDurableObject(object(), async (instance, { storage }) => {
+			storage.kv.delete('tmcp:purged_at');
 			const purged = instance.alarm();
 			// Others have their turn after each part.
 			const { n } = storage.sql
