@@ -14,12 +14,11 @@ import { currentScope, type RequestScope } from '../request/request-scope.ts';
 import { report } from '../request/report.ts';
 import {
 	type ClientCapabilities,
-	ClientCapabilitiesSchema,
 	type ClientInfo,
-	ClientInfoSchema,
+	type InfoField as Field,
 	type LogLevel,
-	LogLevelSchema,
-} from './session-info.ts';
+	SESSION_INFO_ENTRIES as SCHEMAS,
+} from '../../wire/session-info.ts';
 
 const DEFAULT_TTL_SECONDS = 7 * 24 * 60 * 60;
 
@@ -54,14 +53,6 @@ export interface InfoSessionManagerOptions {
 	/** Called once for each write that failed for good (default: `console.error`). */
 	onError?: (error: SessionManagerError) => void | Promise<void>;
 }
-
-const SCHEMAS = {
-	clientInfo: ClientInfoSchema,
-	clientCapabilities: ClientCapabilitiesSchema,
-	logLevel: LogLevelSchema,
-} as const;
-
-type Field = keyof typeof SCHEMAS;
 
 /** All that KV holds of a session, except its subscriptions. */
 type Stored = Record<Field, Entry | undefined>;

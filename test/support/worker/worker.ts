@@ -38,6 +38,7 @@ export class LimitedSyncLayer extends SyncLayer {
 		maxSessions: 5,
 		maxSessionsPerOwner: 2,
 		maxSubscriptionsPerOwner: 2,
+		maxResourcesPerSession: 3,
 		unusedSessionTtl: 1,
 	};
 }
