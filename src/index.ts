@@ -15,6 +15,12 @@ export type {
 export { MAX_BROADCAST_BYTES, MAX_SESSION_ID_CHARS } from './wire/limits.ts';
 export { SYNC_LAYER_NAME } from './wire/names.ts';
 
+/** All of the below, from one set of options. */
+export {
+	DurableObjectSessions,
+	type DurableObjectSessionsOptions,
+} from './durable-object-sessions.ts';
+
 /** The managers: what tmcp's transports take as `sessionManager` and `subscriptionManager`. */
 export {
 	DurableObjectStreamSessionManager,

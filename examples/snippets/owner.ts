@@ -1,8 +1,4 @@
-import {
-	DurableObjectStreamSessionManager,
-	KVInfoSessionManager,
-	SessionGateway,
-} from '@tmcp/session-manager-durable-objects';
+import { DurableObjectSessions } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
 
@@ -12,9 +8,6 @@ const server = new McpServer(
 	{ name: 'bell', version: '1.0.0' },
 	{ adapter: undefined, capabilities: { tools: { listChanged: true } } },
 );
-const info = new KVInfoSessionManager('TMCP_SESSION_INFO');
-const streams = new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info });
-const transport = new HttpTransport(server, { path: '/mcp', sessionManager: { streams, info } });
 
 /** Your authentication: here, an OpenID Connect provider says whose token it is. */
 async function authenticate({ headers }: Request): Promise<string | undefined> {
@@ -26,11 +19,8 @@ async function authenticate({ headers }: Request): Promise<string | undefined> {
 // #region owner
 /** Whose request it is, once that is verified. */
 const users = new WeakMap<Request, string>();
-const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', {
-	path: '/mcp',
-	info,
-	owner: (request) => users.get(request),
-});
+const sessions = new DurableObjectSessions({ owner: (request) => users.get(request) });
+const gateway = sessions.gateway(new HttpTransport(server, sessions.transport));
 
 export default {
 	async fetch(request) {

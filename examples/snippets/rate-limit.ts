@@ -1,8 +1,4 @@
-import {
-	DurableObjectStreamSessionManager,
-	KVInfoSessionManager,
-	SessionGateway,
-} from '@tmcp/session-manager-durable-objects';
+import { DurableObjectSessions } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
 
@@ -17,10 +13,8 @@ server.tool({ name: 'ring', description: 'Ring the bell' }, () => {
 	return { content: [{ type: 'text', text: 'Ding!' }] };
 });
 
-const info = new KVInfoSessionManager('TMCP_SESSION_INFO');
-const streams = new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info });
-const transport = new HttpTransport(server, { path: '/mcp', sessionManager: { streams, info } });
-const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { path: '/mcp', info });
+const sessions = new DurableObjectSessions();
+const gateway = sessions.gateway(new HttpTransport(server, sessions.transport));
 
 // #region limit
 interface Env {

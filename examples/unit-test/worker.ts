@@ -1,9 +1,4 @@
-import {
-	DurableObjectStreamSessionManager,
-	DurableObjectSubscriptionManager,
-	KVInfoSessionManager,
-	SessionGateway,
-} from '@tmcp/session-manager-durable-objects';
+import { DurableObjectSessions } from '@tmcp/session-manager-durable-objects';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
 
@@ -19,18 +14,11 @@ server.tool({ name: 'ring', description: 'Ring the bell' }, () => {
 	return { content: [{ type: 'text', text: 'Ding!' }] };
 });
 
-const info = new KVInfoSessionManager('TMCP_SESSION_INFO');
-const streams = new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info });
-const transport = new HttpTransport(server, {
-	path: '/mcp',
-	sessionManager: { streams, info },
-	subscriptionManager: new DurableObjectSubscriptionManager('TMCP_DURABLE_OBJECT'),
-});
-const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { path: '/mcp', info });
+const sessions = new DurableObjectSessions();
+const gateway = sessions.gateway(new HttpTransport(server, sessions.transport));
 
 export default {
 	async fetch(request) {
-		const response = await gateway.respond(request);
-		return response ?? new Response('Not found', { status: 404 });
+		return (await gateway.respond(request)) ?? new Response('Not found', { status: 404 });
 	},
 } satisfies ExportedHandler;

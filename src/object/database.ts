@@ -76,7 +76,10 @@ const VERSION_KEY = 'tmcp:schema';
  */
 export function openDatabase(storage: DurableObjectStorage): SqlStorage | undefined {
 	const sql = sqlOf(storage);
-	if (!sql) return undefined;
+	if (!sql) {
+		warnOnce();
+		return undefined;
+	}
 	const version = storage.kv.get<number>(VERSION_KEY) ?? 0;
 	if (version >= MIGRATIONS.length) return sql;
 	storage.transactionSync(() => {
@@ -175,6 +178,16 @@ function oneRowAFilter(sql: SqlStorage): void {
 			of.map(({ uri }) => uri),
 		);
 	}
+}
+
+let hasWarned = false;
+
+function warnOnce(): void {
+	if (hasWarned) return;
+	hasWarned = true;
+	console.warn(
+		'The SyncLayer class of this Worker was made with "new_classes" and has no SQLite. Streams work; what does not: a client that was away misses what was sent meanwhile, and a SessionGateway, a DurableObjectInfoSessionManager and the answers to a server’s requests are refused (SQLITE_MISSING). Bind a new class that is made with "new_sqlite_classes".',
+	);
 }
 
 function sqlOf(storage: DurableObjectStorage): SqlStorage | undefined {

@@ -1,6 +1,7 @@
 /** Checked by `tsc`: what compiles and what does not, where `Cloudflare.Env` is declared (test/env.d.ts). */
 import type { InfoSessionManager, StreamSessionManager } from '@tmcp/session-manager';
 import {
+	DurableObjectSessions,
 	DurableObjectStreamSessionManager,
 	KVInfoSessionManager,
 	SyncLayer,
@@ -45,3 +46,21 @@ export async function callFromAnotherWorker(): Promise<number> {
 	await object.broadcast(undefined, 1);
 	return delivered + missed + count + Number(ended) + sessionId.length + ticket.length;
 }
+
+/** What is missing, or does not go together, is known before anything runs. */
+export const sessions: DurableObjectSessions[] = [
+	new DurableObjectSessions(),
+	new DurableObjectSessions({ binding: env.TMCP_DURABLE_OBJECT, info: 'object' }),
+	new DurableObjectSessions({ info: 'kv' }),
+	new DurableObjectSessions({ info: 'kv', kv: env.TMCP_SESSION_INFO, syncLayer: Subclass }),
+	// @ts-expect-error there is no such binding
+	new DurableObjectSessions({ binding: 'NOT_BOUND' }),
+	// @ts-expect-error nor is there such a store
+	new DurableObjectSessions({ info: 'redis' }),
+	// @ts-expect-error without KV there is nothing to bind
+	new DurableObjectSessions({ info: 'object', kv: env.TMCP_SESSION_INFO }),
+	// @ts-expect-error it is said once, for all
+	new DurableObjectSessions({ gateway: { path: '/mcp' } }),
+	// @ts-expect-error the path is a string
+	new DurableObjectSessions({ path: 1 }),
+];

@@ -16,7 +16,7 @@ import {
 	PositiveIntegerSchema,
 } from '../../wire/options.ts';
 import { parseWireId } from '../../wire/wire-id.ts';
-import { SessionManagerError } from '../../errors.ts';
+import { quote, SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
 import { readAnswer } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
@@ -209,11 +209,19 @@ export class SessionGateway<Custom = undefined> {
 	 * Answer a request as the transport would, or refuse it.
 	 * @returns `null` where the transport does not serve the path
 	 * @throws what the transport and `owner` throw, and where the object cannot be asked: `BINDING_MISSING`,
-	 * `BINDING_WRONG_KIND`, `OBJECT_FAILED`, and `SQLITE_MISSING` for a class that was made with `new_classes`
+	 * `BINDING_WRONG_KIND`, `OBJECT_FAILED`, and `SQLITE_MISSING` for a class that was made with `new_classes`;
+	 * `INVALID_ARGUMENT` where the transport has another `path`, or another `info`
 	 */
 	async respond(request: Request, ctx?: Custom): Promise<Response | null> {
 		const response = await this.#respond(request, ctx);
-		return response && keptAlive(response, this.#options);
+		if (response) return keptAlive(response, this.#options);
+		if (this.#options.path !== null && this.#isOnPath(request)) {
+			throw new SessionManagerError(
+				'INVALID_ARGUMENT',
+				`the transport does not serve ${quote(this.#options.path)}, the path of the SessionGateway. Give both the same path.`,
+			);
+		}
+		return null;
 	}
 
 	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
@@ -254,7 +262,7 @@ export class SessionGateway<Custom = undefined> {
 		owner: string | undefined,
 	): Promise<Response | null> {
 		const ownerHash = await this.#hashOfOwner(session, owner);
-		const scope = scopeOf(request, this.#options, ownerHash);
+		const scope = { ...scopeOf(request, this.#options, ownerHash), namespace: this.#namespace() };
 		const admitted = await runInScope(scope, async () => {
 			if (!(await this.#admit(session, ownerHash, request))) return undefined;
 			if (!hasMessage(request)) return { response: await this.#transport.respond(request, ctx) };
@@ -357,7 +365,7 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		if (Date.now() < this.#fullUntil) return refusal('TOO_MANY_SESSIONS', headers);
 		const { info } = this.#options;
-		const beginning = info && 'admit' in info ? new Beginning() : undefined;
+		const beginning = info && new Beginning();
 		const scope = { ...NO_SESSION, account: undefined, beginning };
 		const response = await runInScope(scope, async () => {
 			const begun = await this.#transport.respond(withoutSession(request), ctx);
@@ -368,6 +376,13 @@ export class SessionGateway<Custom = undefined> {
 		if (session === null) {
 			beginning?.done();
 			return response;
+		}
+		if (info && !beginning?.wasHeardBy(info)) {
+			beginning?.done();
+			throw new SessionManagerError(
+				'INVALID_ARGUMENT',
+				'the transport has another sessionManager.info than the SessionGateway. Give both the same one.',
+			);
 		}
 		try {
 			const ownerHash = await this.#hashOfOwner(session, owner);

@@ -5,6 +5,7 @@ import type { InfoInput } from '../../wire/arguments.ts';
  * call and one row; what comes later takes a call of its own.
  */
 export class Beginning {
+	#listeners = new Set<object>();
 	#told = new Map<string, InfoInput>();
 	#isOver = false;
 	#done = Promise.withResolvers<void>();
@@ -14,6 +15,16 @@ export class Beginning {
 		if (this.#isOver) return undefined;
 		this.#told.set(session, { ...this.#told.get(session), ...set });
 		return this.#done.promise;
+	}
+
+	/** Another manager, or one that stores by itself, was told. */
+	heardBy(manager: object): void {
+		this.#listeners.add(manager);
+	}
+
+	/** Whether the transport has told this manager. */
+	wasHeardBy(manager: object): boolean {
+		return this.#listeners.has(manager);
 	}
 
 	/** What was told so far. */

@@ -248,6 +248,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	#set(id: string, field: Field, value: unknown): Promise<void> {
+		currentScope()?.beginning?.heardBy(this);
 		return this.#reported(async () => {
 			const session = parseSessionId(id);
 			const key = infoKeys[field](session);

@@ -1,5 +1,6 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Beginning } from '../info/beginning.ts';
+import type { SyncLayerNamespace } from '../routing/binding.ts';
 
 /** What a manager needs from the gateway about the running request, because the transport does not pass it on. */
 export interface RequestScope {
@@ -13,6 +14,8 @@ export interface RequestScope {
 	takesOver: boolean;
 	/** What follows the `id` line in an event without a message; `undefined` for a request without a session. */
 	primingEvent: string | undefined;
+	/** Where the session lives, for a stream manager of another binding to notice. */
+	namespace?: SyncLayerNamespace;
 	/** Of an `initialize`: what is told of the client meanwhile, to be stored when the session begins. */
 	beginning?: Beginning | undefined;
 }

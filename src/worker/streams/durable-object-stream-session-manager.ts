@@ -178,6 +178,13 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 
 	async #create(id: string, controller: StreamController): Promise<void> {
 		const session = parseSessionId(id);
+		const namespace = currentScope()?.namespace;
+		if (namespace && namespace !== this.#namespace()) {
+			throw new SessionManagerError(
+				'INVALID_ARGUMENT',
+				'the stream manager of the transport and the SessionGateway have different Durable Object bindings. Give both the same one.',
+			);
+		}
 		const streams = this.#streams.get(session) ?? new Set();
 		for (const other of streams) other.hurry();
 		const stream = new ClientStream(controller, {

@@ -1,0 +1,167 @@
+import * as v from 'valibot';
+import { SyncLayer } from './object/sync-layer.ts';
+import { parseSyncLayerOptions } from './object/options.ts';
+import { functionSchema, parseOptions } from './wire/options.ts';
+import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from './worker/connection/lifetime.ts';
+import { type GatewayTransport, SessionGateway } from './worker/gateway/session-gateway.ts';
+import type { SessionGatewayOptions } from './worker/gateway/session-gateway.ts';
+import { DurableObjectInfoSessionManager } from './worker/info/durable-object-info-session-manager.ts';
+import { KVInfoSessionManager } from './worker/info/kv-info-session-manager.ts';
+import {
+	DurableObjectSubscriptionManager,
+	type SubscriptionManagerOptions,
+} from './worker/listen/durable-object-subscription-manager.ts';
+import type { KVBinding, SyncLayerBinding, SyncLayerNamespace } from './worker/routing/binding.ts';
+import {
+	DurableObjectStreamSessionManager,
+	type StreamSessionManagerOptions,
+} from './worker/streams/durable-object-stream-session-manager.ts';
+import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema } from './worker/streams/keep-alive.ts';
+
+const BINDING = 'TMCP_DURABLE_OBJECT';
+const KV_BINDING = 'TMCP_SESSION_INFO';
+
+const isAny = () => true;
+
+/** What the parts themselves take is checked by them. */
+const OptionsSchema = v.strictObject({
+	binding: v.optional(v.custom<SyncLayerBinding | SyncLayerNamespace>(isAny), BINDING),
+	path: v.optional(v.nullable(v.string()), '/mcp'),
+	owner: v.optional(functionSchema<NonNullable<SessionGatewayOptions['owner']>>()),
+	info: v.optional(v.picklist(['object', 'kv']), 'object'),
+	kv: v.optional(v.custom<KVBinding | KVNamespace>(isAny), KV_BINDING),
+	syncLayer: v.optional(
+		v.custom<typeof SyncLayer>(
+			(value) =>
+				typeof value === 'function' &&
+				(value === SyncLayer || value.prototype instanceof SyncLayer),
+			'syncLayer is neither SyncLayer nor a subclass',
+		),
+		() => SyncLayer,
+	),
+	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
+	maxLifetime: v.optional(LifetimeSchema, DEFAULT_MAX_LIFETIME_MS),
+	onError: v.optional(functionSchema<(error: unknown) => void>(), () => (error: unknown) => {
+		console.error(error);
+	}),
+	streams: v.optional(v.custom<StreamSessionManagerOptions>(isAny), () => ({})),
+	listen: v.optional(v.custom<SubscriptionManagerOptions>(isAny), () => ({})),
+	gateway: v.optional(v.custom<SessionGatewayOptions>(isAny), () => ({})),
+});
+
+/** What all parts have in common, said once. */
+interface CommonOptions {
+	/** The path of the server; `null`: all paths (default `/mcp`). */
+	path?: string | null;
+	/** Who makes a request: see {@link SessionGatewayOptions.owner} (default: nobody, so that a session is its id's holder's). */
+	owner?: NonNullable<SessionGatewayOptions['owner']>;
+	/**
+	 * The class that the Worker exports as the Durable Object, where it is a subclass (default {@link SyncLayer}). What KV
+	 * holds of a session lives as long as its `sessionTtl` says.
+	 */
+	syncLayer?: typeof SyncLayer;
+	/** How long what stays open may be idle before a comment is written on it, in milliseconds (default 25,000). */
+	keepAlive?: number;
+	/** How long a stream lives at most, in milliseconds (default 86,400,000: a day), and then comes back to its place. */
+	maxLifetime?: number;
+	/** Told once of each failure that no caller sees (default: `console.error`). */
+	onError?: (error: unknown) => void;
+	/** What only {@link DurableObjectStreamSessionManager} takes. */
+	streams?: Omit<StreamSessionManagerOptions, 'info' | 'keepAlive' | 'maxLifetime'>;
+	/** What only {@link DurableObjectSubscriptionManager} takes. */
+	listen?: Omit<SubscriptionManagerOptions, 'maxLifetime' | 'onError'>;
+	/** What only {@link SessionGateway} takes. */
+	gateway?: Omit<SessionGatewayOptions, 'path' | 'info' | 'owner' | 'keepAlive'>;
+}
+
+/** A binding may be left out where there is one of the default name. */
+type OptionalIf<Name, Bindings, Option> = Name extends Bindings ? Partial<Option> : Option;
+
+/** Options of {@link DurableObjectSessions}. */
+export type DurableObjectSessionsOptions = CommonOptions &
+	/** Name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself. */
+	OptionalIf<
+		typeof BINDING,
+		SyncLayerBinding,
+		{ binding: SyncLayerBinding | SyncLayerNamespace }
+	> &
+	(
+		| {
+				/** Where what is known of a client is kept: in the Durable Object (default), or in Workers KV. */
+				info?: 'object';
+		  }
+		| ({ info: 'kv' } & /** Name of the KV binding (default `TMCP_SESSION_INFO`), or the namespace itself. */ OptionalIf<
+				typeof KV_BINDING,
+				KVBinding,
+				{ kv: KVBinding | KVNamespace }
+		  >)
+	);
+
+/** What `HttpTransport` takes of it. */
+interface TransportOptions {
+	path: string | null;
+	sessionManager: ReturnType<DurableObjectInfoSessionManager['with']>;
+	subscriptionManager: DurableObjectSubscriptionManager;
+}
+
+/**
+ * All parts of this library, made from one set of options: sessions and their streams, what is known of their clients, listen
+ * streams, and the gateway that stands in front of the transport.
+ *
+ * ```ts
+ * const sessions = new DurableObjectSessions();
+ * const gateway = sessions.gateway(new HttpTransport(server, sessions.transport));
+ *
+ * export { SyncLayer } from '@tmcp/session-manager-durable-objects';
+ * export default { fetch: async (request) => (await gateway.respond(request)) ?? notFound() };
+ * ```
+ *
+ * Safe to construct at module scope.
+ */
+export class DurableObjectSessions {
+	/** The options of an `HttpTransport`; `cors`, `oauth` and whatever else it takes may be added. */
+	readonly transport: TransportOptions;
+	#binding: SyncLayerBinding | SyncLayerNamespace;
+	#gatewayOptions: SessionGatewayOptions;
+
+	/** @throws `INVALID_ARGUMENT` for options that are none */
+	constructor(
+		...[options]: Record<never, never> extends DurableObjectSessionsOptions
+			? [options?: DurableObjectSessionsOptions]
+			: [options: DurableObjectSessionsOptions]
+	) {
+		const { binding, path, owner, info, kv, syncLayer, keepAlive, maxLifetime, onError, ...parts } =
+			parseOptions(OptionsSchema, options, 'DurableObjectSessions');
+		const lifetime = parseSyncLayerOptions(syncLayer.options).lifetimes.sessionTtlMs;
+		const subscriptionManager = new DurableObjectSubscriptionManager(binding, {
+			...parts.listen,
+			maxLifetime,
+			onError,
+		});
+		const streamOptions = { ...parts.streams, keepAlive, maxLifetime };
+		this.#binding = binding;
+		this.#gatewayOptions = { ...parts.gateway, path, keepAlive, ...(owner && { owner }) };
+		if (info === 'kv') {
+			const manager = new KVInfoSessionManager(kv, { ttl: Math.ceil(lifetime / 1000), onError });
+			const streams = new DurableObjectStreamSessionManager(binding, {
+				...streamOptions,
+				info: manager,
+			});
+			this.#gatewayOptions.info = manager;
+			this.transport = { path, sessionManager: { streams, info: manager }, subscriptionManager };
+		} else {
+			const manager = new DurableObjectInfoSessionManager(binding, { onError });
+			const streams = new DurableObjectStreamSessionManager(binding, streamOptions);
+			this.#gatewayOptions.info = manager;
+			this.transport = { path, sessionManager: manager.with(streams), subscriptionManager };
+		}
+	}
+
+	/**
+	 * What answers requests in the place of the transport.
+	 * @param transport made with the {@link transport} options
+	 */
+	gateway<Custom = undefined>(transport: GatewayTransport<Custom>): SessionGateway<Custom> {
+		return new SessionGateway(transport, this.#binding, this.#gatewayOptions);
+	}
+}
