@@ -269,10 +269,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made, so that the upgrade can leave together with
 	 * this call, and the stream can be detached before the answer is here; `lastEventId`: the last event that the client
 	 * has, as it stands on its `id` line; `resume`: only if `connectionId` served the session last; `owner`: only if
-	 * {@link admit} would say so; `window`: how many bytes of a replay are sent on one socket, an event weighing 1 KiB
+	 * {@link admit} would say so, and it must be named for a session that was begun with one; `window`: how many bytes of a replay are sent on one socket, an event weighing 1 KiB
 	 * beside its own; the socket is then closed with code 4008 (default: no limit)
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `STREAM_SUPERSEDED` (with `resume`),
-	 * `STREAM_DETACHED` (of a `connectionId` that was detached before, or with an `owner` whose session it is not),
+	 * `STREAM_DETACHED` (of a `connectionId` that was detached before, or of a session that is not this `owner`'s),
 	 * `SQLITE_MISSING` (with `owner`)
 	 */
 	attach(sessionId?: string, options?: AttachOptions): Attached {
@@ -289,9 +289,12 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			resume,
 		};
 		this.#assertUnused(ticket, claim);
-		if (owner !== undefined && !this.admit(session, owner)) {
-			throw detached('the session has ended, or is not this owner’s');
-		}
+		// Whoever names no owner has not been asked whose the session is.
+		const isOthers =
+			owner === undefined
+				? this.#liveRow(session)?.owner !== undefined
+				: !this.admit(session, owner);
+		if (isOthers) throw detached('the session has ended, or is not this owner’s');
 		this.#assertMayOpen(claim);
 		const supersedes = this.#streams.has(session);
 		const log = this.#positionOf(this.#streams.startOf(claim));

@@ -447,9 +447,15 @@ function toJson(input: unknown): string {
 	}
 }
 
+/** Two strings that differ in lone surrogates only would have the same hash. */
+const UriSchema = v.pipe(
+	v.string(),
+	v.check((uri) => uri.isWellFormed(), 'not well-formed Unicode'),
+);
+
 /** @throws `INVALID_ARGUMENT` */
 export function parseUri(input: unknown): string {
-	return parse(v.string(), input, `The URI of a resource is a string, not ${quote(input)}.`);
+	return parse(UriSchema, input, 'This is the URI of a resource.');
 }
 
 /** The URI of a resource that an object takes subscriptions to. @throws `INVALID_ARGUMENT` */

@@ -30,6 +30,14 @@ export function parseOptions<Schema extends v.GenericSchema>(
 	input: unknown,
 	of: string,
 ): v.InferOutput<Schema> {
+	// Whoever writes `owner: undefined` meant an owner: a default in its place would switch a protection off in silence.
+	const [missing] = Object.entries(Object(input)).find(([, value]) => value === undefined) ?? [];
+	if (missing !== undefined) {
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			`the option ${missing} of ${of} is undefined. Leave it out to have its default.`,
+		);
+	}
 	const result = validate(schema, input === undefined ? {} : input);
 	if (result.kind === 'valid') return result.output;
 	throw new SessionManagerError(

@@ -18,14 +18,14 @@ export function hasMessage({ method, headers }: Request): boolean {
 
 /**
  * Read a message to its end, once.
- * @returns `undefined` where it has more bytes than that, and then nothing more is read of it
+ * @returns why it was not read, and then nothing more is read of it: it has more bytes, or takes longer
  */
 export async function readMessage(
 	request: Request,
-	maxBytes: number,
-): Promise<MessageBody | undefined> {
-	const bytes = await readBytes(request, maxBytes);
-	if (bytes === undefined) return undefined;
+	limits: { maxBodyBytes: number; bodyTimeout: number },
+): Promise<MessageBody | 'tooLarge' | 'tooSlow'> {
+	const bytes = await readBytes(request, limits);
+	if (typeof bytes === 'string') return bytes;
 	// As the transport will decode it.
 	const message = parseJson(await new Response(bytes).text());
 	const kind = isAnswer(message) ? 'answer' : kindOfMessage(message);
@@ -40,17 +40,28 @@ export function withMessage({ url, headers }: Request, message: object): Request
 	return request;
 }
 
-async function readBytes({ body }: Request, maxBytes: number): Promise<Uint8Array | undefined> {
+async function readBytes(
+	{ body }: Request,
+	{ maxBodyBytes, bodyTimeout }: { maxBodyBytes: number; bodyTimeout: number },
+): Promise<Uint8Array | 'tooLarge' | 'tooSlow'> {
 	const chunks: Uint8Array[] = [];
+	if (!body) return concatenate(chunks);
+	const reader = body.getReader();
+	const late = Promise.withResolvers<'late'>();
+	const timer = setTimeout(() => late.resolve('late'), bodyTimeout);
 	let length = 0;
-	const reader = body?.getReader();
-	for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
-		length += read.value.byteLength;
-		if (length > maxBytes) {
-			await reader?.cancel();
-			return undefined;
+	try {
+		for (;;) {
+			const read = await Promise.race([reader.read(), late.promise]);
+			if (read === 'late') return 'tooSlow';
+			if (read.done) return concatenate(chunks);
+			length += read.value.byteLength;
+			if (length > maxBodyBytes) return 'tooLarge';
+			chunks.push(read.value);
 		}
-		chunks.push(read.value);
+	} finally {
+		clearTimeout(timer);
+		// What was not read is not wanted; nor is how that went.
+		reader.cancel().catch(() => {});
 	}
-	return concatenate(chunks);
 }

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { parseJson } from '../content.ts';
 import { hash } from '../hash.ts';
 import { type RequestScope, runInScope } from '../request/request-scope.ts';
 import {
@@ -12,6 +13,7 @@ import { MAX_ANSWER_BYTES, MAX_ANSWER_TIMEOUT_MS } from '../../wire/limits.ts';
 import {
 	functionSchema,
 	hasMethod,
+	MAX_TIMER_MS,
 	parseOptions,
 	PositiveIntegerSchema,
 } from '../../wire/options.ts';
@@ -49,6 +51,9 @@ export interface SessionAdmitter {
 /** How many bytes a message may have, unless told otherwise: 256 KiB. */
 const DEFAULT_MAX_BODY_BYTES = 256 * 1024;
 
+/** How long the body of a POST may take to arrive, in milliseconds, unless told otherwise: 30 seconds. */
+const DEFAULT_BODY_TIMEOUT_MS = 30_000;
+
 /** How long a server's request waits for its answer, in milliseconds, unless told otherwise: 5 minutes. */
 const DEFAULT_ANSWER_TIMEOUT_MS = 5 * 60_000;
 
@@ -68,9 +73,17 @@ const OptionsSchema = v.strictObject({
 		DEFAULT_ANSWER_TIMEOUT_MS,
 	),
 	maxBodyBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_BODY_BYTES),
+	bodyTimeout: v.optional(
+		v.pipe(PositiveIntegerSchema, v.maxValue(MAX_TIMER_MS)),
+		DEFAULT_BODY_TIMEOUT_MS,
+	),
+	allowedHosts: v.optional(v.array(v.pipe(v.string(), v.nonEmpty('an empty host')))),
 });
 
 type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;
+
+/** Where `SseTransport` takes the session from. */
+const SESSION_PARAMETER = 'session_id';
 
 /** Options of {@link SessionGateway}. */
 export interface SessionGatewayOptions {
@@ -117,6 +130,14 @@ export interface SessionGatewayOptions {
 	 * to a server's request of more than 1,900,000, whatever this says.
 	 */
 	maxBodyBytes?: number;
+	/** How long the body of a POST may take to arrive, in milliseconds (default 30,000). Then it is refused with 408. */
+	bodyTimeout?: number;
+	/**
+	 * The hosts that a request may be for, as its `Host` header and URL name them: `example.com` (any port), or
+	 * `example.com:8787`. Any other is refused with 403. It keeps web pages from reaching a server on the reader's own machine
+	 * or network by DNS rebinding. Default: all, because a deployed Worker is reached by its own host names only.
+	 */
+	allowedHosts?: string[];
 }
 
 /**
@@ -133,6 +154,14 @@ const RETRY_AFTER_S = 30;
 
 /** The answers to requests that are refused, as the official SDK's server gives them. */
 const REFUSALS = {
+	host: { status: 403, code: -32000, message: 'Forbidden: the server has no such host' },
+	inUrl: {
+		status: 400,
+		code: -32000,
+		message:
+			'Bad Request: a session id in the URL is not taken, because nobody could tell whose it is. SseTransport, which puts it there, cannot stand behind a SessionGateway.',
+	},
+	tooSlow: { status: 408, code: -32000, message: 'Request Timeout: the message did not arrive in time' },
 	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
 	unknown: { status: 404, code: -32001, message: 'Session not found' },
 	tooLarge: {
@@ -226,19 +255,45 @@ export class SessionGateway<Custom = undefined> {
 
 	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
 		const session = request.headers.get(SESSION_HEADER) || undefined;
-		const isGuarded = this.#isOnPath(request) || (session && (await this.#probe(request, ctx)));
-		if (!isGuarded) return this.#transport.respond(request, ctx);
+		const isInUrl = new URL(request.url).searchParams.has(SESSION_PARAMETER);
+		const names = session !== undefined || isInUrl;
+		const isGuarded = this.#isOnPath(request) || (names && (await this.#probe(request, ctx)));
+		if (!isGuarded) return this.#passUnguarded(request, ctx);
+		if (!isHostAllowed(request, this.#options.allowedHosts)) return refusal('host', NO_HEADERS);
+		if (isInUrl) return refusal('inUrl', NO_HEADERS);
 		if (isSessionless(request)) return this.#pass(request, ctx);
-		const owner = await this.#options.owner(request);
+		const owner = await this.#ownerOf(request);
 		return session === undefined
 			? this.#receive(request, ctx, owner, 'missing')
 			: this.#goOn(session, request, ctx, owner);
 	}
 
+	/** Whoever a user's function takes for nobody must not be taken for somebody, nor all of them for one. */
+	async #ownerOf(request: Request): Promise<string | undefined> {
+		const owner: unknown = await this.#options.owner(request);
+		if (owner === undefined || (typeof owner === 'string' && owner !== '')) return owner;
+		const what = owner === '' ? 'an empty string' : quote(owner);
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			`the owner of a request is a string that is not empty, or undefined for nobody, not ${what}.`,
+		);
+	}
+
+	/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
+	async #passUnguarded(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const response = await this.#transport.respond(request, ctx);
+		if (!response?.headers.has(SESSION_HEADER)) return response;
+		await response.body?.cancel();
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			`the transport serves sessions at ${quote(new URL(request.url).pathname)}, which is not the path of the SessionGateway. Give both the same path.`,
+		);
+	}
+
 	/** Of a request without a session, only a listen stays open, and is counted for its owner. */
 	async #pass(request: Request, ctx: Custom | undefined): Promise<Response | null> {
 		if (!isListen(request)) return this.#transport.respond(request, ctx);
-		const account = await this.#accountOf(await this.#options.owner(request));
+		const account = await this.#accountOf(await this.#ownerOf(request));
 		const scope = { ...NO_SESSION, account };
 		return runInScope(scope, () => this.#transport.respond(request, ctx));
 	}
@@ -290,8 +345,8 @@ export class SessionGateway<Custom = undefined> {
 		ctx: Custom | undefined,
 		scope: RequestScope,
 	): Promise<Response | null> {
-		const body = await readMessage(request, this.#options.maxBodyBytes);
-		if (!body) return this.#refuseAsTooLarge(request, ctx);
+		const body = await readMessage(request, this.#options);
+		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
 		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, ctx);
 		const response = await this.#transport.respond(body.request, ctx);
 		if (!response || body.kind === 'sessionless') return response;
@@ -329,10 +384,20 @@ export class SessionGateway<Custom = undefined> {
 		return outcome === 'lost' ? refusal('lost', response.headers) : response;
 	}
 
-	async #refuseAsTooLarge(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+	async #refuseBody(
+		why: 'tooLarge' | 'tooSlow',
+		request: Request,
+		ctx: Custom | undefined,
+	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
 		if (!answer || answer.status === 401 || answer.status === 403) return answer;
-		return refusal('tooLarge', answer.headers, { maxBytes: this.#options.maxBodyBytes });
+		return this.#bodyRefusal(why, answer.headers);
+	}
+
+	#bodyRefusal(why: 'tooLarge' | 'tooSlow', headers: Headers): Response {
+		const { maxBodyBytes, bodyTimeout } = this.#options;
+		const data = why === 'tooLarge' ? { maxBytes: maxBodyBytes } : { maxMs: bodyTimeout };
+		return refusal(why, headers, data);
 	}
 
 	/**
@@ -348,10 +413,8 @@ export class SessionGateway<Custom = undefined> {
 		const answer = await this.#probe(request, ctx);
 		if (!answer || answer.status === 401 || answer.status === 403) return answer;
 		if (!hasMessage(request)) return refusal(why, answer.headers);
-		const body = await readMessage(request, this.#options.maxBodyBytes);
-		if (!body) {
-			return refusal('tooLarge', answer.headers, { maxBytes: this.#options.maxBodyBytes });
-		}
+		const body = await readMessage(request, this.#options);
+		if (typeof body === 'string') return this.#bodyRefusal(body, answer.headers);
 		if (body.kind === 'sessionless') return this.#pass(body.request, ctx);
 		if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
 		return refusal(why, answer.headers);
@@ -365,20 +428,20 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		if (Date.now() < this.#fullUntil) return refusal('TOO_MANY_SESSIONS', headers);
 		const { info } = this.#options;
-		const beginning = info && new Beginning();
+		const beginning = new Beginning();
 		const scope = { ...NO_SESSION, account: undefined, beginning };
-		const response = await runInScope(scope, async () => {
-			const begun = await this.#transport.respond(withoutSession(request), ctx);
+		const { response, text } = await runInScope(scope, async () => {
+			const answered = await this.#transport.respond(withoutSession(request), ctx);
 			// Once all of it is there, all that it tells of the client was told.
-			return begun?.body && beginning ? new Response(await begun.arrayBuffer(), begun) : begun;
+			return { response: answered, text: (await answered?.text()) ?? '' };
 		});
 		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
-		if (session === null) {
-			beginning?.done();
-			return response;
+		if (!response || session === null || !hasResult(text)) {
+			beginning.done();
+			return response && new Response(text || null, withoutSessionHeader(response));
 		}
-		if (info && !beginning?.wasHeardBy(info)) {
-			beginning?.done();
+		if (info && !beginning.wasHeardBy(info)) {
+			beginning.done();
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				'the transport has another sessionManager.info than the SessionGateway. Give both the same one.',
@@ -387,10 +450,9 @@ export class SessionGateway<Custom = undefined> {
 		try {
 			const ownerHash = await this.#hashOfOwner(session, owner);
 			const account = await this.#accountOf(owner);
-			const options = { account, info: beginning?.take(session) };
+			const options = { account, info: beginning.take(session) };
 			await callObject(this.#namespace(), (stub) => stub.begin(session, ownerHash, options));
 		} catch (error) {
-			await response?.body?.cancel();
 			const { code } = SessionManagerError.from(error) ?? {};
 			if (code === 'TOO_MANY_SESSIONS') this.#fullUntil = Date.now() + RETRY_AFTER_S * 1000;
 			if (code === 'TOO_MANY_SESSIONS' || code === 'OWNER_LIMIT_REACHED') {
@@ -398,9 +460,9 @@ export class SessionGateway<Custom = undefined> {
 			}
 			throw error;
 		} finally {
-			beginning?.done();
+			beginning.done();
 		}
-		return response;
+		return new Response(text, response);
 	}
 
 	/** The path keeps servers apart; the session id keeps two sessions of one owner from having the same hash. */
@@ -413,6 +475,8 @@ export class SessionGateway<Custom = undefined> {
 		return owner === undefined ? undefined : hash(JSON.stringify([this.#options.path, owner]));
 	}
 }
+
+const NO_HEADERS = new Headers();
 
 const NO_SESSION = {
 	ownerHash: undefined,
@@ -438,12 +502,38 @@ function scopeOf(
 	};
 }
 
+/** Whether both the URL and the `Host` header name one of the hosts, with its port or with any. */
+function isHostAllowed({ url, headers }: Request, allowed: readonly string[] | undefined): boolean {
+	if (!allowed) return true;
+	const host = headers.get('host');
+	return [new URL(url).host, ...(host === null ? [] : [host])].every((name) => {
+		const lower = name.toLowerCase();
+		return allowed.some((of) => {
+			const wanted = of.toLowerCase();
+			return lower === wanted || lower.replace(/:\d+$/, '') === wanted;
+		});
+	});
+}
+
 function refusal(why: keyof typeof REFUSALS, headers: Headers, data?: object): Response {
 	const { status, ...error } = REFUSALS[why];
 	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
 	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));
 	const message = { jsonrpc: '2.0', id: null, error: { ...error, data } };
 	return Response.json(message, { status, headers: sent });
+}
+
+/** Whether the text of a response, JSON or server-sent events, answers a request with a result. */
+function hasResult(text: string): boolean {
+	const messages = text.startsWith('{') ? [text] : text.match(/(?<=^data: ).*$/gm);
+	return messages?.some((message) => Object.hasOwn(Object(parseJson(message)), 'result')) ?? false;
+}
+
+/** An `initialize` that was refused has begun no session. */
+function withoutSessionHeader({ status, headers }: Response): ResponseInit {
+	const kept = new Headers(headers);
+	kept.delete(SESSION_HEADER);
+	return { status, headers: kept };
 }
 
 /** What the transport makes the same of as of this answer, but for which nobody waits. */

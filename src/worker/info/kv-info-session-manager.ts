@@ -2,6 +2,7 @@ import type { InfoSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { parseJson } from '../content.ts';
+import { MAX_SESSION_INFO_BYTES } from '../../wire/limits.ts';
 import { hash, shortHash } from '../hash.ts';
 import { type KVBinding, lookUpKV } from '../routing/binding.ts';
 import { isSessionId, parseSessionId, parseUri } from '../../wire/arguments.ts';
@@ -255,7 +256,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 			this.#forgetReads();
 			if (value === undefined) return this.#store.delete(key);
 			const result = validate(SCHEMAS[field], value);
-			if (result.kind === 'valid') return this.#store.put(key, JSON.stringify(value));
+			if (result.kind === 'valid') return this.#store.put(key, toBoundedJson(value));
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				`${await describe(field, session)} was not stored (${result.issue}).`,
@@ -371,6 +372,17 @@ async function subscriptionKeys(session: string, uri: string): Promise<Subscript
 		forward: subscribersPrefix(uriHash) + session,
 		reverse: (await subscribedPrefix(session)) + uriHash,
 	};
+}
+
+/** @throws `PAYLOAD_TOO_LARGE` */
+function toBoundedJson(value: unknown): string {
+	const json = JSON.stringify(value);
+	const bytes = new TextEncoder().encode(json).byteLength;
+	if (bytes <= MAX_SESSION_INFO_BYTES) return json;
+	throw new SessionManagerError(
+		'PAYLOAD_TOO_LARGE',
+		`what a client told takes ${bytes} bytes as JSON, and ${MAX_SESSION_INFO_BYTES} is the limit. Nothing was stored.`,
+	);
 }
 
 /** For an error text. */

@@ -2,9 +2,17 @@ import { describe, expect, it } from 'vitest';
 import { hasMessage, readMessage, withMessage } from '../../../src/worker/gateway/message-body.ts';
 
 const MAX_BYTES = 1_000;
+const LIMITS = { maxBodyBytes: MAX_BYTES, bodyTimeout: 5_000 };
 
 const initialize = { jsonrpc: '2.0', id: 1, method: 'initialize', params: {} };
 const json = { 'content-type': 'application/json' };
+/** What is read; the reason where it is not. */
+const read = (request: Request) => readMessage(request, LIMITS);
+const readable = async (request: Request) => {
+	const body = await read(request);
+	if (typeof body === 'string') throw new Error(body);
+	return body;
+};
 const post = (body: BodyInit | undefined, headers: Record<string, string> = json) =>
 	new Request('https://example.com', { method: 'POST', headers, ...(body ? { body } : {}) });
 
@@ -31,7 +39,7 @@ describe('a message', () => {
 		['answer', { result: undefined, error: null }],
 		['answer', { ...initialize, result: {} }],
 	])('is %s: %j', async (kind, message) => {
-		expect((await readMessage(post(JSON.stringify(message)), MAX_BYTES))?.kind).toBe(kind);
+		expect((await readable(post(JSON.stringify(message)))).kind).toBe(kind);
 	});
 
 	it.each([
@@ -42,20 +50,20 @@ describe('a message', () => {
 		['no JSON', '{"result":1', 'session'],
 		['nothing', '', 'session'],
 	])('with %s is read as the transport reads it', async (_, text, kind) => {
-		expect((await readMessage(post(text), MAX_BYTES))?.kind).toBe(kind);
+		expect((await readable(post(text))).kind).toBe(kind);
 	});
 
 	it('is handed on byte by byte', async () => {
 		const bytes = new Uint8Array([0x7b, 0xff, 0x20, 0x7d]);
-		const body = await readMessage(post(bytes), MAX_BYTES);
-		expect(new Uint8Array((await body?.request.arrayBuffer()) ?? [])).toEqual(bytes);
-		expect(body?.request.headers.get('content-type')).toBe('application/json');
+		const body = await readable(post(bytes));
+		expect(new Uint8Array(await body.request.arrayBuffer())).toEqual(bytes);
+		expect(body.request.headers.get('content-type')).toBe('application/json');
 	});
 
 	it('may have as many bytes as that, and no more', async () => {
 		const padded = (bytes: number) => post('{}'.padEnd(bytes));
-		expect((await readMessage(padded(MAX_BYTES), MAX_BYTES))?.message).toEqual({});
-		expect(await readMessage(padded(MAX_BYTES + 1), MAX_BYTES)).toBeUndefined();
+		expect((await readable(padded(MAX_BYTES))).message).toEqual({});
+		expect(await read(padded(MAX_BYTES + 1))).toBe('tooLarge');
 	});
 
 	it('without an end is read no further', async () => {
@@ -64,16 +72,27 @@ describe('a message', () => {
 			pull: (controller) => controller.enqueue(new Uint8Array(100)),
 			cancel: () => void (isCancelled = true),
 		});
-		expect(await readMessage(post(endless), MAX_BYTES)).toBeUndefined();
+		expect(await read(post(endless))).toBe('tooLarge');
+		expect(isCancelled).toBe(true);
+	});
+
+	it('that does not arrive in time is read no further', async () => {
+		let isCancelled = false;
+		const stalled = new ReadableStream<Uint8Array>({
+			start: (controller) => controller.enqueue(new Uint8Array(100)),
+			cancel: () => void (isCancelled = true),
+		});
+		const limits = { ...LIMITS, bodyTimeout: 50 };
+		expect(await readMessage(post(stalled), limits)).toBe('tooSlow');
 		expect(isCancelled).toBe(true);
 	});
 
 	it('is handed on with the signal that tells that the client is gone', async () => {
 		const client = new AbortController();
 		const request = new Request(post('{}'), { signal: client.signal });
-		const body = await readMessage(request, MAX_BYTES);
+		const body = await readable(request);
 		client.abort();
-		expect(body?.request.signal.aborted).toBe(true);
+		expect(body.request.signal.aborted).toBe(true);
 	});
 
 	it('takes the place of another, with the same client behind it', async () => {

@@ -1,7 +1,8 @@
 /** The quickstart, with the tools that the conformance suite calls by name. */
+import { DurableObjectSessions } from '@tmcp/session-manager-durable-objects';
+import { HttpTransport } from '@tmcp/transport-http';
 import { tool } from 'tmcp/utils';
 import * as v from 'valibot';
-import quickstart from '../../../../examples/quickstart/src/index.ts';
 import { server } from '../../../../examples/quickstart/src/server.ts';
 
 server.tool(
@@ -101,4 +102,14 @@ server.tool(
 
 export { SyncLayer } from '@tmcp/session-manager-durable-objects';
 
-export default quickstart;
+const sessions = new DurableObjectSessions({
+	info: 'kv',
+	gateway: { allowedHosts: ['localhost', '127.0.0.1', '[::1]'] },
+});
+const gateway = sessions.gateway(new HttpTransport(server, sessions.transport));
+
+export default {
+	async fetch(request) {
+		return (await gateway.respond(request)) ?? new Response('Not found', { status: 404 });
+	},
+} satisfies ExportedHandler;

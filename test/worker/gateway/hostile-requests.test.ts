@@ -1,0 +1,328 @@
+import { abortAllDurableObjects, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { HttpTransport } from '@tmcp/transport-http';
+import { SseTransport } from '@tmcp/transport-sse';
+import { McpServer } from 'tmcp';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import {
+	DurableObjectSessions,
+	DurableObjectStreamSessionManager,
+	KVInfoSessionManager,
+	SessionGateway,
+	type SessionGatewayOptions,
+} from '../../../src/index.ts';
+import { codeOf } from '../../support/codes.ts';
+import { EventStream } from '../../support/event-stream.ts';
+import { INITIALIZE } from './client.ts';
+
+const json = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+
+afterEach(() => void vi.restoreAllMocks());
+
+function makeServer() {
+	const server = new McpServer(
+		{ name: 'test', version: '1.0.0', description: 'test' },
+		{ adapter: undefined, capabilities: { tools: {} } },
+	);
+	const ran: string[] = [];
+	server.tool({ name: 'look', description: 'looks' }, () => {
+		ran.push(server.ctx.sessionId ?? 'nobody');
+		return { content: [] };
+	});
+	return { server, ran };
+}
+
+/** A gateway with what it asks of others. */
+function serve(options: SessionGatewayOptions = {}, path = '/mcp') {
+	const { server } = makeServer();
+	const info = new KVInfoSessionManager();
+	const streams = new DurableObjectStreamSessionManager();
+	const transport = new HttpTransport(server, { path, sessionManager: { streams, info } });
+	const respond = vi.spyOn(transport, 'respond');
+	const getByName = vi.fn((name: string) => env.TMCP_DURABLE_OBJECT.getByName(name));
+	const namespace = new Proxy(env.TMCP_DURABLE_OBJECT, {
+		get: (target, name) => (name === 'getByName' ? getByName : Reflect.get(target, name)),
+	});
+	const gateway = new SessionGateway(transport, namespace, { info, ...options });
+	return { gateway, respond, getByName };
+}
+
+const post = (body: BodyInit, headers: Record<string, string> = {}, url = 'https://example.com/mcp') =>
+	new Request(url, { method: 'POST', headers: { ...json, ...headers }, body });
+const message = (method: string, params: object = {}, id: number | undefined = 1) =>
+	JSON.stringify({ jsonrpc: '2.0', id, method, params });
+
+async function begin(gateway: SessionGateway): Promise<string> {
+	const response = await gateway.respond(post(message('initialize', INITIALIZE)));
+	await response?.text();
+	return response?.headers.get('mcp-session-id') ?? '';
+}
+
+describe('with the session id of another in the URL, where SseTransport reads it', () => {
+	it('nobody opens a stream or runs a tool', async () => {
+		const { server, ran } = makeServer();
+		const streams = new DurableObjectStreamSessionManager();
+		const sse = new SseTransport(server, { path: '/sse', endpoint: '/message', sessionManager: { streams } });
+		const owner = ({ headers }: Request) => headers.get('x-user') ?? undefined;
+		const gateway = new SessionGateway(sse, env.TMCP_DURABLE_OBJECT, { path: '/sse', owner });
+		const victim = crypto.randomUUID();
+		const headers = { 'x-user': 'mallory' };
+		const at = (path: string) => `https://example.com${path}?session_id=${victim}`;
+		const refused = [
+			await gateway.respond(new Request(at('/sse'), { headers })),
+			await gateway.respond(post(message('tools/call', { name: 'look' }), headers, at('/message'))),
+		];
+		for (const response of refused) {
+			expect(response?.status).toBe(400);
+			expect(await response?.text()).toContain('SseTransport');
+		}
+		expect(ran).toEqual([]);
+		expect(await object().has(victim)).toBe(false);
+	});
+
+	it('a page of one’s own that has such a parameter is left alone', async () => {
+		const { gateway } = serve();
+		const page = new Request('https://example.com/checkout?session_id=cs_1');
+		expect(await gateway.respond(page)).toBeNull();
+	});
+});
+
+describe('an owner that is no name', () => {
+	it.each([
+		['an empty string', ''],
+		['null', null],
+		['a number', 7],
+		['NaN', Number.NaN],
+		['an ArrayBuffer', new ArrayBuffer(4)],
+		['a Map', new Map([['a', 1]])],
+		['Headers', new Headers({ a: 'b' })],
+		['a function', () => 'alice'],
+		['a symbol', Symbol('alice')],
+		['an array', ['alice']],
+	])('(%s) is refused before anything happens', async (_, owner) => {
+		const { gateway, respond, getByName } = serve({ owner: () => owner as never });
+		const read = vi.spyOn(KVInfoSessionManager.prototype, 'prefetch');
+		for (const headers of [{}, { 'mcp-session-id': crypto.randomUUID() }]) {
+			const request = post(message('initialize', INITIALIZE), headers);
+			expect(await codeOf(() => gateway.respond(request))).toBe('INVALID_ARGUMENT');
+		}
+		expect([respond, getByName, read].map((spy) => spy.mock.calls.length)).toEqual([0, 0, 0]);
+	});
+});
+
+describe('a body that never comes', () => {
+	const stalled = () =>
+		new ReadableStream<Uint8Array>({
+			start: (controller) => controller.enqueue(new TextEncoder().encode('{"jsonrpc"')),
+		});
+
+	it('is answered 408 after the stated time, outside of a session and in one', async () => {
+		const { gateway } = serve({ bodyTimeout: 100 });
+		const session = await begin(gateway);
+		for (const headers of [{}, { 'mcp-session-id': session }]) {
+			const start = Date.now();
+			const response = await gateway.respond(post(stalled(), headers));
+			expect(response?.status).toBe(408);
+			expect(await response?.json()).toMatchObject({ error: { data: { maxMs: 100 } } });
+			expect(Date.now() - start).toBeLessThan(2_000);
+		}
+	});
+});
+
+describe('client info of megabytes', () => {
+	it('is not stored, and that is told with a code', async () => {
+		const told: unknown[] = [];
+		const info = new KVInfoSessionManager('TMCP_SESSION_INFO', { onError: (error) => void told.push(error) });
+		const id = crypto.randomUUID();
+		await info.setClientInfo(id, { name: 'x'.repeat(4_000_000), version: '1' });
+		expect(told).toMatchObject([{ code: 'PAYLOAD_TOO_LARGE' }]);
+		expect(await codeOf(info.getClientInfo(id))).toBe('SESSION_INFO_NOT_FOUND');
+	});
+
+	it('is looked at no further than the first thing that is wrong with it', async () => {
+		const told: Error[] = [];
+		const info = new KVInfoSessionManager('TMCP_SESSION_INFO', { onError: (error) => void told.push(error) });
+		const icons = Array.from({ length: 100_000 }, () => ({ src: 1 }));
+		await info.setClientInfo(crypto.randomUUID(), { name: 'x', version: '1', icons } as never);
+		expect(told.map(({ message: text }) => text)).toEqual([expect.stringContaining('icons.0.src')]);
+	});
+});
+
+describe('a session that a gateway began', () => {
+	it('opens no stream to whoever names no owner, or another one, and that costs nothing', async () => {
+		const { gateway } = serve();
+		const session = await begin(gateway);
+		expect(await codeOf(async () => object().attach(session))).toBe('STREAM_DETACHED');
+		const owner = 'm'.repeat(43);
+		expect(await codeOf(async () => object().attach(session, { owner }))).toBe('STREAM_DETACHED');
+		expect(await object().has(session)).toBe(false);
+		const rows = await runInDurableObject(object(), (_, { storage }) =>
+			storage.sql.exec('SELECT state FROM tmcp_sessions WHERE session_id = ?', session).toArray(),
+		);
+		expect(rows).toEqual([{ state: 'begun' }]);
+	});
+
+	it('nor through a stream manager that no gateway stands before', async () => {
+		const { gateway } = serve();
+		const session = await begin(gateway);
+		const streams = new DurableObjectStreamSessionManager();
+		const opened = new ReadableStream({ start: (controller) => streams.create(session, controller) });
+		await expect(opened.getReader().read()).rejects.toMatchObject({ code: 'STREAM_DETACHED' });
+	});
+});
+
+describe('an initialize', () => {
+	const keys = async () => (await env.TMCP_SESSION_INFO.list()).keys.map(({ name }) => name);
+
+	it('without an id begins nothing and stores nothing', async () => {
+		const { gateway, getByName } = serve();
+		const before = await keys();
+		const body = JSON.stringify({ jsonrpc: '2.0', method: 'initialize', params: INITIALIZE });
+		expect((await gateway.respond(post(body)))?.status).toBe(400);
+		expect(getByName).not.toHaveBeenCalled();
+		expect(await keys()).toEqual(before);
+	});
+
+	it('that fails begins nothing, and names no session', async () => {
+		const { gateway, getByName } = serve();
+		const before = await keys();
+		const response = await gateway.respond(post(message('initialize', { protocolVersion: 7 })));
+		expect(await response?.text()).toContain('"error"');
+		expect(response?.headers.has('mcp-session-id')).toBe(false);
+		expect(getByName).not.toHaveBeenCalled();
+		expect(await keys()).toEqual(before);
+	});
+});
+
+describe('a transport at another path than its gateway', () => {
+	it('opens no stream and begins no session there', async () => {
+		const { gateway } = serve({}, '/elsewhere');
+		const url = 'https://example.com/elsewhere';
+		for (const request of [
+			new Request(url, { headers: { accept: 'text/event-stream' } }),
+			post(message('initialize', INITIALIZE), {}, url),
+		]) {
+			expect(await codeOf(() => gateway.respond(request))).toBe('INVALID_ARGUMENT');
+		}
+	});
+});
+
+describe('a URI with a lone surrogate', () => {
+	it.each([
+		['KV', () => new KVInfoSessionManager('TMCP_SESSION_INFO', { onError: () => {} })],
+	])('is refused, because in %s it would be the same as others', async (_, make) => {
+		const info = make();
+		expect(await codeOf(info.getSubscriptions('cat://\ud800'))).toBe('INVALID_ARGUMENT');
+		const session = crypto.randomUUID();
+		await info.addSubscription(session, 'cat://\ud800');
+		expect(await info.getSubscriptions('cat://\ufffd')).toEqual([]);
+	});
+});
+
+describe('ten thousand upgrades whose tickets nobody makes', () => {
+	it('are refused with their code, and who has a ticket gets its socket meanwhile', async () => {
+		const upgrade = (ticket: string) =>
+			new Request('https://sync-layer/', { headers: { upgrade: 'websocket', 'x-tmcp-ticket': ticket } });
+		await runInDurableObject(object(), async (instance) => {
+			const waiting = Array.from({ length: 10_000 }, () => instance.fetch(upgrade(crypto.randomUUID())));
+			const { ticket } = instance.attach(crypto.randomUUID());
+			const { status, webSocket } = await instance.fetch(upgrade(ticket));
+			expect(status).toBe(101);
+			webSocket?.accept();
+			webSocket?.close();
+			const statuses = new Set((await Promise.all(waiting)).map((response) => response.status));
+			expect([...statuses]).toEqual([403]);
+		});
+	}, 30_000);
+});
+
+describe('two hundred changes of a log level, with a KV that is slow', () => {
+	it('cost at most two writes each', async () => {
+		let writes = 0;
+		const slow = new Proxy(env.TMCP_SESSION_INFO, {
+			get(target, name) {
+				const method: unknown = Reflect.get(target, name);
+				if (typeof method !== 'function') return method;
+				return async (...args: unknown[]) => {
+					if (name === 'put') writes++;
+					await scheduler.wait(20);
+					return Reflect.apply(method, target, args);
+				};
+			},
+		});
+		const info = new KVInfoSessionManager(slow);
+		const id = crypto.randomUUID();
+		const levels = ['debug', 'info', 'error'] as const;
+		await Promise.all(Array.from({ length: 200 }, (_, index) => info.setLogLevel(id, levels[index % 3] ?? 'debug')));
+		expect(writes).toBeLessThanOrEqual(400);
+		expect(await info.getLogLevel(id)).toBe('info');
+	});
+});
+
+describe('many GETs of one session that nobody reads', () => {
+	it('leave two streams open in an instance, and one in the object', async () => {
+		const streams = new DurableObjectStreamSessionManager();
+		const session = crypto.randomUUID();
+		await object().broadcast([session], 'x'.repeat(1_000_000));
+		let open = 0;
+		for (let count = 0; count < 20; count++) {
+			const body = new ReadableStream<Uint8Array>({
+				start: (controller) => {
+					const close = controller.close.bind(controller);
+					controller.close = () => {
+						open--;
+						close();
+					};
+					open++;
+					return streams.create(session, controller);
+				},
+			});
+			void body;
+			await vi.waitFor(async () => expect(await object().has(session)).toBe(true));
+		}
+		await vi.waitFor(() => expect(open).toBeLessThanOrEqual(3));
+		expect((await object().stats()).streams).toBeGreaterThan(0);
+		await object().detach(session);
+	});
+});
+
+describe('a host that the server does not have', () => {
+	it.each([
+		['https://example.com/mcp', {}, 200],
+		['https://EXAMPLE.com:8443/mcp', {}, 200],
+		['http://localhost:8787/mcp', {}, 200],
+		['http://localhost:9999/mcp', {}, 403],
+		['https://evil.example/mcp', {}, 403],
+		['https://example.com.evil.example/mcp', {}, 403],
+		['https://example.com/mcp', { host: 'evil.example' }, 403],
+	])('is refused: %s with %o is answered %i', async (url, headers, status) => {
+		const { gateway } = serve({ allowedHosts: ['example.com', 'localhost:8787'] });
+		const response = await gateway.respond(post(message('initialize', INITIALIZE), headers, url));
+		expect(response?.status).toBe(status);
+		await response?.body?.cancel();
+	});
+});
+
+describe('an option that is undefined', () => {
+	it.each([
+		['SessionGateway', () => serve({ owner: undefined as never })],
+		['KVInfoSessionManager', () => new KVInfoSessionManager('TMCP_SESSION_INFO', { ttl: undefined as never })],
+		['DurableObjectStreamSessionManager', () => new DurableObjectStreamSessionManager('TMCP_DURABLE_OBJECT', { info: undefined as never })],
+		['DurableObjectSessions', () => new DurableObjectSessions({ owner: undefined as never })],
+	])('of %s is refused, because its default may be less safe than what was meant', (_, make) => {
+		expect(make).toThrow(/^INVALID_ARGUMENT: the option \w+ of \w+ is undefined/);
+	});
+});
+
+it('a DELETE by whoever does not own the session ends nothing', async () => {
+	const { gateway } = serve({ owner: ({ headers }) => headers.get('x-user') ?? undefined });
+	const response = await gateway.respond(post(message('initialize', INITIALIZE), { 'x-user': 'alice' }));
+	await new EventStream(response?.body ?? null).ended;
+	const session = response?.headers.get('mcp-session-id') ?? '';
+	const by = (user: string, method: string) =>
+		gateway.respond(new Request('https://example.com/mcp', { method, headers: { 'x-user': user, 'mcp-session-id': session } }));
+	expect((await by('mallory', 'DELETE'))?.status).toBe(404);
+	await abortAllDurableObjects();
+	expect((await by('alice', 'DELETE'))?.status).toBe(200);
+});
