@@ -22,6 +22,12 @@ const torture = {
 			: { sessions: 5, messages: 200 },
 };
 
+/** `FUZZ=long` gives it as many inputs as a release gets, `FUZZ_SEED=…` repeats a run. */
+const fuzz = {
+	seed: Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31)),
+	inputs: process.env['FUZZ'] === 'long' ? 100_000 : 2_000,
+};
+
 /** `wrangler dev` takes seconds to start, and its tests measure time: one file at a time. */
 const endToEnd = { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false };
 
@@ -32,7 +38,7 @@ const DEPENDS_ON_PLATFORM = ['errors', 'listen', 'resume', 'vanished-client'].ma
 
 export default defineConfig({
 	test: {
-		provide: { torture },
+		provide: { fuzz, torture },
 		projects: [
 			{
 				plugins: [
@@ -42,7 +48,7 @@ export default defineConfig({
 				test: {
 					name: 'workerd',
 					include: [
-						'test/{contract,object,properties,torture,transports,wire,worker}/**/*.test.ts',
+						'test/{contract,fuzz,object,properties,torture,transports,wire,worker}/**/*.test.ts',
 						'test/*.test.ts',
 					],
 				},

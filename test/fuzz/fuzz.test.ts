@@ -1,0 +1,176 @@
+import { runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { afterEach, expect, inject, it, vi } from 'vitest';
+import { SessionManagerError, type SyncLayer } from '../../src/index.ts';
+import { Wire } from '../support/socket.ts';
+import { Random } from '../torture/random.ts';
+import { describe, FOR_NAMED, Hostile, type Input } from './hostile.ts';
+
+declare module 'vitest' {
+	interface ProvidedContext {
+		/** From `vitest.config.ts`. */
+		fuzz: { seed: number; inputs: number };
+	}
+}
+
+const { seed, inputs } = inject('fuzz');
+
+/** No input may keep an object from its other callers for longer, in milliseconds, on a machine that is busy. */
+const STALL_MS = 2_000;
+
+/** How many inputs between two looks at who has nothing to do with it. */
+const PORTION = 250;
+
+/** How many calls of RPC are under way at once. */
+const AT_ONCE = 10;
+
+const LIMIT_MS = 3_600_000;
+
+/** What an object that refuses everything still has to do. */
+class Bystander {
+	#object: DurableObjectStub<SyncLayer>;
+	#wire: Wire;
+	#ticks: string[] = [];
+
+	private constructor(object: DurableObjectStub<SyncLayer>, wire: Wire) {
+		this.#object = object;
+		this.#wire = wire;
+	}
+
+	static async of(object: DurableObjectStub<SyncLayer>): Promise<Bystander> {
+		return new Bystander(object, await Wire.open(object, 'bystander'));
+	}
+
+	/** It still hears at once what it is sent, in order, and nothing that is for others. */
+	async look(): Promise<void> {
+		this.#ticks.push(`tick ${this.#ticks.length}`);
+		const tick = this.#ticks.at(-1) ?? '';
+		expect(await this.#object.broadcast(['bystander'], tick)).toMatchObject({ delivered: 1 });
+		await vi.waitFor(() => expect(this.#wire.received.at(-1)).toBe(tick));
+		expect(this.#wire.received.filter((data) => data.startsWith('tick'))).toEqual(this.#ticks);
+		expect(this.#wire.received).not.toContain(FOR_NAMED);
+	}
+}
+
+/** What became of the inputs. */
+class Verdicts {
+	readonly refusals = new Map<string, number>();
+	taken = 0;
+	slowest = { ms: 0, input: '' };
+
+	note(input: Input | Request, ms: number, code: string | undefined): void {
+		if (code === undefined) this.taken++;
+		else this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
+		if (ms <= this.slowest.ms) return;
+		this.slowest = { ms, input: input instanceof Request ? 'an upgrade' : describe(input) };
+	}
+
+	report(where: string): string {
+		const refused = [...this.refusals].map(([code, count]) => `${code} ${count}`).join(', ');
+		const { ms, input } = this.slowest;
+		return `fuzz ${where}, seed ${seed}: ${inputs} inputs, ${this.taken} taken; refused: ${refused}\nslowest: ${ms} ms, ${input}`;
+	}
+}
+
+afterEach(() => void vi.restoreAllMocks());
+
+/** @returns how many rows all objects of this isolate have written since */
+async function countRows(object: DurableObjectStub<SyncLayer>): Promise<() => number> {
+	let cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+	let written = 0;
+	await runInDurableObject(object, (_, { storage }) => {
+		const prototype: SqlStorage = Object.getPrototypeOf(storage.sql);
+		const { exec } = prototype;
+		vi.spyOn(prototype, 'exec').mockImplementation(function (this: SqlStorage, ...args) {
+			const cursor = Reflect.apply(exec, this, args);
+			cursors.push(cursor);
+			return cursor;
+		});
+	});
+	return () => {
+		for (const { rowsWritten } of cursors) written += rowsWritten;
+		cursors = [];
+		return written;
+	};
+}
+
+const newObject = () => env.TMCP_DURABLE_OBJECT.getByName(crypto.randomUUID());
+
+it(
+	'no argument in the object does anything but what it says, or is refused with a code before anything is done',
+	async () => {
+		const object = newObject();
+		const bystander = await Bystander.of(object);
+		const rows = await countRows(object);
+		const hostile = new Hostile(new Random(seed));
+		const verdicts = new Verdicts();
+		for (let done = 0; done < inputs; done += PORTION) {
+			await runInDurableObject(object, async (instance, { getWebSockets }) => {
+				void getWebSockets;
+				for (let count = 0; count < PORTION; count++) {
+					const input = hostile.next();
+					const before = rows();
+					const start = Date.now();
+					const code = await codeOf(input, () => Reflect.apply(Reflect.get(instance, input.method), instance, input.args));
+					verdicts.note(input, Date.now() - start, code);
+					const changed = rows() - before;
+					if (code !== undefined && changed > 0) {
+						throw new Error(`${changed} rows written by a refused call, seed ${seed}: ${describe(input)}`);
+					}
+				}
+				const upgrade = hostile.upgrade();
+				const { status, webSocket } = await instance.fetch(upgrade);
+				expect(webSocket).toBeNull();
+				expect([400, 403, 405, 410, 426]).toContain(status);
+			});
+			await bystander.look();
+		}
+		console.log(verdicts.report('in the object'));
+		expect(verdicts.slowest.ms).toBeLessThan(STALL_MS);
+		expect(verdicts.refusals.get('INVALID_ARGUMENT')).toBeGreaterThan(inputs / 10);
+		expect(verdicts.taken).toBeGreaterThan(inputs / 20);
+	},
+	LIMIT_MS,
+);
+
+it(
+	'nor by real RPC, and the object stays the same instance',
+	async () => {
+		const object = newObject();
+		const bystander = await Bystander.of(object);
+		const instance = await runInDurableObject(object, (of) => of);
+		const hostile = new Hostile(new Random(seed + 1));
+		const verdicts = new Verdicts();
+		for (let done = 0; done < inputs; done += PORTION) {
+			for (let count = 0; count < PORTION; count += AT_ONCE) {
+				const calls = Array.from({ length: AT_ONCE }, async () => {
+					const input = hostile.next();
+					const start = Date.now();
+					const code = await codeOf(input, () => Reflect.apply(Reflect.get(object, input.method), object, input.args));
+					verdicts.note(input, Date.now() - start, code);
+				});
+				await Promise.all(calls);
+			}
+			await bystander.look();
+		}
+		console.log(verdicts.report('by RPC'));
+		expect(await runInDurableObject(object, (of) => of === instance)).toBe(true);
+		expect(verdicts.slowest.ms).toBeLessThan(AT_ONCE * STALL_MS);
+		expect(verdicts.refusals.get('INVALID_ARGUMENT')).toBeGreaterThan(inputs / 20);
+	},
+	LIMIT_MS,
+);
+
+/** @returns the code of a refusal; `not serialisable` where the input never left its caller */
+async function codeOf(input: Input, call: () => unknown): Promise<string | undefined> {
+	try {
+		await call();
+		return undefined;
+	} catch (error) {
+		const code = SessionManagerError.from(error)?.code;
+		if (code !== undefined) return code;
+		const text = String(error);
+		if (/DataCloneError|serializ|boom|clone/i.test(text)) return 'not serialisable';
+		throw new Error(`not coded, seed ${seed}: ${text} of ${describe(input)}`, { cause: error });
+	}
+}

@@ -1,0 +1,195 @@
+import type { Random } from '../torture/random.ts';
+
+/** The methods of `SyncLayer` that take a call from outside, each with arguments that it takes. */
+export const METHODS = [
+	'begin',
+	'admit',
+	'admitWithInfo',
+	'infoOf',
+	'inform',
+	'subscribersOf',
+	'attach',
+	'detach',
+	'end',
+	'has',
+	'broadcast',
+	'broadcastBatch',
+	'ask',
+	'answer',
+	'subscribe',
+	'publish',
+	'unsubscribe',
+	'stats',
+] as const;
+
+export type Method = (typeof METHODS)[number];
+
+export interface Input {
+	method: Method;
+	args: unknown[];
+}
+
+const OWNER = 'o'.repeat(43);
+
+/** What a stream may hear that is not named. */
+export const FOR_ALL = 'for all';
+export const FOR_NAMED = 'for those who are named';
+
+/** Arguments as nobody should give them, the same for the same seed. */
+export class Hostile {
+	#random: Random;
+
+	constructor(random: Random) {
+		this.#random = random;
+	}
+
+	next(): Input {
+		const method = this.#random.pick(METHODS);
+		const args = this.#valid(method);
+		const mutations = this.#random.pick([0, 1, 1, 1, 1, 2, 3]);
+		for (let count = 0; count < mutations; count++) this.#mutate(args);
+		if (this.#random.below(30) === 0) args.push(this.#value(0));
+		if (this.#random.below(30) === 0) args.length = this.#random.below(args.length + 1);
+		return { method, args };
+	}
+
+	/** Whatever takes requests on `fetch` gets one of these. */
+	upgrade(): Request {
+		const text = () => this.#random.pick([crypto.randomUUID(), '', 'x', 'x'.repeat(10_000), '%00', 'null']);
+		const headers = new Headers();
+		if (this.#random.below(4) > 0) headers.set('upgrade', this.#random.pick(['websocket', 'WebSocket', 'h2c']));
+		if (this.#random.below(4) > 0) headers.set('x-tmcp-ticket', text());
+		const method = this.#random.pick(['GET', 'POST', 'PUT', 'OPTIONS', 'DELETE']);
+		return new Request(`https://sync-layer/${encodeURIComponent(text())}`, { method, headers });
+	}
+
+	#valid(method: Method): unknown[] {
+		const random = this.#random;
+		const session = `fuzz-${random.below(10)}`;
+		const sessions = random.pick([undefined, [session], [session, 'fuzz-0'], []]);
+		const data = sessions === undefined ? FOR_ALL : FOR_NAMED;
+		const id = random.uuid();
+		const origin = `fuzz-${random.below(3)}`;
+		switch (method) {
+			case 'begin':
+				return [session, OWNER, { account: OWNER, info: { logLevel: 'info' } }];
+			case 'admit':
+			case 'admitWithInfo':
+				return [session, OWNER];
+			case 'inform':
+				return [session, [{ set: { clientInfo: { name: 'x', version: '1' } } }, { subscribe: OWNER }]];
+			case 'subscribersOf':
+				return [OWNER];
+			case 'attach':
+				return [session, { ticket: id, connectionId: random.uuid(), lastEventId: '0.abc.1', resume: false, owner: OWNER, window: 1_000 }];
+			case 'detach':
+				return [session, { connectionId: id, position: 1 }];
+			case 'broadcast':
+				return [sessions, data, { id }];
+			case 'broadcastBatch':
+				return [[{ sessions, data, id }]];
+			case 'ask':
+				return [session, OWNER, [{ id, timeout: 1_000 }], { connectionId: random.uuid(), ticket: random.uuid() }];
+			case 'answer':
+				return [session, OWNER, `${id}.${random.uuid()}`, '{"jsonrpc":"2.0","result":{}}'];
+			case 'subscribe':
+				return [
+					{ id: random.below(5), origin, filters: { toolsListChanged: true, resourceSubscriptions: ['a://b'] } },
+					{ ticket: id, connectionId: random.uuid(), account: OWNER },
+				];
+			case 'publish':
+				return [[{ jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: {} }], { id }];
+			case 'unsubscribe':
+				return [{ origin, id: random.below(5) }, 'closed', { id }];
+			case 'stats':
+				return [];
+			default:
+				return [session];
+		}
+	}
+
+	/** Put something else into one place of it, however deep. */
+	#mutate(args: unknown[]): void {
+		let place: object = args;
+		for (;;) {
+			const keys = Object.keys(place);
+			const key = keys.length === 0 ? '0' : this.#random.pick([keys[0] ?? '0', ...keys]);
+			const inner: unknown = Reflect.get(place, key);
+			const isDeep = typeof inner === 'object' && inner !== null && Object.keys(inner).length > 0;
+			if (isDeep && Object.isExtensible(inner) && this.#random.below(3) > 0) {
+				place = inner;
+				continue;
+			}
+			const how = this.#random.below(10);
+			if (how === 0) Reflect.deleteProperty(place, key);
+			else if (how === 1) Reflect.set(place, this.#random.pick(['extra', '__proto__', 'constructor', 'length']), this.#value(0));
+			else Reflect.set(place, key, this.#value(0));
+			return;
+		}
+	}
+
+	#value(depth: number): unknown {
+		const random = this.#random;
+		const inner = () => (depth > 3 ? null : this.#value(depth + 1));
+		return random.pick<() => unknown>([
+			() => undefined,
+			() => null,
+			() => true,
+			() => random.pick([0, -0, -1, 1.5, Number.NaN, Infinity, -Infinity, 2 ** 53, 5e-324]),
+			() => random.pick([0n, 2n ** 64n]),
+			() => random.pick(['', ' ', 'x', '\n', '\0', '\ud800', '🙂', '__proto__', 'kind stream', 'fuzz-0\nfuzz-1', '%00', "'; DROP TABLE tmcp_sessions; --"]),
+			() => random.pick(['x', '🙂', '\n', '"']).repeat(random.pick([257, 1_025, 70_000, 1_000_000])),
+			() => random.uuid(),
+			() => OWNER,
+			() => [],
+			() => [inner(), inner()],
+			() => ({}),
+			() => ({ [random.pick(['id', 'origin', 'filters', 'x', 'length', 'then'])]: inner() }),
+			() => Object.create(null),
+			() => new Array(random.pick([1, 1_000, 5e7, 4e9])),
+			() => Array.from({ length: 2_000 }, () => inner()),
+			() => new Map([['a', inner()]]),
+			() => new Set([inner()]),
+			() => new Date(random.pick([0, Number.NaN])),
+			() => new ArrayBuffer(random.pick([0, 8, 100_000])),
+			() => new Uint8Array(8),
+			() => /x/g,
+			() => new Error('x'),
+			() => new Headers({ a: 'b' }),
+			() => () => 'called',
+			() => Symbol('x'),
+			() => cyclic(),
+			() => nested(random.pick([10, 1_000, 20_000])),
+			() => Object.defineProperty({}, 'id', { enumerable: true, get: boom }),
+			() => new Proxy({}, { get: boom, ownKeys: boom }),
+		])();
+	}
+}
+
+function boom(): never {
+	throw new TypeError('boom');
+}
+
+function cyclic(): object {
+	const of: Record<string, unknown> = {};
+	of['self'] = of;
+	return of;
+}
+
+function nested(depth: number): object {
+	let of: object = {};
+	for (let level = 0; level < depth; level++) of = { of };
+	return of;
+}
+
+/** For a report. */
+export function describe({ method, args }: Input): string {
+	const shown = args.map((arg) => {
+		try {
+			return JSON.stringify(arg) ?? String(arg);
+		} catch {
+			return Object.prototype.toString.call(arg);
+		}
+	});
+	return `${method}(${shown.map((text) => (text.length > 200 ? `${text.slice(0, 200)}… (${text.length})` : text)).join(', ')})`;
+}
