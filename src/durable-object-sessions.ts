@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { SyncLayer } from './object/sync-layer.ts';
-import { parseSyncLayerOptions } from './object/options.ts';
+import { parseSyncLayerOptions, type SyncLayerOptions } from './object/options.ts';
 import { functionSchema, parseOptions } from './wire/options.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from './worker/connection/lifetime.ts';
 import { type GatewayTransport, SessionGateway } from './worker/gateway/session-gateway.ts';
@@ -23,7 +23,24 @@ const KV_BINDING = 'TMCP_SESSION_INFO';
 
 const isAny = () => true;
 
-/** What the parts themselves take is checked by them. */
+/** `SyncLayer` or a subclass, as far as its settings are concerned. */
+interface SyncLayerClass {
+	readonly options: SyncLayerOptions;
+}
+
+/** What a part takes is checked by it, but what all have in common must not be said twice. */
+function partSchema<Options extends object>(said: readonly string[]) {
+	return v.optional(
+		v.pipe(
+			v.custom<Options>((value) => typeof value === 'object' && value !== null, 'not an object'),
+			v.check(
+				(options) => !said.some((name) => name in options),
+				`${said.join(', ')} are options of DurableObjectSessions itself, for all parts`,
+			),
+		),
+	);
+}
+
 const OptionsSchema = v.strictObject({
 	binding: v.optional(v.custom<SyncLayerBinding | SyncLayerNamespace>(isAny), BINDING),
 	path: v.optional(v.nullable(v.string()), '/mcp'),
@@ -31,7 +48,7 @@ const OptionsSchema = v.strictObject({
 	info: v.optional(v.picklist(['object', 'kv']), 'object'),
 	kv: v.optional(v.custom<KVBinding | KVNamespace>(isAny), KV_BINDING),
 	syncLayer: v.optional(
-		v.custom<typeof SyncLayer>(
+		v.custom<SyncLayerClass>(
 			(value) =>
 				typeof value === 'function' &&
 				(value === SyncLayer || value.prototype instanceof SyncLayer),
@@ -44,9 +61,9 @@ const OptionsSchema = v.strictObject({
 	onError: v.optional(functionSchema<(error: unknown) => void>(), () => (error: unknown) => {
 		console.error(error);
 	}),
-	streams: v.optional(v.custom<StreamSessionManagerOptions>(isAny), () => ({})),
-	listen: v.optional(v.custom<SubscriptionManagerOptions>(isAny), () => ({})),
-	gateway: v.optional(v.custom<SessionGatewayOptions>(isAny), () => ({})),
+	streams: partSchema<StreamSessionManagerOptions>(['info', 'keepAlive', 'maxLifetime']),
+	listen: partSchema<SubscriptionManagerOptions>(['maxLifetime', 'onError']),
+	gateway: partSchema<SessionGatewayOptions>(['path', 'info', 'owner', 'keepAlive']),
 });
 
 /** What all parts have in common, said once. */
@@ -59,7 +76,7 @@ interface CommonOptions {
 	 * The class that the Worker exports as the Durable Object, where it is a subclass (default {@link SyncLayer}). What KV
 	 * holds of a session lives as long as its `sessionTtl` says.
 	 */
-	syncLayer?: typeof SyncLayer;
+	syncLayer?: SyncLayerClass;
 	/** How long what stays open may be idle before a comment is written on it, in milliseconds (default 25,000). */
 	keepAlive?: number;
 	/** How long a stream lives at most, in milliseconds (default 86,400,000: a day), and then comes back to its place. */
@@ -80,17 +97,15 @@ type OptionalIf<Name, Bindings, Option> = Name extends Bindings ? Partial<Option
 /** Options of {@link DurableObjectSessions}. */
 export type DurableObjectSessionsOptions = CommonOptions &
 	/** Name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself. */
-	OptionalIf<
-		typeof BINDING,
-		SyncLayerBinding,
-		{ binding: SyncLayerBinding | SyncLayerNamespace }
-	> &
+	OptionalIf<typeof BINDING, SyncLayerBinding, { binding: SyncLayerBinding | SyncLayerNamespace }> &
 	(
 		| {
 				/** Where what is known of a client is kept: in the Durable Object (default), or in Workers KV. */
 				info?: 'object';
 		  }
-		| ({ info: 'kv' } & /** Name of the KV binding (default `TMCP_SESSION_INFO`), or the namespace itself. */ OptionalIf<
+		| ({
+				info: 'kv';
+		  } & /** Name of the KV binding (default `TMCP_SESSION_INFO`), or the namespace itself. */ OptionalIf<
 				typeof KV_BINDING,
 				KVBinding,
 				{ kv: KVBinding | KVNamespace }

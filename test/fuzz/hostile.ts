@@ -47,17 +47,26 @@ export class Hostile {
 		const method = this.#random.pick(METHODS);
 		const args = this.#valid(method);
 		const mutations = this.#random.pick([0, 1, 1, 1, 1, 2, 3]);
-		for (let count = 0; count < mutations; count++) this.#mutate(args);
+		for (let count = 0; count < mutations; count++) {
+			try {
+				this.#mutate(args);
+			} catch {
+				// What was put there before, or a length that is none, does not let it.
+			}
+		}
 		if (this.#random.below(30) === 0) args.push(this.#value(0));
 		if (this.#random.below(30) === 0) args.length = this.#random.below(args.length + 1);
+		relabel(method, args);
 		return { method, args };
 	}
 
 	/** Whatever takes requests on `fetch` gets one of these. */
 	upgrade(): Request {
-		const text = () => this.#random.pick([crypto.randomUUID(), '', 'x', 'x'.repeat(10_000), '%00', 'null']);
+		const text = () =>
+			this.#random.pick([crypto.randomUUID(), '', 'x', 'x'.repeat(10_000), '%00', 'null']);
 		const headers = new Headers();
-		if (this.#random.below(4) > 0) headers.set('upgrade', this.#random.pick(['websocket', 'WebSocket', 'h2c']));
+		if (this.#random.below(4) > 0)
+			headers.set('upgrade', this.#random.pick(['websocket', 'WebSocket', 'h2c']));
 		if (this.#random.below(4) > 0) headers.set('x-tmcp-ticket', text());
 		const method = this.#random.pick(['GET', 'POST', 'PUT', 'OPTIONS', 'DELETE']);
 		return new Request(`https://sync-layer/${encodeURIComponent(text())}`, { method, headers });
@@ -77,11 +86,24 @@ export class Hostile {
 			case 'admitWithInfo':
 				return [session, OWNER];
 			case 'inform':
-				return [session, [{ set: { clientInfo: { name: 'x', version: '1' } } }, { subscribe: OWNER }]];
+				return [
+					session,
+					[{ set: { clientInfo: { name: 'x', version: '1' } } }, { subscribe: OWNER }],
+				];
 			case 'subscribersOf':
 				return [OWNER];
 			case 'attach':
-				return [session, { ticket: id, connectionId: random.uuid(), lastEventId: '0.abc.1', resume: false, owner: OWNER, window: 1_000 }];
+				return [
+					session,
+					{
+						ticket: id,
+						connectionId: random.uuid(),
+						lastEventId: '0.abc.1',
+						resume: false,
+						owner: OWNER,
+						window: 1_000,
+					},
+				];
 			case 'detach':
 				return [session, { connectionId: id, position: 1 }];
 			case 'broadcast':
@@ -89,16 +111,28 @@ export class Hostile {
 			case 'broadcastBatch':
 				return [[{ sessions, data, id }]];
 			case 'ask':
-				return [session, OWNER, [{ id, timeout: 1_000 }], { connectionId: random.uuid(), ticket: random.uuid() }];
+				return [
+					session,
+					OWNER,
+					[{ id, timeout: 1_000 }],
+					{ connectionId: random.uuid(), ticket: random.uuid() },
+				];
 			case 'answer':
 				return [session, OWNER, `${id}.${random.uuid()}`, '{"jsonrpc":"2.0","result":{}}'];
 			case 'subscribe':
 				return [
-					{ id: random.below(5), origin, filters: { toolsListChanged: true, resourceSubscriptions: ['a://b'] } },
+					{
+						id: random.below(5),
+						origin,
+						filters: { toolsListChanged: true, resourceSubscriptions: ['a://b'] },
+					},
 					{ ticket: id, connectionId: random.uuid(), account: OWNER },
 				];
 			case 'publish':
-				return [[{ jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: {} }], { id }];
+				return [
+					[{ jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: {} }],
+					{ id },
+				];
 			case 'unsubscribe':
 				return [{ origin, id: random.below(5) }, 'closed', { id }];
 			case 'stats':
@@ -122,7 +156,12 @@ export class Hostile {
 			}
 			const how = this.#random.below(10);
 			if (how === 0) Reflect.deleteProperty(place, key);
-			else if (how === 1) Reflect.set(place, this.#random.pick(['extra', '__proto__', 'constructor', 'length']), this.#value(0));
+			else if (how === 1 && place !== args)
+				Reflect.set(
+					place,
+					this.#random.pick(['extra', '__proto__', 'constructor', 'length']),
+					this.#value(0),
+				);
 			else Reflect.set(place, key, this.#value(0));
 			return;
 		}
@@ -137,8 +176,23 @@ export class Hostile {
 			() => true,
 			() => random.pick([0, -0, -1, 1.5, Number.NaN, Infinity, -Infinity, 2 ** 53, 5e-324]),
 			() => random.pick([0n, 2n ** 64n]),
-			() => random.pick(['', ' ', 'x', '\n', '\0', '\ud800', '🙂', '__proto__', 'kind stream', 'fuzz-0\nfuzz-1', '%00', "'; DROP TABLE tmcp_sessions; --"]),
-			() => random.pick(['x', '🙂', '\n', '"']).repeat(random.pick([257, 1_025, 70_000, 1_000_000])),
+			() =>
+				random.pick([
+					'',
+					' ',
+					'x',
+					'\n',
+					'\0',
+					'\ud800',
+					'🙂',
+					'__proto__',
+					'kind stream',
+					'fuzz-0\nfuzz-1',
+					'%00',
+					"'; DROP TABLE tmcp_sessions; --",
+				]),
+			() =>
+				random.pick(['x', '🙂', '\n', '"']).repeat(random.pick([257, 1_025, 70_000, 1_000_000])),
 			() => random.uuid(),
 			() => OWNER,
 			() => [],
@@ -146,8 +200,8 @@ export class Hostile {
 			() => ({}),
 			() => ({ [random.pick(['id', 'origin', 'filters', 'x', 'length', 'then'])]: inner() }),
 			() => Object.create(null),
-			() => new Array(random.pick([1, 1_000, 5e7, 4e9])),
-			() => Array.from({ length: 2_000 }, () => inner()),
+			() => Object.assign([], { length: random.pick([1, 1_000, 5e7, 4e9]) }),
+			() => Array.from({ length: 2_000 }, () => random.pick([null, 'x', 0, {}])),
 			() => new Map([['a', inner()]]),
 			() => new Set([inner()]),
 			() => new Date(random.pick([0, Number.NaN])),
@@ -163,6 +217,18 @@ export class Hostile {
 			() => Object.defineProperty({}, 'id', { enumerable: true, get: boom }),
 			() => new Proxy({}, { get: boom, ownKeys: boom }),
 		])();
+	}
+}
+
+/** To name nobody is to name all, and then it is for all. */
+function relabel(method: Method, args: unknown[]): void {
+	if (method === 'broadcast' && args[0] === undefined && args[1] === FOR_NAMED) args[1] = FOR_ALL;
+	if (method !== 'broadcastBatch') return;
+	try {
+		const [entry] = Object(args[0]);
+		if (entry.sessions === undefined && entry.data === FOR_NAMED) entry.data = FOR_ALL;
+	} catch {
+		// It cannot be read.
 	}
 }
 
@@ -184,12 +250,14 @@ function nested(depth: number): object {
 
 /** For a report. */
 export function describe({ method, args }: Input): string {
-	const shown = args.map((arg) => {
-		try {
-			return JSON.stringify(arg) ?? String(arg);
-		} catch {
-			return Object.prototype.toString.call(arg);
-		}
-	});
-	return `${method}(${shown.map((text) => (text.length > 200 ? `${text.slice(0, 200)}… (${text.length})` : text)).join(', ')})`;
+	return `${method}(${Array.from(args, show).join(', ')})`;
+}
+
+function show(of: unknown): string {
+	try {
+		const text = JSON.stringify(of) ?? String(of);
+		return text.length > 200 ? `${text.slice(0, 200)}… (${text.length})` : text;
+	} catch {
+		return `(${typeof of}, not JSON)`;
+	}
 }

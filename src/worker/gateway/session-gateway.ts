@@ -161,7 +161,11 @@ const REFUSALS = {
 		message:
 			'Bad Request: a session id in the URL is not taken, because nobody could tell whose it is. SseTransport, which puts it there, cannot stand behind a SessionGateway.',
 	},
-	tooSlow: { status: 408, code: -32000, message: 'Request Timeout: the message did not arrive in time' },
+	tooSlow: {
+		status: 408,
+		code: -32000,
+		message: 'Request Timeout: the message did not arrive in time',
+	},
 	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
 	unknown: { status: 404, code: -32001, message: 'Session not found' },
 	tooLarge: {
