@@ -69,7 +69,8 @@ import { deliver } from './sockets/sockets.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
 import { Subscriptions } from './subscriptions/subscriptions.ts';
 
-type StreamClaim = Claim & StreamRequest & { kind: 'stream'; resume: boolean };
+type StreamClaim = Claim &
+	StreamRequest & { kind: 'stream'; resume: boolean; owner: string | undefined };
 type SubscriptionClaim = Claim & {
 	kind: 'subscription';
 	lastEventId: string | undefined;
@@ -287,14 +288,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			lastEventId,
 			window,
 			resume,
+			owner,
 		};
 		this.#assertUnused(ticket, claim);
-		// Whoever names no owner has not been asked whose the session is.
-		const isOthers =
-			owner === undefined
-				? this.#liveRow(session)?.owner !== undefined
-				: !this.admit(session, owner);
-		if (isOthers) throw detached('the session has ended, or is not this owner’s');
+		if (owner !== undefined && !this.admit(session, owner)) throw othersSession();
 		this.#assertMayOpen(claim);
 		const supersedes = this.#streams.has(session);
 		const log = this.#positionOf(this.#streams.startOf(claim));
@@ -433,7 +430,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const claim: AskerClaim = { kind: 'asker', slot, sessionId: session, connectionId };
 		if (ticket !== undefined) this.#assertUnused(ticket, claim);
 		if (!this.admit(session, who)) {
-			throw detached('the session has ended, or is not this owner’s');
+			throw othersSession();
 		}
 		this.#questions.add(claim, who, asked, Date.now());
 		if (ticket !== undefined) this.#tickets.issue(ticket, claim);
@@ -793,7 +790,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * A connection that was ended opens nothing, and one that comes back by itself must not take the place of a newer one.
 	 * @throws `STREAM_DETACHED`, `STREAM_SUPERSEDED`
 	 */
-	#assertMayOpen({ sessionId, connectionId, lastEventId, resume, slot }: StreamClaim): void {
+	#assertMayOpen(claim: StreamClaim): void {
+		const { sessionId, connectionId, lastEventId, resume, slot, owner } = claim;
+		// Whoever names no owner has not been asked whose the session is; it may have begun since the ticket was made.
+		if (owner === undefined && this.#liveRow(sessionId)?.owner !== undefined) throw othersSession();
 		if (this.#tickets.endOf(connectionId) !== undefined) {
 			throw detached('the connection was detached before its stream was open');
 		}
@@ -901,6 +901,10 @@ function ownerLimitReached(of: string, option: string, max: number): SessionMana
 
 function detached(why: string): SessionManagerError {
 	return new SessionManagerError('STREAM_DETACHED', `${why}.`);
+}
+
+function othersSession(): SessionManagerError {
+	return detached('the session has ended, or is not this owner’s');
 }
 
 function asEnd(reason: string | undefined): SubscriptionEnd | undefined {

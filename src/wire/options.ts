@@ -30,8 +30,7 @@ export function parseOptions<Schema extends v.GenericSchema>(
 	input: unknown,
 	of: string,
 ): v.InferOutput<Schema> {
-	// Whoever writes `owner: undefined` meant an owner: a default in its place would switch a protection off in silence.
-	const [missing] = Object.entries(Object(input)).find(([, value]) => value === undefined) ?? [];
+	const missing = undefinedIn(input);
 	if (missing !== undefined) {
 		throw new SessionManagerError(
 			'INVALID_ARGUMENT',
@@ -44,4 +43,19 @@ export function parseOptions<Schema extends v.GenericSchema>(
 		'INVALID_ARGUMENT',
 		`the options of ${of} are not valid (${result.issue}).`,
 	);
+}
+
+/**
+ * The name of an option that is undefined. Whoever writes `owner: undefined` meant an owner: a default in its place would
+ * switch a protection off in silence.
+ */
+function undefinedIn(options: unknown): string | undefined {
+	if (typeof options !== 'object' || options === null) return undefined;
+	for (const [name, value] of Object.entries(options)) {
+		if (value === undefined) return name;
+		const isPlain = Object.getPrototypeOf(Object(value)) === Object.prototype;
+		const inner = isPlain ? undefinedIn(value) : undefined;
+		if (inner !== undefined) return `${name}.${inner}`;
+	}
+	return undefined;
 }

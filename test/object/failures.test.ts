@@ -33,7 +33,7 @@ describe('a stream that cannot be opened', () => {
 			const older = await Wire.open(object, 'one');
 			await object.broadcast(['one'], 'before');
 			await failing(pattern);
-			const attached = await object.attach('one');
+			const attached = await object.attach('one', { owner: 'o'.repeat(43) });
 			await expect(openSocket(object, attached)).rejects.toThrow('disk is full');
 			vi.restoreAllMocks();
 			await object.broadcast(['one'], 'a');

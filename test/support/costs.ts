@@ -1,6 +1,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { vi } from 'vitest';
 import type { SyncLayer } from '../../src/index.ts';
+import { BY_A_TEST } from './socket.ts';
 
 /** What an operation asked of an object's storage: what is billed, and how often SQLite was asked. */
 export interface Costs {
@@ -54,7 +55,7 @@ export class CostMeter {
 	#watch(storage: DurableObjectStorage): void {
 		const onCursor = (cursor: SqlStorageCursor<Record<string, SqlStorageValue>>) =>
 			void this.#cursors.push(cursor);
-		spy(storage.sql, 'exec', onCursor);
+		spy(storage.sql, 'exec', onCursor, ([statement]) => !String(statement).startsWith(BY_A_TEST));
 		spy(storage.kv, 'get', () => void this.#keysRead++);
 		spy(storage.kv, 'put', () => void this.#keysWritten++);
 		spy(storage.kv, 'delete', () => void this.#keysWritten++);
@@ -63,13 +64,18 @@ export class CostMeter {
 }
 
 /** Call a method of an object's class as before, and tell what it answered. */
-function spy(of: object, method: string, onAnswer: (answer: never) => void): void {
+function spy(
+	of: object,
+	method: string,
+	onAnswer: (answer: never) => void,
+	counts: (args: unknown[]) => boolean = () => true,
+): void {
 	const prototype: Record<string, (...args: unknown[]) => unknown> = Object.getPrototypeOf(of);
 	const original = prototype[method];
 	if (!original) throw new Error(`${method} is no method.`);
 	vi.spyOn(prototype, method).mockImplementation(function (this: unknown, ...args) {
 		const answer = original.apply(this, args);
-		onAnswer(answer as never);
+		if (counts(args)) onAnswer(answer as never);
 		return answer;
 	});
 }

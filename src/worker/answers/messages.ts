@@ -66,6 +66,6 @@ export function isAnswer(message: unknown): message is Record<string, unknown> {
 
 /** The answer that is taken, if it is one. */
 export function readAnswer(message: unknown): ClientAnswer | undefined {
-	const result = v.safeParse(ClientAnswerSchema, message);
+	const result = v.safeParse(ClientAnswerSchema, message, { abortEarly: true });
 	return result.success ? result.output : undefined;
 }

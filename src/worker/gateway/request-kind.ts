@@ -23,10 +23,10 @@ const PerRequestSchema = v.object({
 	}),
 });
 
-/** One without an id gets no answer, and so no session. */
+/** Only to one with such an id does tmcp answer, and only with the answer a session begins. */
 const InitializeSchema = v.object({
 	method: v.literal('initialize'),
-	id: v.union([v.string(), v.number()]),
+	id: v.union([v.string(), v.pipe(v.number(), v.integer())]),
 });
 
 /** Whether method and headers alone show that a request has no session. */

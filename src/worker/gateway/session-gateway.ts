@@ -265,7 +265,7 @@ export class SessionGateway<Custom = undefined> {
 		if (!isGuarded) return this.#passUnguarded(request, ctx);
 		if (!isHostAllowed(request, this.#options.allowedHosts)) return refusal('host', NO_HEADERS);
 		if (isInUrl) return refusal('inUrl', NO_HEADERS);
-		if (isSessionless(request)) return this.#pass(request, ctx);
+		if (isSessionless(request)) return this.#passUnread(request, ctx);
 		const owner = await this.#ownerOf(request);
 		return session === undefined
 			? this.#receive(request, ctx, owner, 'missing')
@@ -285,7 +285,8 @@ export class SessionGateway<Custom = undefined> {
 
 	/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
 	async #passUnguarded(request: Request, ctx: Custom | undefined): Promise<Response | null> {
-		const response = await this.#transport.respond(request, ctx);
+		const scope = { ...NO_SESSION, account: undefined, isUnguarded: true };
+		const response = await runInScope(scope, () => this.#transport.respond(request, ctx));
 		if (!response?.headers.has(SESSION_HEADER)) return response;
 		await response.body?.cancel();
 		throw new SessionManagerError(
@@ -294,12 +295,27 @@ export class SessionGateway<Custom = undefined> {
 		);
 	}
 
-	/** Of a request without a session, only a listen stays open, and is counted for its owner. */
-	async #pass(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+	/**
+	 * Answer a request without a session. Of these only a listen stays open, and is counted for its owner.
+	 * @param original the request as it came, by which a user may know whose it is
+	 */
+	async #pass(
+		request: Request,
+		ctx: Custom | undefined,
+		original = request,
+	): Promise<Response | null> {
 		if (!isListen(request)) return this.#transport.respond(request, ctx);
-		const account = await this.#accountOf(await this.#ownerOf(request));
+		const account = await this.#accountOf(await this.#ownerOf(original));
 		const scope = { ...NO_SESSION, account };
 		return runInScope(scope, () => this.#transport.respond(request, ctx));
+	}
+
+	/** The same for one whose body was not read yet. */
+	async #passUnread(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		if (!hasMessage(request)) return this.#transport.respond(request, ctx);
+		const body = await readMessage(request, this.#options);
+		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
+		return this.#pass(body.request, ctx, request);
 	}
 
 	#isOnPath({ url }: Request): boolean {
@@ -419,7 +435,7 @@ export class SessionGateway<Custom = undefined> {
 		if (!hasMessage(request)) return refusal(why, answer.headers);
 		const body = await readMessage(request, this.#options);
 		if (typeof body === 'string') return this.#bodyRefusal(body, answer.headers);
-		if (body.kind === 'sessionless') return this.#pass(body.request, ctx);
+		if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
 		if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
 		return refusal(why, answer.headers);
 	}
@@ -441,21 +457,23 @@ export class SessionGateway<Custom = undefined> {
 		});
 		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
 		if (!response || session === null || !hasResult(text)) {
-			beginning.done();
+			beginning.done(false);
 			return response && new Response(text || null, withoutSessionHeader(response));
 		}
 		if (info && !beginning.wasHeardBy(info)) {
-			beginning.done();
+			beginning.done(false);
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				'the transport has another sessionManager.info than the SessionGateway. Give both the same one.',
 			);
 		}
+		let hasBegun = false;
 		try {
 			const ownerHash = await this.#hashOfOwner(session, owner);
 			const account = await this.#accountOf(owner);
 			const options = { account, info: beginning.take(session) };
 			await callObject(this.#namespace(), (stub) => stub.begin(session, ownerHash, options));
+			hasBegun = true;
 		} catch (error) {
 			const { code } = SessionManagerError.from(error) ?? {};
 			if (code === 'TOO_MANY_SESSIONS') this.#fullUntil = Date.now() + RETRY_AFTER_S * 1000;
@@ -464,7 +482,7 @@ export class SessionGateway<Custom = undefined> {
 			}
 			throw error;
 		} finally {
-			beginning.done();
+			beginning.done(hasBegun);
 		}
 		return new Response(text, response);
 	}

@@ -8,18 +8,22 @@ export class Beginning {
 	#listeners = new Set<object>();
 	#told = new Map<string, InfoInput>();
 	#isOver = false;
-	#done = Promise.withResolvers<void>();
+	#done = Promise.withResolvers<boolean>();
 
 	/** @returns when the gateway has begun the session, or could not; `undefined` where it is too late to be told */
-	tell(session: string, set: InfoInput): Promise<void> | undefined {
+	tell(session: string, set: InfoInput): Promise<boolean> | undefined {
 		if (this.#isOver) return undefined;
 		this.#told.set(session, { ...this.#told.get(session), ...set });
 		return this.#done.promise;
 	}
 
-	/** Another manager, or one that stores by itself, was told. */
-	heardBy(manager: object): void {
+	/**
+	 * The transport has told this manager.
+	 * @returns whether the session has begun in the end: until then nothing of it is stored
+	 */
+	heardBy(manager: object): Promise<boolean> {
 		this.#listeners.add(manager);
+		return this.#done.promise;
 	}
 
 	/** Whether the transport has told this manager. */
@@ -39,8 +43,8 @@ export class Beginning {
 	}
 
 	/** The session has begun, or could not. */
-	done(): void {
+	done(hasBegun: boolean): void {
 		this.#isOver = true;
-		this.#done.resolve();
+		this.#done.resolve(hasBegun);
 	}
 }

@@ -241,7 +241,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	}
 
 	#set(id: string, field: InfoField, value: unknown): Promise<void> {
-		currentScope()?.beginning?.heardBy(this);
+		void currentScope()?.beginning?.heardBy(this);
 		return this.#change(id, () => {
 			if (value === undefined) return { set: { [field]: null } };
 			const result = validate(SESSION_INFO_ENTRIES[field], value);

@@ -249,11 +249,12 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	#set(id: string, field: Field, value: unknown): Promise<void> {
-		currentScope()?.beginning?.heardBy(this);
+		const begun = currentScope()?.beginning?.heardBy(this);
 		return this.#reported(async () => {
 			const session = parseSessionId(id);
 			const key = infoKeys[field](session);
 			this.#forgetReads();
+			if (begun && !(await begun)) return;
 			if (value === undefined) return this.#store.delete(key);
 			const result = validate(SCHEMAS[field], value);
 			if (result.kind === 'valid') return this.#store.put(key, toBoundedJson(value));

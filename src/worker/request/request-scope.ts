@@ -16,6 +16,8 @@ export interface RequestScope {
 	primingEvent: string | undefined;
 	/** Where the session lives, for a stream manager of another binding to notice. */
 	namespace?: SyncLayerNamespace;
+	/** The gateway has not asked whose the session is, because the request is not for its path: none may be touched. */
+	isUnguarded?: boolean;
 	/** Of an `initialize`: what is told of the client meanwhile, to be stored when the session begins. */
 	beginning?: Beginning | undefined;
 }

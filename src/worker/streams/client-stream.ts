@@ -65,6 +65,8 @@ export interface StreamSetup {
 	scope: RequestScope | undefined;
 	/** Called once, when the response has ended. */
 	onFinish(stream: ClientStream): void;
+	/** Called when it is ended while its client has not read all. */
+	onDrain(stream: ClientStream): void;
 }
 
 /**
@@ -148,6 +150,7 @@ export class ClientStream extends Connection {
 	#drain(): void {
 		this.#state = 'draining';
 		this.#drainUntil = Math.min(this.#drainUntil, Date.now() + DRAIN_LIMIT_MS);
+		this.#setup.onDrain(this);
 		clearInterval(this.#timer);
 		this.close(this.#queue.takenSeq);
 		this.#look();
@@ -155,7 +158,7 @@ export class ClientStream extends Connection {
 		else void this.#watch();
 	}
 
-	/** A second newer stream took over: stop waiting for the client to read the rest. Any request may call this. */
+	/** Another stream of the session drains: stop waiting for the client to read the rest. Any request may call this. */
 	hurry(): void {
 		if (this.#state === 'draining') this.#drainUntil = 0;
 	}

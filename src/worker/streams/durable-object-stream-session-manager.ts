@@ -177,6 +177,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #create(id: string, controller: StreamController): Promise<void> {
+		assertGuarded();
 		const session = parseSessionId(id);
 		const namespace = currentScope()?.namespace;
 		if (namespace && namespace !== this.#namespace()) {
@@ -186,13 +187,15 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 			);
 		}
 		const streams = this.#streams.get(session) ?? new Set();
-		for (const other of streams) other.hurry();
 		const stream = new ClientStream(controller, {
 			session,
 			namespace: this.#namespace(),
 			options: this.#options,
 			scope: currentScope(),
 			onFinish: (finished) => this.#forget(session, finished),
+			onDrain: (draining) => {
+				for (const other of streams) if (other !== draining) other.hurry();
+			},
 		});
 		this.#streams.set(session, streams.add(stream));
 		try {
@@ -212,6 +215,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #delete(id: string): Promise<void> {
+		assertGuarded();
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? [];
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
@@ -253,6 +257,15 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		streams?.delete(stream);
 		if (streams?.size === 0) this.#streams.delete(session);
 	}
+}
+
+/** @throws `INVALID_ARGUMENT` where a gateway stands in front of the transport, at another path than that of the request */
+export function assertGuarded(): void {
+	if (!currentScope()?.isUnguarded) return;
+	throw new SessionManagerError(
+		'INVALID_ARGUMENT',
+		'the transport serves sessions at a path that is not that of its SessionGateway. Give both the same path.',
+	);
 }
 
 /** A client that comes back would get it once more from the log, and anybody could answer it. */

@@ -28,7 +28,10 @@ class Transport {
 			start: (controller) => void (this.controller = controller),
 			cancel: () => void (this.isCancelled = true),
 		});
-		if (message.method === 'initialize') this.controller?.close();
+		if (message.method === 'initialize') {
+			this.send(event({ jsonrpc: '2.0', id: 0, result: {} }));
+			this.controller?.close();
+		}
 		return new Response(body, { headers: { 'content-type': 'text/event-stream', ...session } });
 	}
 

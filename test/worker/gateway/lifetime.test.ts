@@ -2,6 +2,7 @@ import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { listenRequest } from '../../support/listen-request.ts';
 import { CostMeter } from '../../support/costs.ts';
+import { ownerOf } from '../../support/socket.ts';
 import { SessionClient } from './client.ts';
 
 /** A stream lives for 400 ms at most. */
@@ -89,7 +90,7 @@ describe('the stream of a session', () => {
 		expect(dataOf(text)).toEqual(sent);
 		expect(await object().has(client.sessionId)).toBe(false);
 		expect(await meter.read(object())).toMatchObject({ written: 1 });
-		const { log } = await object().attach(client.sessionId);
+		const { log } = await object().attach(client.sessionId, await ownerOf(object(), client.sessionId));
 		expect(`${log?.eventIdPrefix}${log?.after}`).toBe(lastIdOf(text));
 	});
 
