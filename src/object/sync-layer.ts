@@ -370,7 +370,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Send a payload to the named sessions, or to every session. For those that have no stream it waits, as long as the log
 	 * keeps it. A dead socket costs no other session its message; nothing is sent where an argument is refused.
 	 *
-	 * @param sessions session ids (one that is named twice gets the payload once); `undefined` for all
+	 * @param sessions at most 100,000 session ids (one that is named twice gets the payload once); `undefined` for all
 	 * @param data the text to put on the streams; tmcp's transports give whole SSE events. At most 32 MiB less
 	 * 4 KiB, with the ids (the platform's limit of one RPC call and of one WebSocket message); a payload over 2 MB is sent
 	 * but not kept in the log
@@ -391,7 +391,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * {@link broadcast} several payloads in their order. Nothing is sent where one is refused; where one cannot be stored,
 	 * those before it were sent, and a retry with the same ids sends the rest.
 	 *
-	 * @param batch together at most 32 MiB less 4 KiB
+	 * @param batch at most 10,000, together at most 32 MiB less 4 KiB
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
 	broadcastBatch(batch: readonly BroadcastInput[]): BroadcastResult[] {
@@ -508,7 +508,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/**
 	 * Send notifications to the subscriptions that asked for them, each once and in order.
 	 *
-	 * @param notifications JSON-RPC notifications, together at most 32 MiB less 4 KiB
+	 * @param notifications at most 10,000 JSON-RPC notifications, together at most 32 MiB less 4 KiB
 	 * @param options `id`: a UUID; what is repeated with the same id within a minute is sent once, and answers what the first
 	 * call did (0 where the object was restarted in between)
 	 * @returns how many times a notification was handed to a stream

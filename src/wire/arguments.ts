@@ -3,8 +3,11 @@ import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import {
 	broadcastBytes,
+	leastBytes,
+	MAX_ADDRESSEES,
 	MAX_ANSWER_BYTES,
 	MAX_ANSWER_TIMEOUT_MS,
+	MAX_BATCH_ITEMS,
 	MAX_BROADCAST_BYTES,
 	MAX_INFO_CHANGES,
 	MAX_ORIGIN_CHARS,
@@ -14,19 +17,39 @@ import {
 	MAX_URI_CHARS,
 } from './limits.ts';
 import { SESSION_INFO_ENTRIES } from './session-info.ts';
+import { toJson } from './to-json.ts';
 import { validate } from './validate.ts';
 
-/** Whether it is an object as JSON has it: no array, no instance of a class. */
+/** Whether it is an object as JSON has it: no array, no instance of a class, none that is written as something else. */
 function isPlainObject(value: unknown): boolean {
 	if (typeof value !== 'object' || value === null) return false;
 	const prototype: unknown = Object.getPrototypeOf(value);
-	return prototype === Object.prototype || prototype === null;
+	if (prototype !== Object.prototype && prototype !== null) return false;
+	return typeof Reflect.get(value, 'toJSON') !== 'function';
 }
 
-/** A plain object with these entries and no others. valibot alone takes an array or a `Map` for an empty object. */
+/** valibot alone takes an array or a `Map` for an empty object. */
+function plain<Schema extends v.GenericSchema>(schema: Schema) {
+	return v.pipe(v.custom<v.InferInput<Schema>>(isPlainObject, 'not a plain object'), schema);
+}
+
+/** A plain object with these entries and no others. */
 function plainObject<const Entries extends v.ObjectEntries>(entries: Entries) {
-	const schema = v.strictObject(entries);
-	return v.pipe(v.custom<v.InferInput<typeof schema>>(isPlainObject, 'not a plain object'), schema);
+	return plain(v.strictObject(entries));
+}
+
+/**
+ * An array of at most so many items. Its length is asked before they are: one that is empty may claim to have four
+ * thousand million.
+ */
+function arrayOf<Item extends v.GenericSchema>(item: Item, max: number) {
+	return v.pipe(
+		v.custom<v.InferInput<Item>[]>(
+			(input) => !Array.isArray(input) || input.length <= max,
+			`more than ${max} items`,
+		),
+		v.array(item),
+	);
 }
 
 type PlainObjectSchema<Entries extends v.ObjectEntries> = ReturnType<typeof plainObject<Entries>>;
@@ -108,11 +131,14 @@ const AskOptionsSchema = plainObject({
 	ticket: Uuid,
 });
 
+/** More do not fit: each takes three bytes of JSON at least. */
+const MAX_URIS = Math.floor(MAX_SUBSCRIPTION_BYTES / 3);
+
 const SubscriptionFilterSchema = plainObject({
 	toolsListChanged: v.optional(v.boolean()),
 	promptsListChanged: v.optional(v.boolean()),
 	resourcesListChanged: v.optional(v.boolean()),
-	resourceSubscriptions: v.optional(v.array(v.string())),
+	resourceSubscriptions: v.optional(arrayOf(v.string(), MAX_URIS)),
 });
 
 const SubscriptionIdSchema = v.union(
@@ -141,26 +167,29 @@ const SubscriptionTargetSchema = v.union([
 
 const ReasonSchema = v.picklist(['closed', 'cancelled']);
 
-export const NotificationSchema = v.looseObject({
-	jsonrpc: v.literal('2.0'),
-	method: v.string(),
-	params: v.optional(v.record(v.string(), v.unknown())),
-});
+export const NotificationSchema = plain(
+	v.looseObject({
+		jsonrpc: v.literal('2.0'),
+		method: v.string(),
+		params: v.optional(plain(v.record(v.string(), v.unknown()))),
+	}),
+);
 
-const NotificationsSchema = v.array(NotificationSchema);
+const NotificationsSchema = arrayOf(NotificationSchema, MAX_BATCH_ITEMS);
 
 const BroadcastSchema = v.object({
-	sessions: v.optional(v.array(v.unknown())),
+	sessions: v.optional(arrayOf(v.unknown(), MAX_ADDRESSEES)),
 	data: v.string(),
 });
 
-const BatchSchema = v.array(
-	v.strictObject({
+const BatchSchema = arrayOf(
+	plainObject({
 		sessions: v.unknown(),
 		data: v.unknown(),
 		id: v.optional(v.unknown()),
 		resource: v.optional(v.unknown()),
 	}),
+	MAX_BATCH_ITEMS,
 );
 
 /** One payload of `SyncLayer.broadcastBatch`, as the arguments of `broadcast`. */
@@ -206,9 +235,21 @@ function parse<Schema extends v.GenericSchema>(
 	input: unknown,
 	hint: string,
 ): v.InferOutput<Schema> {
-	const result = validate(schema, input);
+	const result = reading(() => validate(schema, input), hint);
 	if (result.kind === 'valid') return result.output;
 	throw new SessionManagerError('INVALID_ARGUMENT', `${result.issue}. ${hint}`);
+}
+
+/** Inside the object an input may have getters and traps of its own. What they throw is told as a refusal. */
+function reading<T>(read: () => T, hint: string): T {
+	try {
+		return read();
+	} catch (error) {
+		if (error instanceof SessionManagerError) throw error;
+		throw new SessionManagerError('INVALID_ARGUMENT', `it cannot be read. ${hint}`, {
+			cause: error,
+		});
+	}
 }
 
 /** A parser of the options of one method, all of which may be missing. */
@@ -235,8 +276,11 @@ export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscrib
 
 /** @throws `INVALID_ARGUMENT`, `TOO_MANY_QUESTIONS` */
 export function parseQuestions(input: unknown): QuestionInput[] {
-	if (Array.isArray(input)) assertRoomForQuestions(input.length);
-	return parse(QuestionsSchema, input, 'A question is { id: UUID, timeout: milliseconds }.');
+	const hint = 'A question is { id: UUID, timeout: milliseconds }.';
+	reading(() => {
+		if (Array.isArray(input)) assertRoomForQuestions(input.length);
+	}, hint);
+	return parse(QuestionsSchema, input, hint);
 }
 
 /** @throws `TOO_MANY_QUESTIONS` */
@@ -307,7 +351,6 @@ export function parseOwner(input: unknown): string {
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseInfoChanges(input: unknown): InfoChange[] {
-	assertNotSparse(input);
 	return parse(
 		InfoChangesSchema,
 		input,
@@ -334,7 +377,6 @@ export function parseBroadcast(
 	id: string | undefined;
 	resource: string | undefined;
 } {
-	assertNotSparse(sessions);
 	const input = parse(
 		BroadcastSchema,
 		{ sessions, data },
@@ -348,7 +390,7 @@ export function parseBroadcast(
 			'a broadcast to the subscribers of a resource names sessions. Give it an empty array of them.',
 		);
 	}
-	assertFits(addressees, input.data);
+	assertFits(broadcastBytes(addressees, input.data));
 	return { sessions: addressees, data: input.data, id, resource };
 }
 
@@ -357,25 +399,19 @@ export function parseBroadcast(
  * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
 export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] {
-	assertNotSparse(input);
+	// One array may be named by many, and weighs next to nothing in the call.
+	let bytes = 0;
 	return parse(BatchSchema, input, 'Give an array of { sessions, data, id? }.').map(
-		({ sessions, data, ...options }) => parseBroadcast(sessions, data, options),
+		({ sessions, data, ...options }) => {
+			const broadcast = parseBroadcast(sessions, data, options);
+			bytes += leastBytes(broadcast.sessions, broadcast.data);
+			assertFits(bytes);
+			return broadcast;
+		},
 	);
 }
 
-/** An array that the platform carries, in 32 MiB, has fewer elements. A sparse one that claims more would take minutes to check. */
-const MAX_ELEMENTS = 16 * 1024 * 1024;
-
-function assertNotSparse(input: unknown): void {
-	if (!Array.isArray(input) || input.length <= MAX_ELEMENTS) return;
-	throw new SessionManagerError(
-		'INVALID_ARGUMENT',
-		`an array of ${input.length} elements is longer than ${MAX_ELEMENTS}. Split it.`,
-	);
-}
-
-function assertFits(addressees: string[] | undefined, data: string): void {
-	const bytes = broadcastBytes(addressees, data);
+function assertFits(bytes: number): void {
 	if (bytes <= MAX_BROADCAST_BYTES) return;
 	throw new SessionManagerError(
 		'PAYLOAD_TOO_LARGE',
@@ -390,11 +426,16 @@ export function isOrigin(input: unknown): input is string {
 /** @throws `INVALID_ARGUMENT` */
 export function parseSubscription(input: unknown): SubscriptionInput {
 	const subscription = parse(
-		SubscriptionSchema,
+		plain(SubscriptionSchema),
 		input,
 		'A subscription is { id, origin, filters }.',
 	);
-	const bytes = new TextEncoder().encode(JSON.stringify(subscription)).byteLength;
+	// As JSON a URI may be six times as long, so its characters are counted first.
+	let bytes = 0;
+	for (const { length } of subscription.filters.resourceSubscriptions ?? []) bytes += length;
+	if (bytes <= MAX_SUBSCRIPTION_BYTES) {
+		bytes = new TextEncoder().encode(JSON.stringify(subscription)).byteLength;
+	}
 	if (bytes <= MAX_SUBSCRIPTION_BYTES) return subscription;
 	throw new SessionManagerError(
 		'INVALID_ARGUMENT',
@@ -414,12 +455,21 @@ export function parseUnsubscribe(
 	);
 }
 
+/** A notification, and its text. */
+export interface WrittenNotification {
+	notification: Notification;
+	json: string;
+}
+
 /** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
-export function parseNotifications(input: unknown): Notification[] {
-	assertNotSparse(input);
-	const notifications = parse(NotificationsSchema, input, NOTIFICATION_HINT);
-	assertFits(undefined, toJson(notifications));
-	return notifications;
+export function parseNotifications(input: unknown): WrittenNotification[] {
+	let left = MAX_BROADCAST_BYTES;
+	return parse(NotificationsSchema, input, NOTIFICATION_HINT).map((notification) => {
+		const json = toJson(notification, left);
+		assertFits(broadcastBytes(undefined, json));
+		left -= json.length;
+		return { notification, json };
+	});
 }
 
 /**
@@ -427,25 +477,13 @@ export function parseNotifications(input: unknown): Notification[] {
  * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
  */
 export function normaliseNotification(input: unknown): Notification {
-	const json = toJson(input);
+	const json = toJson(input, MAX_BROADCAST_BYTES);
 	const notification = parse(NotificationSchema, JSON.parse(json), NOTIFICATION_HINT);
-	assertFits(undefined, json);
+	assertFits(broadcastBytes(undefined, json));
 	return notification;
 }
 
 const NOTIFICATION_HINT = "A notification is { jsonrpc: '2.0', method, params? }.";
-
-function toJson(input: unknown): string {
-	try {
-		return JSON.stringify(input) ?? 'null';
-	} catch (error) {
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
-			`the notification cannot be written as JSON (${String(error)}).`,
-			{ cause: error },
-		);
-	}
-}
 
 /** Two strings that differ in lone surrogates only would have the same hash. */
 const UriSchema = v.pipe(

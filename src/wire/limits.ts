@@ -43,8 +43,21 @@ export const EVENT_OVERHEAD_BYTES = 1_024;
  */
 export const MAX_BROADCAST_BYTES = 32 * 1024 * 1024 - 4 * 1024;
 
+/** How many sessions one broadcast may name: three times as many as an object has sockets for. */
+export const MAX_ADDRESSEES = 100_000;
+
+/** How many broadcasts, or notifications, go in one call: as many as the log keeps by default. */
+export const MAX_BATCH_ITEMS = 10_000;
+
 /** What RPC adds to each session id when it serialises it, in bytes, at most. */
 const ID_OVERHEAD_BYTES = 4;
+
+/** What a broadcast takes in the RPC call at least, in bytes. */
+export function leastBytes(sessions: readonly string[] | undefined, data: string): number {
+	let bytes = data.length;
+	for (const id of sessions ?? []) bytes += id.length;
+	return bytes;
+}
 
 /**
  * The size of a broadcast where it is larger: in the WebSocket message, as UTF-8, or in the RPC call, where V8 writes a

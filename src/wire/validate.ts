@@ -19,8 +19,12 @@ export function validate<Schema extends v.GenericSchema>(
 	if (result.success) return { kind: 'valid', output: result.output };
 	const [issue] = result.issues;
 	const path = v.getDotPath(issue);
-	return { kind: 'invalid', issue: path === null ? issue.message : `${path}: ${issue.message}` };
+	const text = path === null ? issue.message : `${path}: ${issue.message}`;
+	return { kind: 'invalid', issue: text.slice(0, MAX_ISSUE_CHARS) };
 }
+
+/** An unknown key is named, and may be as long as the platform carries. */
+const MAX_ISSUE_CHARS = 300;
 
 /** For issues to which the schema gives no message of its own. */
 function message({ expected, received }: v.BaseIssue<unknown>): string {

@@ -2,7 +2,7 @@ import { abortAllDurableObjects, evictDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CloseCode } from '../../src/advanced.ts';
-import { Wire } from '../support/socket.ts';
+import { ownerOf, Wire } from '../support/socket.ts';
 
 let name: string;
 const object = () => env.TMCP_DURABLE_OBJECT.getByName(name);
@@ -48,7 +48,7 @@ describe.each([
 
 it('a client that has shown an event id gets nothing twice', async () => {
 	await Wire.open(object(), 'one');
-	const { log } = await object().attach('one');
+	const { log } = await object().attach('one', await ownerOf(object(), 'one'));
 	const wire = await Wire.open(object(), 'one', `${log?.eventIdPrefix}1`);
 	await vi.waitFor(() => expect(wire.received).toEqual(['b']));
 	expect(await heard()).toEqual([]);

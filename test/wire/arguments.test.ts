@@ -1,17 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import {
+	normaliseNotification,
+	parseAskOptions,
 	parseAttachOptions,
 	parseBatch,
 	parseBroadcast,
 	parseDetachOptions,
 	parseNotifications,
 	parseOwner,
+	parseQuestions,
 	parseSendOptions,
 	parseSessionId,
 	parseSubscribeOptions,
 	parseSubscription,
 	parseUnsubscribe,
 } from '../../src/wire/arguments.ts';
+import { MAX_ADDRESSEES, MAX_BATCH_ITEMS } from '../../src/wire/limits.ts';
 
 /** A session id that was given where something else belongs; no session id can have the line feed. */
 const SECRET = 'secret-4f1d\n';
@@ -47,4 +51,197 @@ it('an unknown option is named, and so are those that there are', () => {
 	expect(() => parseDetachOptions({ conectionId: 'x' })).toThrow(
 		/conectionId.*detach.*connectionId, position/,
 	);
+});
+
+const LIST_CHANGED = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
+
+/** An array of one item that claims to be longer, and tells how often it is read. */
+function claim(length: number, item: unknown) {
+	const array = [item];
+	array.length = length;
+	const claimed = { reads: 0 };
+	return Object.assign(claimed, {
+		array: new Proxy(array, {
+			get: (target, key) => {
+				claimed.reads++;
+				return Reflect.get(target, key);
+			},
+		}),
+	});
+}
+
+describe('an array is asked for its length before its items are read', () => {
+	describe.each([5e7, 4e9])('%i', (length) => {
+		it.each<[string, unknown, (input: unknown) => unknown]>([
+			['sessions', 'one', (sessions) => parseBroadcast(sessions, 'data', undefined)],
+			['broadcasts', { sessions: ['one'], data: 'data' }, parseBatch],
+			['notifications', LIST_CHANGED, parseNotifications],
+			[
+				'resources',
+				'x:1',
+				(uris) =>
+					parseSubscription({ id: 1, origin: 'a', filters: { resourceSubscriptions: uris } }),
+			],
+			['questions', { id: crypto.randomUUID(), timeout: 1 }, parseQuestions],
+			[
+				'values in a notification',
+				1,
+				(list) => parseNotifications([{ ...LIST_CHANGED, params: { list } }]),
+			],
+			[
+				'values in a notification, before it leaves the Worker',
+				1,
+				(list) => normaliseNotification({ ...LIST_CHANGED, params: { list } }),
+			],
+		])('%s', (_, item, parse) => {
+			const claimed = claim(length, item);
+			expect(() => parse(claimed.array)).toThrow(
+				/^(INVALID_ARGUMENT|TOO_MANY_QUESTIONS|PAYLOAD_TOO_LARGE): /,
+			);
+			expect(claimed.reads).toBeLessThan(5);
+		});
+	});
+
+	it('as many as there may be are taken', () => {
+		const ids = Array.from({ length: MAX_ADDRESSEES }, (_, index) => `${index}`);
+		expect(parseBroadcast(ids, '', undefined).sessions).toHaveLength(MAX_ADDRESSEES);
+		expect(() => parseBroadcast([...ids, 'x'], '', undefined)).toThrow(/100000/);
+		const items = <Item>(item: Item) => Array.from({ length: MAX_BATCH_ITEMS }, () => item);
+		expect(parseBatch(items({ sessions: [], data: '' }))).toHaveLength(MAX_BATCH_ITEMS);
+		expect(parseNotifications(items(LIST_CHANGED))).toHaveLength(MAX_BATCH_ITEMS);
+		expect(() => parseBatch([...items({ sessions: [], data: '' }), 1])).toThrow(/10000/);
+		expect(() => parseNotifications([...items(LIST_CHANGED), 1])).toThrow(/10000/);
+	});
+});
+
+describe('one object that is named again and again is counted each time', () => {
+	it('in a batch', () => {
+		const sessions = Array.from({ length: 10_000 }, (_, index) => `${index}`.padStart(40, 'x'));
+		const batch = Array.from({ length: 1_000 }, () => ({ sessions, data: '' }));
+		expect(() => parseBatch(batch)).toThrow(/^PAYLOAD_TOO_LARGE: /);
+		expect(parseBatch(batch.slice(0, 50))).toHaveLength(50);
+	});
+
+	it('in a notification', () => {
+		let bomb: unknown = ['x'.repeat(100)];
+		for (let depth = 0; depth < 12; depth++) bomb = Array.from({ length: 10 }, () => bomb);
+		const notification = { ...LIST_CHANGED, params: { bomb } };
+		expect(() => parseNotifications([notification])).toThrow(/^PAYLOAD_TOO_LARGE: /);
+		expect(() => normaliseNotification(notification)).toThrow(/^PAYLOAD_TOO_LARGE: /);
+	});
+
+	it('with the names of its properties', () => {
+		const long = { ['k'.repeat(100_000)]: 1 };
+		const notification = {
+			...LIST_CHANGED,
+			params: { list: Array.from({ length: 1_000 }, () => long) },
+		};
+		expect(() => parseNotifications([notification])).toThrow(/^PAYLOAD_TOO_LARGE: /);
+	});
+
+	it('in several notifications', () => {
+		const params = { text: 'x'.repeat(1_000_000) };
+		const notifications = Array.from({ length: 40 }, () => ({ ...LIST_CHANGED, params }));
+		expect(() => parseNotifications(notifications)).toThrow(/^PAYLOAD_TOO_LARGE: /);
+		expect(parseNotifications(notifications.slice(0, 30))).toHaveLength(30);
+	});
+
+	it('in the resources of a subscription', () => {
+		const uri = '\0'.repeat(100_000);
+		const to = (count: number) => ({
+			id: 1,
+			origin: 'a',
+			filters: { resourceSubscriptions: Array.from({ length: count }, () => uri) },
+		});
+		expect(() => parseSubscription(to(10_000))).toThrow(/^INVALID_ARGUMENT: .*1048576/);
+		expect(() => parseSubscription(to(2))).toThrow(/^INVALID_ARGUMENT: .*1048576/);
+		expect(parseSubscription(to(1)).filters.resourceSubscriptions).toEqual([uri]);
+	});
+});
+
+it('what JSON writes six times as long is counted so', () => {
+	const text = '\0'.repeat(6_000_000);
+	expect(() => parseNotifications([{ ...LIST_CHANGED, params: { text } }])).toThrow(
+		/^PAYLOAD_TOO_LARGE: /,
+	);
+	const [written] = parseNotifications([{ ...LIST_CHANGED, params: { text: text.slice(1e6) } }]);
+	expect(written?.json).toHaveLength(
+		JSON.stringify({ ...LIST_CHANGED, params: { text: '' } }).length + 30_000_000,
+	);
+});
+
+describe('only a plain object is an object', () => {
+	class Instance {}
+	const none = () => [
+		[],
+		new Map(),
+		new Set(),
+		new Date(0),
+		new ArrayBuffer(1),
+		new Error('x'),
+		/x/,
+		new Instance(),
+	];
+	const cases: [string, (input: object) => unknown][] = [
+		['the options of attach', parseAttachOptions],
+		['the options of ask', parseAskOptions],
+		['the options of broadcast', (input) => parseSendOptions(input, 'broadcast')],
+		['one of a batch', (input) => parseBatch([Object.assign(input, { sessions: [], data: '' })])],
+		['a notification', (input) => parseNotifications([Object.assign(input, LIST_CHANGED)])],
+		[
+			'the params of a notification',
+			(params) => parseNotifications([{ ...LIST_CHANGED, params }]),
+		],
+		[
+			'a subscription',
+			(input) => parseSubscription(Object.assign(input, { id: 1, origin: 'a', filters: {} })),
+		],
+		['the filters', (filters) => parseSubscription({ id: 1, origin: 'a', filters })],
+		['the target of unsubscribe', (input) => parseUnsubscribe(input, 'closed')],
+	];
+	it.each(cases)('%s', (_, parse) => {
+		for (const input of none()) expect(() => parse(input)).toThrow(/^INVALID_ARGUMENT: /);
+	});
+
+	it('and none that is written as something else, whose text no stream could read', () => {
+		const toJSON = () => undefined;
+		for (const input of [
+			{ ...LIST_CHANGED, toJSON },
+			{ ...LIST_CHANGED, params: { toJSON } },
+		]) {
+			expect(() => parseNotifications([input])).toThrow(/^INVALID_ARGUMENT: /);
+		}
+	});
+});
+
+describe('what throws when it is read is refused', () => {
+	const thrower = () => {
+		throw new TypeError('not yours');
+	};
+	const getter = (name: string, of: object) => Object.defineProperty(of, name, { get: thrower, enumerable: true });
+	const revoked = () => {
+		const { proxy, revoke } = Proxy.revocable([], {});
+		revoke();
+		return proxy;
+	};
+	it.each<[string, () => unknown]>([
+		['an option', () => parseAttachOptions(getter('owner', {}))],
+		['a session', () => parseBroadcast(getter('0', ['one']), 'data', undefined)],
+		['a broadcast', () => parseBatch([getter('data', { sessions: [] })])],
+		['a notification', () => parseNotifications([getter('method', { jsonrpc: '2.0' })])],
+		[
+			'something in a notification',
+			() => parseNotifications([{ ...LIST_CHANGED, params: { of: getter('it', {}) } }]),
+		],
+		['the length of an array', () => parseQuestions(revoked())],
+		['an array', () => parseBroadcast(revoked(), 'data', undefined)],
+		['the prototype', () => parseSubscription(revoked())],
+		['the class', () => parseOwner(Object.create(getter('constructor', {})))],
+	])('%s', (_, parse) => {
+		expect(parse).toThrow(/^INVALID_ARGUMENT: /);
+		});
+});
+
+it('an error text is short, however long the key that is not known', () => {
+	expect(() => parseDetachOptions({ ['x'.repeat(1e6)]: 1 })).toThrow(/^.{200,500}$/);
 });

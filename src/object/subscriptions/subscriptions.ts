@@ -6,6 +6,7 @@ import {
 	type SubscriptionEnd,
 	type SubscriptionInput,
 	type SubscriptionTarget,
+	type WrittenNotification,
 } from '../../wire/arguments.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
@@ -143,12 +144,11 @@ export class Subscriptions {
 	}
 
 	/** Hand each notification to each subscription that asked for it. @returns how many times one was handed over */
-	publish(notifications: readonly Notification[], id: string | undefined): number {
+	publish(notifications: readonly WrittenNotification[], id: string | undefined): number {
 		if (this.#sent.has(id)) return 0;
 		const log = this.#log && this.#wasUsed() ? this.#log : undefined;
 		const append = () =>
-			notifications.map((notification) => {
-				const data = JSON.stringify(notification);
+			notifications.map(({ notification, json: data }) => {
 				const seq = log?.append({ kind: 'subscriptions' }, data, Date.now(), id).seq;
 				return { notification, frame: encodeFrame({ seq, data }) };
 			});

@@ -1,3 +1,4 @@
+import { MAX_BATCH_ITEMS } from '../../wire/limits.ts';
 import { isOfThisRequest } from './this-request.ts';
 
 /** Items that are sent together. */
@@ -42,7 +43,10 @@ export class Outbox<Item> {
 	/** @returns when the item has arrived; rejects where it could not be sent */
 	add(item: Item, bytes: number): Promise<void> {
 		const lane = this.#laneOfThisRequest();
-		const hasRoom = lane.open && lane.open.bytes + bytes <= this.#maxBytes;
+		const hasRoom =
+			lane.open &&
+			lane.open.items.length < MAX_BATCH_ITEMS &&
+			lane.open.bytes + bytes <= this.#maxBytes;
 		const batch = lane.open && hasRoom ? lane.open : this.#openBatch(lane);
 		batch.items.push(item);
 		batch.bytes += bytes;
