@@ -125,7 +125,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	protected readonly ownAlarm: OwnAlarm = this.#alarm.own;
 
-	/** For a subclass to override: the time that it gave to {@link ownAlarm} has come. Where it throws, it is called again. */
+	/**
+	 * For a subclass to override: the time that it gave to {@link ownAlarm} has come. Where it throws, that is logged, and it is
+	 * called again a minute later, unless it has set another time.
+	 */
 	protected onAlarm(): void | Promise<void> {}
 
 	/**
@@ -448,7 +451,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 *
 	 * @param target `{ origin, id }` for one, `{ origin }` for all of an origin, `{}` for all
 	 * @param reason `closed` where they are complete, else `cancelled`: what their streams are told
-	 * @param options `id`: a UUID; a call that is repeated with the same id answers what the first one did
+	 * @param options `id`: a UUID; a call that is repeated with the same id answers what the first one did (0 where the
+	 * object was restarted in between)
 	 * @returns how many there were
 	 * @throws `INVALID_ARGUMENT`
 	 */
@@ -573,9 +577,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			this.#alarm.schedule(at);
 			return;
 		}
-		await this.onAlarm();
+		let failed = false;
+		try {
+			await this.onAlarm();
+		} catch (error) {
+			// Thrown on, it would be tried six times by the runtime, and then no alarm would ring at all.
+			console.error(error);
+			failed = true;
+		}
 		// It may have set the next one.
-		if ((await this.#alarm.own.get()) === at) await this.#alarm.own.delete();
+		if ((await this.#alarm.own.get()) !== at) return;
+		if (failed) await this.#alarm.own.set(Date.now() + OWN_ALARM_RETRY_MS);
+		else await this.#alarm.own.delete();
 	}
 
 	#openLog(): EventLog | undefined {
@@ -774,6 +787,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 }
+
+/** When the alarm of a subclass rings again that has failed, in milliseconds. */
+const OWN_ALARM_RETRY_MS = 60_000;
 
 /** When sessions were purged last, in milliseconds since 1970. */
 const PURGED_AT_KEY = 'tmcp:purged_at';

@@ -48,10 +48,10 @@ const TOLD_KEY = 'tmcp:told';
 /** Around and between the ids of an audience. No session id has it. */
 const SEPARATOR = '\n';
 
-/** An event that was not cut. */
-const IS_WHOLE = "kind <> 'cut' AND (kind <> 'lost' OR audience IS NULL)";
+/** Whether an event was not cut, as a column. */
+const IS_WHOLE = "kind <> 'cut' AND (kind <> 'lost' OR audience IS NULL) AS isWhole";
 
-type End = { seq: number; at: number; bytes: number; total: number };
+type End = { seq: number; at: number; bytes: number; total: number; isWhole: number };
 
 /**
  * What was sent, kept for those who come back for it: one row an event, however many get it. Positions are counted without
@@ -106,7 +106,7 @@ export class EventLog {
 	/** What is stored was changed without this instance's doing: a transaction was rolled back. */
 	reload(): void {
 		const newest = this.#end('ORDER BY seq DESC LIMIT 1');
-		const oldest = this.#end(`WHERE ${IS_WHOLE} ORDER BY seq LIMIT 1`);
+		const oldest = newest && this.#oldestWhole(newest);
 		this.#head = newest?.seq ?? 0;
 		this.#floor = oldest ? oldest.seq - 1 : 0;
 		this.#total = newest?.total ?? 0;
@@ -330,9 +330,26 @@ export class EventLog {
 		);
 	}
 
+	/**
+	 * The oldest event that was not cut. After it none was, and there is no hole: so it is found by halves, however many rows
+	 * of cut ones there are.
+	 */
+	#oldestWhole(newest: End): End {
+		const first = this.#end('ORDER BY seq LIMIT 1');
+		if (!first || first.isWhole) return first ?? newest;
+		let [cut, oldest] = [first.seq, newest];
+		while (oldest.seq - cut > 1) {
+			const middle = Math.floor((cut + oldest.seq) / 2);
+			const event = this.#end(`WHERE seq = ${middle}`);
+			if (event?.isWhole) oldest = event;
+			else cut = middle;
+		}
+		return oldest;
+	}
+
 	#end(where: string): End | undefined {
 		return this.#sql
-			.exec<End>(`SELECT seq, at, bytes, total FROM tmcp_events ${where}`)
+			.exec<End>(`SELECT seq, at, bytes, total, ${IS_WHOLE} FROM tmcp_events ${where}`)
 			.toArray()[0];
 	}
 }
