@@ -595,7 +595,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { storage } = this.ctx;
 		const { log } = this.#options;
 		if (!this.#sql) return undefined;
-		const hasStreams = this.ctx.getWebSockets(STREAM_TAG).length > 0;
+		const hasStreams = () => this.ctx.getWebSockets(STREAM_TAG).length > 0;
 		if (log) {
 			const { sessionTtlMs, unownedTtlMs } = this.#options.lifetimes;
 			const markAgeMs = 2 * Math.max(sessionTtlMs, unownedTtlMs);

@@ -78,25 +78,27 @@ export class EventLog {
 	#stubsPurgedAt = 0;
 	#markAgeMs: number;
 	/** Whether this instance has marked what its predecessor lost, and noted that it has streams. */
-	#hasMarkedLoss: boolean;
+	#hasMarkedLoss = false;
+	#hasStreams: () => boolean;
 	#hasNotedStreams = false;
 
 	/**
-	 * @param hasStreams whether the instance woke with open streams; else its predecessor may have lost some
+	 * @param hasStreams whether the object has open streams; where it woke without, its predecessor may have lost some. It
+	 * takes tens of milliseconds where there are thousands, so it is asked only if it must be
 	 * @param markAgeMs how long it is kept where streams were lost: longer than a session without a stream lives
 	 */
 	constructor(
 		storage: DurableObjectStorage,
 		sql: SqlStorage,
 		bounds: RetentionBounds,
-		hasStreams: boolean,
+		hasStreams: () => boolean,
 		markAgeMs: number,
 	) {
 		this.#markAgeMs = markAgeMs;
 		this.#storage = storage;
 		this.#sql = sql;
 		this.#bounds = bounds;
-		this.#hasMarkedLoss = hasStreams;
+		this.#hasStreams = hasStreams;
 		const epoch = storage.kv.get<string>(EPOCH_KEY);
 		this.#epoch = epoch ?? newEpoch();
 		if (epoch === undefined) storage.kv.put(EPOCH_KEY, this.#epoch);
@@ -189,6 +191,11 @@ export class EventLog {
 		);
 	}
 
+	/** The object has a stream, so its predecessor has lost none: they are lost together. */
+	noteAlive(): void {
+		this.#hasMarkedLoss = true;
+	}
+
 	/** A stream opens: should it be lost with the object, the next instance has to mark that. */
 	noteStream(now: number): void {
 		this.#markLoss(now);
@@ -273,7 +280,7 @@ export class EventLog {
 	#markLoss(now: number): void {
 		if (this.#hasMarkedLoss) return;
 		this.#hasMarkedLoss = true;
-		if (this.#storage.kv.get(STREAMS_OPENED_KEY) === undefined) return;
+		if (this.#storage.kv.get(STREAMS_OPENED_KEY) === undefined || this.#hasStreams()) return;
 		this.#storage.kv.delete(STREAMS_OPENED_KEY);
 		this.#insert(this.#head + 1, now, 0, 'lost', undefined, null, null);
 	}
