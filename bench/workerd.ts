@@ -42,6 +42,14 @@ const PortSchema = v.variant('event', [
 	v.object({ event: v.literal('listen-inspector'), port: v.number() }),
 ]);
 
+/** What runs at this moment: it does not end by itself when this process does. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+	for (const child of running) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+	process.once(signal, () => process.exit(1));
+
 /** A fresh workerd, without wrangler or Miniflare around it, with an empty SQLite on disk. */
 export class WorkerdProcess {
 	/** Of the driver Worker. */
@@ -84,6 +92,8 @@ export class WorkerdProcess {
 			// What the peer logs at each DELETE is part of its cost; nobody needs to read it.
 			{ stdio: ['ignore', 'ignore', 'ignore', 'pipe'] },
 		);
+		running.add(child);
+		child.once('exit', () => running.delete(child));
 		try {
 			const control = child.stdio[3];
 			if (!isReadable(control)) throw new Error('workerd has no control channel.');

@@ -136,7 +136,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	protected readonly ownAlarm: OwnAlarm = this.#alarm.own;
 
-	/** For a subclass to override: the time that it gave to {@link ownAlarm} has come. Where it throws, it is called again. */
+	/**
+	 * For a subclass to override: the time that it gave to {@link ownAlarm} has come. Where it throws, that is logged, and it is
+	 * called again a minute later, unless it has set another time.
+	 */
 	protected onAlarm(): void | Promise<void> {}
 
 	/**
@@ -531,7 +534,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 *
 	 * @param target `{ origin, id }` for one, `{ origin }` for all of an origin, `{}` for all
 	 * @param reason `closed` where they are complete, else `cancelled`: what their streams are told
-	 * @param options `id`: a UUID; a call that is repeated with the same id answers what the first one did
+	 * @param options `id`: a UUID; a call that is repeated with the same id answers what the first one did (0 where the
+	 * object was restarted in between)
 	 * @returns how many there were
 	 * @throws `INVALID_ARGUMENT`
 	 */
@@ -657,16 +661,25 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			this.#alarm.schedule(at);
 			return;
 		}
-		await this.onAlarm();
+		let failed = false;
+		try {
+			await this.onAlarm();
+		} catch (error) {
+			// Thrown on, it would be tried six times by the runtime, and then no alarm would ring at all.
+			console.error(error);
+			failed = true;
+		}
 		// It may have set the next one.
-		if ((await this.#alarm.own.get()) === at) await this.#alarm.own.delete();
+		if ((await this.#alarm.own.get()) !== at) return;
+		if (failed) await this.#alarm.own.set(Date.now() + OWN_ALARM_RETRY_MS);
+		else await this.#alarm.own.delete();
 	}
 
 	#openLog(): EventLog | undefined {
 		const { storage } = this.ctx;
 		const { log } = this.#options;
 		if (!this.#sql) return undefined;
-		const hasStreams = this.ctx.getWebSockets(STREAM_TAG).length > 0;
+		const hasStreams = () => this.ctx.getWebSockets(STREAM_TAG).length > 0;
 		if (log) {
 			const { sessionTtlMs, unownedTtlMs } = this.#options.lifetimes;
 			const markAgeMs = 2 * Math.max(sessionTtlMs, unownedTtlMs);
@@ -873,6 +886,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 }
+
+/** When the alarm of a subclass rings again that has failed, in milliseconds. */
+const OWN_ALARM_RETRY_MS = 60_000;
 
 /** When sessions were purged last, in milliseconds since 1970. */
 const PURGED_AT_KEY = 'tmcp:purged_at';

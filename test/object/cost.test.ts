@@ -174,6 +174,21 @@ describe('an object that wakes', () => {
 		},
 	);
 
+	it('reads a dozen rows where all that it keeps of the last minute are the ids', async () => {
+		const now = Date.now();
+		await runInDurableObject(object(), async (instance, { storage }) => {
+			storage.sql.exec('UPDATE tmcp_events SET at = ?', now);
+			for (let event = 0; event < 10; event++) instance.broadcast(['busy'], 'x'.repeat(1_900_000));
+			const cut = storage.sql.exec("SELECT COUNT(*) AS n FROM tmcp_events WHERE kind = 'cut'");
+			expect(cut.one().n).toBeGreaterThanOrEqual(EVENTS);
+		});
+		const { log } = await object().stats();
+		await evictDurableObject(object(), { webSockets: 'close' });
+		const { read } = await costs(() => object().has('busy'));
+		expect(read).toBeLessThanOrEqual(2 + Math.ceil(Math.log2(EVENTS + 10)));
+		expect((await object().stats()).log).toMatchObject({ events: log?.events, bytes: log?.bytes });
+	});
+
 	it('reads no more than that, and the ids of a minute, for its first message to all', async () => {
 		await sleep();
 		// Reading the ids stops at the first event that is older.

@@ -8,6 +8,7 @@ const MINUTE_MS = 60_000;
 
 class Reminder extends SyncLayer {
 	rang = 0;
+	fails = false;
 
 	remindAt(time: number): Promise<void> {
 		return this.ownAlarm.set(time);
@@ -15,6 +16,7 @@ class Reminder extends SyncLayer {
 
 	protected override onAlarm(): void {
 		this.rang++;
+		if (this.fails) throw new Error('not now');
 	}
 }
 
@@ -32,7 +34,7 @@ it('a subclass has an alarm of its own, which rings once, beside the one that de
 		const start = Date.now();
 		const clock = vi.spyOn(Date, 'now').mockReturnValue(start);
 		await reminder.remindAt(start + 2 * MINUTE_MS);
-		// Earlier than that: an ended session that nobody was told of by then.
+		// It schedules something of the library's own, later than that.
 		reminder.broadcast(['one'], 'x');
 		await vi.waitFor(async () =>
 			expect(await state.storage.getAlarm()).toBe(start + 2 * MINUTE_MS),
@@ -44,6 +46,28 @@ it('a subclass has an alarm of its own, which rings once, beside the one that de
 		await reminder.alarm();
 		await reminder.alarm();
 		expect(reminder.rang).toBe(1);
+	});
+});
+
+it('an alarm of a subclass that fails rings again a minute later, and what has expired is deleted all the same', async () => {
+	await runInDurableObject(object, async (_, state) => {
+		const reminder = new Reminder(state, env);
+		reminder.fails = true;
+		const start = Date.now();
+		const clock = vi.spyOn(Date, 'now').mockReturnValue(start);
+		const logged = vi.spyOn(console, 'error').mockReturnValue();
+		await reminder.remindAt(start);
+		await state.storage.deleteAlarm();
+		await reminder.alarm();
+		expect(logged.mock.calls).toEqual([[expect.objectContaining({ message: 'not now' })]]);
+		await vi.waitFor(async () =>
+			expect(await state.storage.getAlarm()).toBe(start + MINUTE_MS),
+		);
+		reminder.fails = false;
+		clock.mockReturnValue(start + MINUTE_MS);
+		await reminder.alarm();
+		await reminder.alarm();
+		expect(reminder.rang).toBe(2);
 	});
 });
 

@@ -48,10 +48,10 @@ const TOLD_KEY = 'tmcp:told';
 /** Around and between the ids of an audience. No session id has it. */
 const SEPARATOR = '\n';
 
-/** An event that was not cut. */
-const IS_WHOLE = "kind <> 'cut' AND (kind <> 'lost' OR audience IS NULL)";
+/** Whether an event was not cut, as a column. */
+const IS_WHOLE = "kind <> 'cut' AND (kind <> 'lost' OR audience IS NULL) AS isWhole";
 
-type End = { seq: number; at: number; bytes: number; total: number };
+type End = { seq: number; at: number; bytes: number; total: number; isWhole: number };
 
 /**
  * What was sent, kept for those who come back for it: one row an event, however many get it. Positions are counted without
@@ -78,25 +78,27 @@ export class EventLog {
 	#stubsPurgedAt = 0;
 	#markAgeMs: number;
 	/** Whether this instance has marked what its predecessor lost, and noted that it has streams. */
-	#hasMarkedLoss: boolean;
+	#hasMarkedLoss = false;
+	#hasStreams: () => boolean;
 	#hasNotedStreams = false;
 
 	/**
-	 * @param hasStreams whether the instance woke with open streams; else its predecessor may have lost some
+	 * @param hasStreams whether the object has open streams; where it woke without, its predecessor may have lost some. It
+	 * takes tens of milliseconds where there are thousands, so it is asked only if it must be
 	 * @param markAgeMs how long it is kept where streams were lost: longer than a session without a stream lives
 	 */
 	constructor(
 		storage: DurableObjectStorage,
 		sql: SqlStorage,
 		bounds: RetentionBounds,
-		hasStreams: boolean,
+		hasStreams: () => boolean,
 		markAgeMs: number,
 	) {
 		this.#markAgeMs = markAgeMs;
 		this.#storage = storage;
 		this.#sql = sql;
 		this.#bounds = bounds;
-		this.#hasMarkedLoss = hasStreams;
+		this.#hasStreams = hasStreams;
 		const epoch = storage.kv.get<string>(EPOCH_KEY);
 		this.#epoch = epoch ?? newEpoch();
 		if (epoch === undefined) storage.kv.put(EPOCH_KEY, this.#epoch);
@@ -106,7 +108,7 @@ export class EventLog {
 	/** What is stored was changed without this instance's doing: a transaction was rolled back. */
 	reload(): void {
 		const newest = this.#end('ORDER BY seq DESC LIMIT 1');
-		const oldest = this.#end(`WHERE ${IS_WHOLE} ORDER BY seq LIMIT 1`);
+		const oldest = newest && this.#oldestWhole(newest);
 		this.#head = newest?.seq ?? 0;
 		this.#floor = oldest ? oldest.seq - 1 : 0;
 		this.#total = newest?.total ?? 0;
@@ -187,6 +189,11 @@ export class EventLog {
 			"SELECT seq, data FROM tmcp_events WHERE seq > ? AND kind = 'subscriptions' ORDER BY seq",
 			after,
 		);
+	}
+
+	/** The object has a stream, so its predecessor has lost none: they are lost together. */
+	noteAlive(): void {
+		this.#hasMarkedLoss = true;
 	}
 
 	/** A stream opens: should it be lost with the object, the next instance has to mark that. */
@@ -273,7 +280,7 @@ export class EventLog {
 	#markLoss(now: number): void {
 		if (this.#hasMarkedLoss) return;
 		this.#hasMarkedLoss = true;
-		if (this.#storage.kv.get(STREAMS_OPENED_KEY) === undefined) return;
+		if (this.#storage.kv.get(STREAMS_OPENED_KEY) === undefined || this.#hasStreams()) return;
 		this.#storage.kv.delete(STREAMS_OPENED_KEY);
 		this.#insert(this.#head + 1, now, 0, 'lost', undefined, null, null);
 	}
@@ -330,9 +337,26 @@ export class EventLog {
 		);
 	}
 
+	/**
+	 * The oldest event that was not cut. After it none was, and there is no hole: so it is found by halves, however many rows
+	 * of cut ones there are.
+	 */
+	#oldestWhole(newest: End): End {
+		const first = this.#end('ORDER BY seq LIMIT 1');
+		if (!first || first.isWhole) return first ?? newest;
+		let [cut, oldest] = [first.seq, newest];
+		while (oldest.seq - cut > 1) {
+			const middle = Math.floor((cut + oldest.seq) / 2);
+			const event = this.#end(`WHERE seq = ${middle}`);
+			if (event?.isWhole) oldest = event;
+			else cut = middle;
+		}
+		return oldest;
+	}
+
 	#end(where: string): End | undefined {
 		return this.#sql
-			.exec<End>(`SELECT seq, at, bytes, total FROM tmcp_events ${where}`)
+			.exec<End>(`SELECT seq, at, bytes, total, ${IS_WHOLE} FROM tmcp_events ${where}`)
 			.toArray()[0];
 	}
 }

@@ -99,6 +99,7 @@ export class Streams {
 	open(socket: WebSocket, request: StreamRequest): ReplayStart | undefined {
 		const { sessionId, connectionId } = request;
 		const older = this.find(sessionId);
+		if (older.length > 0) this.#log?.noteAlive();
 		this.#log?.noteStream(Date.now());
 		// Before the session has this socket: where it starts depends on whether it has one.
 		const start = this.startOf(request);
@@ -231,10 +232,12 @@ export class Streams {
 	}
 
 	#sendToAll(data: string, id: string | undefined): BroadcastResult {
+		const sockets = this.#ctx.getWebSockets(STREAM_TAG);
+		if (sockets.length > 0) this.#log?.noteAlive();
 		const appended = this.#log?.append({ kind: 'all' }, data, Date.now(), id);
 		this.#sent.add(id);
 		const frame = encodeFrame({ seq: appended?.seq, data });
-		const delivered = this.#send(this.#ctx.getWebSockets(STREAM_TAG), frame, appended?.seq);
+		const delivered = this.#send(sockets, frame, appended?.seq);
 		if (appended?.isKept) return { delivered, waiting: undefined, missed: 0 };
 		const known = this.#log ? this.#sessions.count() : delivered;
 		return { delivered, waiting: 0, missed: Math.max(0, known - delivered) };
@@ -247,6 +250,7 @@ export class Streams {
 		areKnown: boolean,
 	): BroadcastResult {
 		const sockets = sessions.map((session) => this.#ctx.getWebSockets(session));
+		if (sockets.some(({ length }) => length > 0)) this.#log?.noteAlive();
 		const away = sessions.filter((_, index) => !sockets[index]?.some(isOpen));
 		const over = this.#expect(areKnown ? [] : away);
 		if (over.size === sessions.length) {
