@@ -1,12 +1,10 @@
 /** The Durable Object: export it from your Worker, and call it by RPC from any other. */
 export { SyncLayer } from './object/sync-layer.ts';
 export type { SyncLayerOptions } from './object/options.ts';
-export type { Admitted, BroadcastResult, SyncLayerStats } from './wire/answers.ts';
+export type { BroadcastResult, SyncLayerStats } from './wire/answers.ts';
 export type {
 	BroadcastInput,
 	BroadcastOptions,
-	InfoChange,
-	InfoInput,
 	Notification,
 	SendOptions,
 	SubscriptionEnd,
