@@ -4,7 +4,7 @@ export const SESSION_MANAGER_ERROR_CODES = [
 	'INVALID_SESSION_ID',
 	/** Another argument, or an option, is not what the method takes. */
 	'INVALID_ARGUMENT',
-	/** A broadcast is larger than the platform carries (32 MiB with its addressees). */
+	/** A broadcast is larger than the platform carries (32 MiB with its addressees), or what is to be stored than its limit. */
 	'PAYLOAD_TOO_LARGE',
 	/** The Worker's `env` has no binding of that name. */
 	'BINDING_MISSING',
@@ -26,6 +26,8 @@ export const SESSION_MANAGER_ERROR_CODES = [
 	'TOO_MANY_SESSIONS',
 	/** One owner has as many sessions, or as many `subscriptions/listen` streams, as it may (`static options`). */
 	'OWNER_LIMIT_REACHED',
+	/** A session is subscribed to as many resources as it may be (`static options`). */
+	'TOO_MANY_RESOURCES',
 	/** As many requests of the server wait in the session for an answer as one session may have (100). */
 	'TOO_MANY_QUESTIONS',
 	/** A server sent its client a request over a transport that cannot bring the answer back safely. */

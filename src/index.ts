@@ -1,9 +1,12 @@
 /** The Durable Object: export it from your Worker, and call it by RPC from any other. */
 export { SyncLayer } from './object/sync-layer.ts';
 export type { SyncLayerOptions } from './object/options.ts';
-export type { BroadcastResult, SyncLayerStats } from './wire/answers.ts';
+export type { Admitted, BroadcastResult, SyncLayerStats } from './wire/answers.ts';
 export type {
 	BroadcastInput,
+	BroadcastOptions,
+	InfoChange,
+	InfoInput,
 	Notification,
 	SendOptions,
 	SubscriptionEnd,
@@ -21,6 +24,10 @@ export {
 	type InfoSessionManagerOptions,
 	KVInfoSessionManager,
 } from './worker/info/kv-info-session-manager.ts';
+export {
+	DurableObjectInfoSessionManager,
+	type ObjectInfoSessionManagerOptions,
+} from './worker/info/durable-object-info-session-manager.ts';
 export {
 	DurableObjectSubscriptionManager,
 	type SubscriptionManagerOptions,

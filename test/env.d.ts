@@ -11,6 +11,9 @@ declare namespace Cloudflare {
 		LIMITED: DurableObjectNamespace<import('./support/worker/worker.ts').LimitedSyncLayer>;
 		NO_LOG: DurableObjectNamespace<import('./support/worker/worker.ts').NoLogSyncLayer>;
 		TMCP_SESSION_INFO: KVNamespace;
+		/** Of the existing package. */
+		PEER_OBJECT: DurableObjectNamespace<import('peer').SyncLayer>;
+		PEER_SESSION_INFO: KVNamespace;
 		CALLS: RateLimit;
 	}
 	interface GlobalProps {

@@ -3,6 +3,7 @@
  * here is our own, so a `paths` entry leads to these instead.
  */
 import { DurableObject } from 'cloudflare:workers';
+import type { InfoSessionManager } from '@tmcp/session-manager';
 import type { Streams } from './streams.ts';
 
 export class DurableObjectStreamSessionManager implements Streams {
@@ -12,5 +13,7 @@ export class DurableObjectStreamSessionManager implements Streams {
 	has(id: string): Promise<boolean>;
 	send(sessions: string[] | undefined, data: string): Promise<void>;
 }
+
+export const KVInfoSessionManager: new (binding?: string) => InfoSessionManager;
 
 export class SyncLayer extends DurableObject {}

@@ -56,6 +56,14 @@ const MIGRATIONS: readonly Migration[] = [
 		answer TEXT,
 		PRIMARY KEY (session_id, connection_id, question_id)
 	) WITHOUT ROWID`,
+	// What the key begins with makes it serve both ways without an index: see `Subscribers`.
+	`ALTER TABLE tmcp_sessions ADD COLUMN info TEXT;
+	CREATE TABLE tmcp_subscribers (
+		bucket TEXT NOT NULL,
+		session_id TEXT NOT NULL,
+		resource TEXT NOT NULL,
+		PRIMARY KEY (bucket, session_id, resource)
+	) WITHOUT ROWID`,
 ];
 
 type Migration = string | ((sql: SqlStorage) => void);

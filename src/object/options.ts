@@ -34,6 +34,11 @@ export interface SyncLayerOptions {
 	 */
 	maxResourcesPerSubscription?: number;
 	/**
+	 * How many resources one session may be subscribed to with `resources/subscribe` (default 1,000), where a
+	 * `DurableObjectInfoSessionManager` keeps its subscriptions. Each is a row.
+	 */
+	maxResourcesPerSession?: number;
+	/**
 	 * How much of what was sent is kept for sessions that come back for it; `false` keeps nothing. What is over any of the
 	 * bounds is cut, oldest first, but never the newest event.
 	 */
@@ -65,6 +70,7 @@ const OptionsSchema = v.strictObject({
 	maxSubscriptions: v.optional(Limit, 16_384),
 	maxSubscriptionsPerOwner: v.optional(Limit, 1_000),
 	maxResourcesPerSubscription: v.optional(Limit, 1_000),
+	maxResourcesPerSession: v.optional(Limit, 1_000),
 	maxSessions: v.optional(Limit, 100_000),
 	// Their ids are in one row, which takes 2 MB.
 	maxSessionsPerOwner: v.optional(v.pipe(Limit, v.maxValue(5_000)), 1_000),
@@ -91,6 +97,7 @@ export interface Limits {
 	maxSubscriptions: number;
 	maxSubscriptionsPerOwner: number;
 	maxResourcesPerSubscription: number;
+	maxResourcesPerSession: number;
 	maxSessions: number;
 	maxSessionsPerOwner: number;
 }

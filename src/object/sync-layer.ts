@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { SessionManagerError } from '../errors.ts';
 import type {
+	Admitted,
 	AnswerOutcome,
 	Attached,
 	BroadcastResult,
@@ -13,7 +14,9 @@ import {
 	type AttachOptions,
 	type BeginOptions,
 	type BroadcastInput,
+	type BroadcastOptions,
 	type DetachOptions,
+	type InfoChange,
 	type Notification,
 	parseAnswer,
 	parseAskOptions,
@@ -22,9 +25,11 @@ import {
 	parseBeginOptions,
 	parseBroadcast,
 	parseDetachOptions,
+	parseInfoChanges,
 	parseNotifications,
 	parseOwner,
 	parseQuestions,
+	parseResource,
 	parseSendOptions,
 	parseSessionId,
 	parseSubscribeOptions,
@@ -54,9 +59,11 @@ import { parseSyncLayerOptions, type SyncLayerOptions } from './options.ts';
 import { Recent } from './recent.ts';
 import { markRetryable } from './retryable.ts';
 import { Owners } from './sessions/owners.ts';
+import { changed, withInfo } from './sessions/session-info.ts';
 import * as SessionRows from './sessions/session-row.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.ts';
+import { Subscribers } from './sessions/subscribers.ts';
 import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
@@ -94,8 +101,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	static readonly options: SyncLayerOptions = {};
 
 	static {
-		const { begin, admit, attach, has, ask, stats } = this.prototype;
-		void markRetryable(begin, admit, attach, has, ask, stats);
+		const { begin, admit, admitWithInfo, attach, has, ask, stats } = this.prototype;
+		const { infoOf, inform, subscribersOf } = this.prototype;
+		void markRetryable(begin, admit, admitWithInfo, attach, has, ask, stats);
+		void markRetryable(infoOf, inform, subscribersOf);
 	}
 
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
@@ -104,6 +113,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#log = this.#openLog();
 	#sessions = new Sessions(this.#sql);
 	#owners = this.#sql && new Owners(this.#sql, (sessions) => this.#alive(sessions));
+	#subscribers = this.#sql && new Subscribers(this.#sql);
 	#sent = new SentIds(() => this.#log?.recentIds(Date.now()) ?? []);
 	#tickets = new Tickets<AnyClaim>();
 	#streams = new Streams(
@@ -138,13 +148,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * It costs a row read and two written, and one more of each where there is an `account`.
 	 *
 	 * @param owner whose it is: a SHA-256 in base64url
-	 * @param options `account`: a SHA-256 in base64url that all sessions of one owner have in common, so that they are counted
+	 * @param options `account`: a SHA-256 in base64url that all sessions of one owner have in common, so that they are counted;
+	 * `info`: what is known of its client, as {@link inform} would set it, in the same row
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT` (also where the id was issued to another owner), `TOO_MANY_SESSIONS`,
-	 * `OWNER_LIMIT_REACHED`, `SQLITE_MISSING`
+	 * `OWNER_LIMIT_REACHED`, `SQLITE_MISSING`, `PAYLOAD_TOO_LARGE`
 	 */
 	begin(sessionId: string, owner: string, options?: BeginOptions): void {
 		const session = parseSessionId(sessionId);
-		const { account } = parseBeginOptions(options);
+		const { account, info } = parseBeginOptions(options);
 		const of = { sessionId: session, owner: parseOwner(owner), head: this.#head };
 		this.#assertSqlite();
 		const before = this.#liveRow(session);
@@ -152,7 +163,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { lifetimes } = this.#options;
 		// An open stream keeps a session alive, however long ago its row was renewed.
 		const live = before && SessionRows.renew(before, lifetimes, now);
-		const row = SessionRows.begin(live, of, lifetimes, now);
+		const begun = SessionRows.begin(live, of, lifetimes, now);
+		const row = info ? { ...begun, info: withInfo(begun.info, info) } : begun;
 		if (!isOwner(row.owner, of.owner)) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
@@ -163,6 +175,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (before?.owner !== undefined) return;
 		this.ctx.storage.transactionSync(() => {
 			this.#countSession(session, account);
+			// Of an earlier session of the same id, which has expired and was not purged yet.
+			if (!before) this.#forgetResources(this.#sessions.get(session));
 			this.#streams.save(row);
 		});
 	}
@@ -181,6 +195,72 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (row === undefined || !isOwner(row.owner, who)) return false;
 		this.#streams.save(SessionRows.renew(row, this.#options.lifetimes, Date.now()));
 		return true;
+	}
+
+	/** {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost. */
+	admitWithInfo(sessionId: string, owner: string): Admitted | undefined {
+		if (!this.admit(sessionId, owner)) return undefined;
+		return { info: this.#sessions.get(sessionId)?.info };
+	}
+
+	/**
+	 * What is known of a session's client: `{ clientInfo?, clientCapabilities?, logLevel? }` as JSON, or `undefined` where
+	 * nothing was ever told. The call is a sign of life, as {@link admit} is.
+	 * @throws `INVALID_SESSION_ID`, `SQLITE_MISSING`
+	 */
+	infoOf(sessionId: string): string | undefined {
+		const session = parseSessionId(sessionId);
+		this.#assertSqlite();
+		const row = this.#liveRow(session);
+		if (row) this.#streams.save(SessionRows.renew(row, this.#options.lifetimes, Date.now()));
+		return row?.info;
+	}
+
+	/**
+	 * Change what is known of a session: what its client has told, and the resources that it is subscribed to. It begins
+	 * where it is unknown; what comes late for one that has ended is ignored. All is changed or nothing, and to do it again
+	 * changes nothing.
+	 *
+	 * A row written for what a client has told, and one for each subscription that is added or removed.
+	 *
+	 * @param changes up to 10,000, one after another: `{ set: { clientInfo, clientCapabilities, logLevel } }` (`null` forgets
+	 * one; all that is known is at most 32 KiB of JSON), `{ subscribe }` and `{ unsubscribe }`, each with the SHA-256 of a
+	 * URI in base64url, and `{ forget: true }`, which leaves nothing
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`, `TOO_MANY_RESOURCES`, `SQLITE_MISSING`
+	 */
+	inform(sessionId: string, changes: readonly InfoChange[]): void {
+		const session = parseSessionId(sessionId);
+		const parsed = parseInfoChanges(changes);
+		this.#assertSqlite();
+		const stored = this.#sessions.get(session);
+		if (stored?.state === 'ended' && stored.expiresAt > Date.now()) return;
+		const live = this.#isAlive(stored) ? stored : undefined;
+		if (!live) this.#forgetResources(stored);
+		const concernsResources = parsed.some(({ set }) => set === undefined);
+		const known = live && concernsResources ? this.#subscribers?.of(session) : undefined;
+		const before = { info: live?.info, resources: known ?? new Set<string>() };
+		const after = changed(before, parsed, this.#options.limits.maxResourcesPerSession);
+		for (const resource of after.resources) {
+			if (!before.resources.has(resource)) this.#subscribers?.add(session, resource);
+		}
+		for (const resource of before.resources) {
+			if (!after.resources.has(resource)) this.#subscribers?.remove(session, resource);
+		}
+		if (!live && after.info === undefined) return;
+		const of = { sessionId: session, owner: undefined, head: this.#head };
+		const row = live ?? SessionRows.begin(undefined, of, this.#options.lifetimes, Date.now());
+		this.#streams.save(row.info === after.info ? row : { ...row, info: after.info });
+	}
+
+	/**
+	 * The sessions that are subscribed to a resource. Reads a 64th of all subscriptions, and a row for each session.
+	 * @param resource the SHA-256 of its URI in base64url
+	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
+	 */
+	subscribersOf(resource: string): string[] {
+		const of = parseResource(resource);
+		this.#assertSqlite();
+		return this.#subscribers?.to(of, Date.now()) ?? [];
 	}
 
 	/**
@@ -272,7 +352,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const hadStream = this.#closeStreams(session);
 		this.#questions.end(session);
 		// With a log, a session that has no row was never heard of.
-		if (!this.#log || this.#sessions.get(session)) {
+		const row = this.#sessions.get(session);
+		this.#forgetResources(row);
+		if (!this.#log || row) {
 			this.#streams.save(SessionRows.end(session, this.#head, this.#options.lifetimes, Date.now()));
 			this.#owners?.ended();
 		}
@@ -296,13 +378,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * 4 KiB, with the ids (the platform's limit of one RPC call and of one WebSocket message); a payload over 2 MB is sent
 	 * but not kept in the log
 	 * @param options `id`: a UUID. What is repeated with the same id within a minute is sent once, even if the object was
-	 * restarted in between (with `log: false` only as long as the object lives)
+	 * restarted in between (with `log: false` only as long as the object lives); `resource`: the SHA-256 of a URI in
+	 * base64url, to send to the sessions that are subscribed to it by {@link inform}, where `sessions` is empty
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
 	broadcast(
 		sessions: readonly string[] | undefined,
 		data: string,
-		options?: SendOptions,
+		options?: BroadcastOptions,
 	): BroadcastResult {
 		return this.#broadcast([parseBroadcast(sessions, data, options)])[0] ?? NOTHING_SENT;
 	}
@@ -564,6 +647,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			now,
 			(session) => this.#streams.has(session),
 			(row) => SessionRows.renew(row, lifetimes, now),
+			(row) => this.#forgetResources(row),
 		);
 		this.#alarm.schedule(this.#owners?.purge(now, now + lifetimes.sessionTtlMs));
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
@@ -603,7 +687,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		}
 		// It was switched off: what it kept until then would stay for ever, and its positions mean nothing any more.
 		if (EventLog.clear(storage, this.#sql)) {
-			this.#sql.exec("DELETE FROM tmcp_sessions WHERE owner IS NULL AND state <> 'ended'");
+			this.#sql.exec(
+				"DELETE FROM tmcp_sessions WHERE owner IS NULL AND info IS NULL AND state <> 'ended'",
+			);
 			this.#sql.exec(
 				"UPDATE tmcp_sessions SET since = 0, state = CASE state WHEN 'ended' THEN 'ended' ELSE 'begun' END",
 			);
@@ -619,7 +705,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (this.#sql) return;
 		throw new SessionManagerError(
 			'SQLITE_MISSING',
-			'a SessionGateway needs a SyncLayer class that was made with "new_sqlite_classes". This one was made with "new_classes": bind a new class, or do without the gateway.',
+			'a SessionGateway, and a DurableObjectInfoSessionManager, need a SyncLayer class that was made with "new_sqlite_classes". This one was made with "new_classes": bind a new class, or do without them.',
 		);
 	}
 
@@ -651,8 +737,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return wasOpen;
 	}
 
-	#broadcast(batch: readonly Broadcast[]): BroadcastResult[] {
-		const results = batch.map((broadcast) => this.#streams.broadcast(broadcast));
+	/** Where nothing was ever told of a session, it has no subscriptions. */
+	#forgetResources(row: SessionRows.SessionRow | undefined): void {
+		if (row?.info !== undefined) this.#subscribers?.removeAll(row.sessionId);
+	}
+
+	#broadcast(batch: readonly (Broadcast & { resource: string | undefined })[]): BroadcastResult[] {
+		const results = batch.map(({ resource, ...broadcast }) => {
+			if (resource === undefined) return this.#streams.broadcast(broadcast);
+			const sessions = this.subscribersOf(resource);
+			if (sessions.length === 0) return NOTHING_SENT;
+			return this.#streams.broadcast({ ...broadcast, sessions, areKnown: true });
+		});
 		this.#afterAppend();
 		return results;
 	}

@@ -11,6 +11,12 @@ export interface LogPosition {
 	recovered: boolean;
 }
 
+/** The answer of `SyncLayer.admitWithInfo`, where the session is admitted. */
+export interface Admitted {
+	/** What is known of the client, as `SyncLayer.infoOf` answers it. */
+	info: string | undefined;
+}
+
 /** The answer of `SyncLayer.attach`. */
 export interface Attached {
 	/** The session: as it was given, or the UUID that was made for it. */

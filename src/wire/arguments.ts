@@ -6,11 +6,14 @@ import {
 	MAX_ANSWER_BYTES,
 	MAX_ANSWER_TIMEOUT_MS,
 	MAX_BROADCAST_BYTES,
+	MAX_INFO_CHANGES,
 	MAX_ORIGIN_CHARS,
 	MAX_QUESTIONS_PER_SESSION,
 	MAX_SESSION_ID_CHARS,
 	MAX_SUBSCRIPTION_BYTES,
+	MAX_URI_CHARS,
 } from './limits.ts';
+import { SESSION_INFO_ENTRIES } from './session-info.ts';
 import { validate } from './validate.ts';
 
 /** Whether it is an object as JSON has it: no array, no instance of a class. */
@@ -37,9 +40,33 @@ const OwnerSchema = v.pipe(
 	v.regex(/^[\w-]{43}$/, 'not 43 characters of base64url: give a SHA-256'),
 );
 
+/** What is to be known of a session from now on; `null` forgets it. */
+const InfoSchema = plainObject({
+	clientInfo: v.nullish(SESSION_INFO_ENTRIES.clientInfo),
+	clientCapabilities: v.nullish(SESSION_INFO_ENTRIES.clientCapabilities),
+	logLevel: v.nullish(SESSION_INFO_ENTRIES.logLevel),
+});
+
+const ResourceSchema = v.pipe(
+	v.string(),
+	v.regex(/^[\w-]{43}$/, 'not 43 characters of base64url: give the SHA-256 of the URI'),
+);
+
+const InfoChangesSchema = v.pipe(
+	v.array(
+		plainObject({
+			set: v.optional(InfoSchema),
+			subscribe: v.optional(ResourceSchema),
+			unsubscribe: v.optional(ResourceSchema),
+			forget: v.optional(v.literal(true)),
+		}),
+	),
+	v.maxLength(MAX_INFO_CHANGES, `more than ${MAX_INFO_CHANGES}`),
+);
+
 /** The options of each method that has some of its own. */
 const OPTIONS = {
-	begin: plainObject({ account: v.optional(OwnerSchema) }),
+	begin: plainObject({ account: v.optional(OwnerSchema), info: v.optional(InfoSchema) }),
 	attach: plainObject({
 		ticket: Uuid,
 		connectionId: Uuid,
@@ -59,6 +86,7 @@ const OPTIONS = {
 };
 
 const SendOptionsSchema = plainObject({ id: Uuid });
+const BroadcastOptionsSchema = plainObject({ id: Uuid, resource: v.optional(ResourceSchema) });
 
 const QuestionsSchema = v.pipe(
 	v.array(
@@ -127,7 +155,12 @@ const BroadcastSchema = v.object({
 });
 
 const BatchSchema = v.array(
-	v.strictObject({ sessions: v.unknown(), data: v.unknown(), id: v.optional(v.unknown()) }),
+	v.strictObject({
+		sessions: v.unknown(),
+		data: v.unknown(),
+		id: v.optional(v.unknown()),
+		resource: v.optional(v.unknown()),
+	}),
 );
 
 /** One payload of `SyncLayer.broadcastBatch`, as the arguments of `broadcast`. */
@@ -135,6 +168,7 @@ export interface BroadcastInput {
 	sessions: readonly string[] | undefined;
 	data: string;
 	id?: string | undefined;
+	resource?: string | undefined;
 }
 
 /** `options` of `SyncLayer.begin`. */
@@ -143,8 +177,14 @@ export type BeginOptions = v.InferInput<typeof OPTIONS.begin>;
 export type AttachOptions = v.InferInput<typeof OPTIONS.attach>;
 /** `options` of `SyncLayer.detach`. */
 export type DetachOptions = v.InferInput<typeof OPTIONS.detach>;
-/** `options` of `SyncLayer.broadcast`, `publish` and `unsubscribe`. */
+/** `options` of `SyncLayer.publish` and `unsubscribe`. */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
+/** `options` of `SyncLayer.broadcast`. */
+export type BroadcastOptions = v.InferInput<typeof BroadcastOptionsSchema>;
+/** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. */
+export type InfoInput = v.InferInput<typeof InfoSchema>;
+/** A change of what is known of a session, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. */
+export type InfoChange = v.InferInput<typeof InfoChangesSchema>[number];
 /** `options` of `SyncLayer.subscribe`. */
 export type SubscribeOptions = v.InferInput<typeof OPTIONS.subscribe>;
 /** A request that a server is about to send to its client, for `SyncLayer.ask`: its id, and how long it waits. */
@@ -239,6 +279,11 @@ export function parseSendOptions(input: unknown, method: string): SendOptions {
 	return parse(SendOptionsSchema, input, `The only option of ${method} is id.`);
 }
 
+function parseBroadcastOptions(input: unknown): BroadcastOptions {
+	if (input === undefined) return {};
+	return parse(BroadcastOptionsSchema, input, 'The options of broadcast are id, resource.');
+}
+
 /** @throws `INVALID_SESSION_ID` */
 export function parseSessionId(input: unknown): string {
 	if (isSessionId(input)) return input;
@@ -260,6 +305,21 @@ export function parseOwner(input: unknown): string {
 	return parse(OwnerSchema, input, 'This names the owner of a session.');
 }
 
+/** @throws `INVALID_ARGUMENT` */
+export function parseInfoChanges(input: unknown): InfoChange[] {
+	assertNotSparse(input);
+	return parse(
+		InfoChangesSchema,
+		input,
+		'A change is { set }, { subscribe }, { unsubscribe } or { forget: true }.',
+	);
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseResource(input: unknown): string {
+	return parse(ResourceSchema, input, 'This names a resource.');
+}
+
 /**
  * The addressees, each once, and the payload of a broadcast.
  * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
@@ -268,17 +328,28 @@ export function parseBroadcast(
 	sessions: unknown,
 	data: unknown,
 	options: unknown,
-): { sessions: string[] | undefined; data: string; id: string | undefined } {
+): {
+	sessions: string[] | undefined;
+	data: string;
+	id: string | undefined;
+	resource: string | undefined;
+} {
 	assertNotSparse(sessions);
 	const input = parse(
 		BroadcastSchema,
 		{ sessions, data },
 		'Name the sessions as an array of ids, or undefined for all, and give the payload as a string.',
 	);
-	const { id } = parseSendOptions(options, 'broadcast');
+	const { id, resource } = parseBroadcastOptions(options);
 	const addressees = input.sessions && [...new Set(input.sessions.map(parseSessionId))];
+	if (resource !== undefined && addressees?.length !== 0) {
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			'a broadcast to the subscribers of a resource names sessions. Give it an empty array of them.',
+		);
+	}
 	assertFits(addressees, input.data);
-	return { sessions: addressees, data: input.data, id };
+	return { sessions: addressees, data: input.data, id, resource };
 }
 
 /**
@@ -379,4 +450,14 @@ function toJson(input: unknown): string {
 /** @throws `INVALID_ARGUMENT` */
 export function parseUri(input: unknown): string {
 	return parse(v.string(), input, `The URI of a resource is a string, not ${quote(input)}.`);
+}
+
+/** The URI of a resource that an object takes subscriptions to. @throws `INVALID_ARGUMENT` */
+export function parseBoundedUri(input: unknown): string {
+	const uri = parseUri(input);
+	if (uri.length <= MAX_URI_CHARS) return uri;
+	throw new SessionManagerError(
+		'INVALID_ARGUMENT',
+		`a URI of ${uri.length} characters is over the limit of ${MAX_URI_CHARS}.`,
+	);
 }

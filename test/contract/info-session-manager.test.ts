@@ -1,11 +1,27 @@
 import { type InfoSessionManager, InMemoryInfoSessionManager } from '@tmcp/session-manager';
 import { describe, expect, it } from 'vitest';
-import { KVInfoSessionManager } from '../../src/index.ts';
+import {
+	DurableObjectInfoSessionManager,
+	DurableObjectStreamSessionManager,
+	KVInfoSessionManager,
+} from '../../src/index.ts';
 
 /** What every InfoSessionManager does, whatever keeps its state. */
 const implementations: [string, () => InfoSessionManager][] = [
 	['InMemoryInfoSessionManager', () => new InMemoryInfoSessionManager()],
 	['KVInfoSessionManager', () => new KVInfoSessionManager()],
+	['DurableObjectInfoSessionManager', () => new DurableObjectInfoSessionManager()],
+	[
+		'DurableObjectInfoSessionManager that takes over from KV',
+		() => new DurableObjectInfoSessionManager(undefined, { fallback: new KVInfoSessionManager() }),
+	],
+	[
+		'what DurableObjectInfoSessionManager.with() makes while it takes over',
+		() =>
+			new DurableObjectInfoSessionManager(undefined, { fallback: new KVInfoSessionManager() }).with(
+				new DurableObjectStreamSessionManager(),
+			).info,
+	],
 ];
 
 const LEVELS = [

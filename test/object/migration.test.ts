@@ -100,6 +100,7 @@ it('nothing of the first schema is left', async () => {
 		'tmcp_questions',
 		'tmcp_session_count',
 		'tmcp_sessions',
+		'tmcp_subscribers',
 		'tmcp_subscription_ends',
 	]);
 });

@@ -12,6 +12,8 @@ interface Known {
 	since: number;
 	/** A session without an open stream is forgotten then. */
 	expiresAt: number;
+	/** What is known of its client, as JSON; `undefined` where nothing was ever told. */
+	info: string | undefined;
 }
 
 /** A session that has, or had, a stream. */
@@ -104,6 +106,7 @@ export function begin(
 			owner,
 			since: head,
 			expiresAt: owner === undefined ? deadline(owner, times, now) : now + times.unusedTtlMs,
+			info: undefined,
 		};
 	}
 	const owner = row.owner ?? of.owner;
@@ -138,6 +141,7 @@ export function open(
 	return {
 		sessionId,
 		owner: before?.owner,
+		info: before?.info,
 		since: before?.since ?? after,
 		expiresAt: before ? renew(before, times, now).expiresAt : deadline(undefined, times, now),
 		state: handedUpTo === undefined ? 'open' : 'away',
@@ -186,6 +190,7 @@ export function detachUnlogged(
 		state: 'detached',
 		sessionId,
 		owner: row?.owner,
+		info: row?.info,
 		since: 0,
 		expiresAt,
 		connectionId: '',
@@ -206,6 +211,7 @@ export function end(
 		state: 'ended',
 		sessionId,
 		owner: undefined,
+		info: undefined,
 		since: head,
 		expiresAt: now + endedTtlMs,
 	};

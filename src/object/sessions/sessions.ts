@@ -15,6 +15,7 @@ type Columns = Record<string, SqlStorageValue> & {
 	owner: string | null;
 	since: number;
 	expires_at: number;
+	info: string | null;
 	connection_id: string | null;
 	started: number | null;
 	position: number | null;
@@ -73,16 +74,17 @@ export class Sessions {
 		const served = 'connectionId' in row ? row : undefined;
 		this.#sql?.exec(
 			`INSERT INTO tmcp_sessions
-			(session_id, state, owner, since, expires_at, connection_id, started, position, repeat_until)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			(session_id, state, owner, since, expires_at, info, connection_id, started, position, repeat_until)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET state = excluded.state, owner = excluded.owner, since = excluded.since,
-			expires_at = excluded.expires_at, connection_id = excluded.connection_id, started = excluded.started,
+			expires_at = excluded.expires_at, info = excluded.info, connection_id = excluded.connection_id, started = excluded.started,
 			position = excluded.position, repeat_until = excluded.repeat_until`,
 			row.sessionId,
 			row.state,
 			row.owner ?? null,
 			row.since,
 			row.expiresAt,
+			row.info ?? null,
 			served?.connectionId ?? null,
 			served?.started ?? null,
 			served?.position ?? null,
@@ -133,12 +135,14 @@ export class Sessions {
 	 * Delete the rows that have expired, and count the others. One whose session has an open stream lives on: it is given to
 	 * `renew`.
 	 * @param isOpen whether a session has an open stream
+	 * @param onExpire told of each row that goes
 	 * @returns when the next row expires, in milliseconds since 1970; `undefined` where there is none
 	 */
 	async purge(
 		now: number,
 		isOpen: (session: string) => boolean,
 		renew: (row: SessionRow) => SessionRow,
+		onExpire: (row: SessionRow) => void,
 	): Promise<number | undefined> {
 		if (!this.#sql) {
 			for (const [session, row] of this.#cache) {
@@ -165,6 +169,7 @@ export class Sessions {
 					({ expiresAt } = renewed);
 				} else if (expiresAt <= now) {
 					this.delete(row.sessionId);
+					onExpire(row);
 					continue;
 				}
 				kept++;
@@ -203,6 +208,7 @@ function rowOf(columns: Columns): SessionRow {
 		owner: columns.owner ?? undefined,
 		since: columns.since,
 		expiresAt: columns.expires_at,
+		info: columns.info ?? undefined,
 	};
 	const { state } = columns;
 	if (state === 'begun' || state === 'ended') return { state, ...known };

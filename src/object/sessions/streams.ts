@@ -19,6 +19,8 @@ export interface Broadcast {
 	sessions: readonly string[] | undefined;
 	data: string;
 	id: string | undefined;
+	/** Whether the sessions were looked up: then they are alive, and to be named is no sign of life. */
+	areKnown?: boolean;
 }
 
 /** A stream that is to be opened. */
@@ -117,9 +119,9 @@ export class Streams {
 	}
 
 	/** Send to the named sessions, or to all. */
-	broadcast({ sessions, data, id }: Broadcast): BroadcastResult {
+	broadcast({ sessions, data, id, areKnown = false }: Broadcast): BroadcastResult {
 		if (this.#sent.has(id)) return { delivered: 0, waiting: 0, missed: 0, duplicate: true };
-		return sessions ? this.#sendTo(sessions, data, id) : this.#sendToAll(data, id);
+		return sessions ? this.#sendTo(sessions, data, id, areKnown) : this.#sendToAll(data, id);
 	}
 
 	/** A socket is gone. @param position the last event that the other end took, if it said so */
@@ -156,7 +158,7 @@ export class Streams {
 		const row = this.#sessions.get(sessionId);
 		// Nothing is stored of streams but that one was detached, or a session ended, which is over now.
 		if (!row || row.state === 'begun') return;
-		if (row.owner === undefined) this.#sessions.delete(sessionId);
+		if (row.owner === undefined && row.info === undefined) this.#sessions.delete(sessionId);
 		else this.save({ ...row, state: 'begun' });
 	}
 
@@ -238,9 +240,15 @@ export class Streams {
 		return { delivered, waiting: 0, missed: Math.max(0, known - delivered) };
 	}
 
-	#sendTo(sessions: readonly string[], data: string, id: string | undefined): BroadcastResult {
+	#sendTo(
+		sessions: readonly string[],
+		data: string,
+		id: string | undefined,
+		areKnown: boolean,
+	): BroadcastResult {
 		const sockets = sessions.map((session) => this.#ctx.getWebSockets(session));
-		const over = this.#expect(sessions.filter((_, index) => !sockets[index]?.some(isOpen)));
+		const away = sessions.filter((_, index) => !sockets[index]?.some(isOpen));
+		const over = this.#expect(areKnown ? [] : away);
 		if (over.size === sessions.length) {
 			return { delivered: 0, waiting: 0, missed: over.size };
 		}

@@ -19,6 +19,7 @@ import { parseWireId } from '../../wire/wire-id.ts';
 import { SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
 import { readAnswer } from '../answers/messages.ts';
+import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
 import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
 import { isListen, isSessionless } from './request-kind.ts';
@@ -40,6 +41,11 @@ export interface SessionPrefetcher {
 	prefetch(sessionId: string): void;
 }
 
+/** Admits sessions in the place of the gateway, and knows from the same call what the transport will ask for. */
+export interface SessionAdmitter {
+	admit(sessionId: string, ownerHash: string): Promise<boolean>;
+}
+
 /** How many bytes a message may have, unless told otherwise: 256 KiB. */
 const DEFAULT_MAX_BODY_BYTES = 256 * 1024;
 
@@ -49,9 +55,9 @@ const DEFAULT_ANSWER_TIMEOUT_MS = 5 * 60_000;
 const OptionsSchema = v.strictObject({
 	path: v.optional(v.nullable(v.string()), '/mcp'),
 	info: v.optional(
-		v.custom<SessionPrefetcher>(
-			(value) => hasMethod(value, 'prefetch'),
-			'info is not a KVInfoSessionManager, nor anything else with prefetch()',
+		v.custom<SessionPrefetcher | SessionAdmitter>(
+			(value) => hasMethod(value, 'prefetch') || hasMethod(value, 'admit'),
+			'info is not a KVInfoSessionManager or DurableObjectInfoSessionManager, nor anything else with prefetch() or admit()',
 		),
 	),
 	owner: v.optional(functionSchema<OwnerOf>(), () => () => undefined),
@@ -73,8 +79,12 @@ export interface SessionGatewayOptions {
 	 * unchecked, except those with a session id that it would serve.
 	 */
 	path?: string | null;
-	/** The {@link KVInfoSessionManager} of the transport. With it, KV is read while the object is asked, and not after. */
-	info?: SessionPrefetcher;
+	/**
+	 * The {@link KVInfoSessionManager} of the transport: with it, KV is read while the object is asked, and not after. Or its
+	 * {@link DurableObjectInfoSessionManager}, of the same object as the gateway: what it knows then comes with the answer of
+	 * the object, and what an `initialize` tells is stored with the session's begin.
+	 */
+	info?: SessionPrefetcher | SessionAdmitter;
 	/**
 	 * Returns who makes a request, for example the subject of its token; only that owner can use the sessions that it began,
 	 * and how many sessions and listen streams it has is limited. Must not read the body. The owner is stored as a hash.
@@ -255,8 +265,12 @@ export class SessionGateway<Custom = undefined> {
 
 	async #admit(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
 		if (!isSessionId(session)) return false;
+		const { info } = this.#options;
 		// Only on a POST does the transport read the session's info.
-		if (method === 'POST') this.#options.info?.prefetch(session);
+		if (info && method === 'POST') {
+			if ('admit' in info) return info.admit(session, ownerHash);
+			info.prefetch(session);
+		}
 		return callObject(this.#namespace(), (stub) => stub.admit(session, ownerHash));
 	}
 
@@ -342,13 +356,24 @@ export class SessionGateway<Custom = undefined> {
 		headers: Headers,
 	): Promise<Response | null> {
 		if (Date.now() < this.#fullUntil) return refusal('TOO_MANY_SESSIONS', headers);
-		const response = await this.#transport.respond(withoutSession(request), ctx);
+		const { info } = this.#options;
+		const beginning = info && 'admit' in info ? new Beginning() : undefined;
+		const scope = { ...NO_SESSION, account: undefined, beginning };
+		const response = await runInScope(scope, async () => {
+			const begun = await this.#transport.respond(withoutSession(request), ctx);
+			// Once all of it is there, all that it tells of the client was told.
+			return begun?.body && beginning ? new Response(await begun.arrayBuffer(), begun) : begun;
+		});
 		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
-		if (session === null) return response;
+		if (session === null) {
+			beginning?.done();
+			return response;
+		}
 		try {
 			const ownerHash = await this.#hashOfOwner(session, owner);
 			const account = await this.#accountOf(owner);
-			await callObject(this.#namespace(), (stub) => stub.begin(session, ownerHash, { account }));
+			const options = { account, info: beginning?.take(session) };
+			await callObject(this.#namespace(), (stub) => stub.begin(session, ownerHash, options));
 		} catch (error) {
 			await response?.body?.cancel();
 			const { code } = SessionManagerError.from(error) ?? {};
@@ -357,6 +382,8 @@ export class SessionGateway<Custom = undefined> {
 				return refusal(code, headers);
 			}
 			throw error;
+		} finally {
+			beginning?.done();
 		}
 		return response;
 	}

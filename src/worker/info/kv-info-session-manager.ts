@@ -14,12 +14,12 @@ import { currentScope, type RequestScope } from '../request/request-scope.ts';
 import { report } from '../request/report.ts';
 import {
 	type ClientCapabilities,
-	ClientCapabilitiesSchema,
 	type ClientInfo,
-	ClientInfoSchema,
+	type InfoField as Field,
 	type LogLevel,
-	LogLevelSchema,
-} from './session-info.ts';
+	type SessionInfo,
+	SESSION_INFO_ENTRIES as SCHEMAS,
+} from '../../wire/session-info.ts';
 
 const DEFAULT_TTL_SECONDS = 7 * 24 * 60 * 60;
 
@@ -54,14 +54,6 @@ export interface InfoSessionManagerOptions {
 	/** Called once for each write that failed for good (default: `console.error`). */
 	onError?: (error: SessionManagerError) => void | Promise<void>;
 }
-
-const SCHEMAS = {
-	clientInfo: ClientInfoSchema,
-	clientCapabilities: ClientCapabilitiesSchema,
-	logLevel: LogLevelSchema,
-} as const;
-
-type Field = keyof typeof SCHEMAS;
 
 /** All that KV holds of a session, except its subscriptions. */
 type Stored = Record<Field, Entry | undefined>;
@@ -171,6 +163,15 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		});
 	}
 
+	/**
+	 * What is stored for a session, except what is damaged, for a {@link DurableObjectInfoSessionManager} that takes it over:
+	 * what its client told, and its subscriptions, by the SHA-256 of each URI in base64url. One read and one list.
+	 * @throws `SESSION_INFO_READ_FAILED`, `INVALID_SESSION_ID`
+	 */
+	everythingOf(id: string): Promise<{ info: SessionInfo; resources: string[] }> {
+		return hold(this.#everythingOf(parseSessionId(id)));
+	}
+
 	/** Delete all that is stored for the session. Costs one list, three deletions, and two for each subscription. */
 	delete(id: string): Promise<void> {
 		return this.#reported(async () => {
@@ -224,6 +225,26 @@ export class KVInfoSessionManager implements InfoSessionManager {
 			'SESSION_INFO_DAMAGED',
 			`what is stored as ${what} is ${quote(entry.text)} (${result.issue}). Delete the key ${infoKeys[field]('<session id>')}; the client sets it when it initialises again.`,
 		);
+	}
+
+	async #everythingOf(session: string): Promise<{ info: SessionInfo; resources: string[] }> {
+		const [stored, subscriptions, prefix] = await Promise.all([
+			this.#read(session),
+			this.#subscriptionsOf(session),
+			subscribedPrefix(session),
+		]);
+		const valueOf = <Name extends Field>(field: Name) => {
+			const result = validate(SCHEMAS[field], parseJson(stored[field]?.text ?? ''));
+			return result.kind === 'valid' ? result.output : undefined;
+		};
+		return {
+			info: {
+				clientInfo: valueOf('clientInfo'),
+				clientCapabilities: valueOf('clientCapabilities'),
+				logLevel: valueOf('logLevel'),
+			},
+			resources: subscriptions.map(({ reverse }) => reverse.slice(prefix.length)),
+		};
 	}
 
 	#set(id: string, field: Field, value: unknown): Promise<void> {

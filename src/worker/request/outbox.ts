@@ -49,6 +49,11 @@ export class Outbox<Item> {
 		return batch.sent;
 	}
 
+	/** When all that this request has added so far has arrived, or could not be sent. */
+	async idle(): Promise<void> {
+		for (const lane of this.#lanes) if (isOfThisRequest(lane.mark)) await lane.last;
+	}
+
 	#openBatch(lane: Lane<Item>): Batch<Item> {
 		const items: Item[] = [];
 		const sent = lane.last.then(() => {

@@ -1,4 +1,5 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
+import type { Beginning } from '../info/beginning.ts';
 
 /** What a manager needs from the gateway about the running request, because the transport does not pass it on. */
 export interface RequestScope {
@@ -12,6 +13,8 @@ export interface RequestScope {
 	takesOver: boolean;
 	/** What follows the `id` line in an event without a message; `undefined` for a request without a session. */
 	primingEvent: string | undefined;
+	/** Of an `initialize`: what is told of the client meanwhile, to be stored when the session begins. */
+	beginning?: Beginning | undefined;
 }
 
 let storage: AsyncLocalStorage<RequestScope> | undefined;

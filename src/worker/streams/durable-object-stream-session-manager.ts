@@ -22,6 +22,7 @@ import {
 	PositiveIntegerSchema,
 } from '../../wire/options.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
+import { resourceOf } from '../info/subscribers.ts';
 import { readRequestEvents } from '../answers/messages.ts';
 import { ClientStream, type SessionKeeper, type StreamController } from './client-stream.ts';
 import { hold } from '../request/hold.ts';
@@ -228,8 +229,10 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
-		const broadcast = parseBroadcast(sessions, data, { id: crypto.randomUUID() });
-		if (broadcast.sessions?.length === 0) return;
+		const resource = resourceOf(sessions);
+		const named = resource === undefined ? sessions : [];
+		const broadcast = parseBroadcast(named, data, { id: crypto.randomUUID(), resource });
+		if (broadcast.sessions?.length === 0 && resource === undefined) return;
 		assertNoRequest(data);
 		await this.#outbox.add(broadcast, broadcastBytes(broadcast.sessions, data));
 	}

@@ -3,9 +3,11 @@ import { SessionManagerError, SyncLayer } from '../../../src/index.ts';
 import { tortureStream } from '../../torture/stream-route.ts';
 import { respondAsAsker } from './asking.ts';
 import { respondBehindGateway } from './gateway.ts';
+import { respondForLives } from './lives.ts';
 import { http, slow, sse, takeoverStream } from './servers.ts';
 
 export { SyncLayer };
+export { SyncLayer as PeerSyncLayer } from 'peer';
 
 /** An object that is soon full. */
 export class SmallSyncLayer extends SyncLayer {
@@ -38,6 +40,7 @@ export class LimitedSyncLayer extends SyncLayer {
 		maxSessions: 5,
 		maxSessionsPerOwner: 2,
 		maxSubscriptionsPerOwner: 2,
+		maxResourcesPerSession: 3,
 		unusedSessionTtl: 1,
 	};
 }
@@ -51,7 +54,10 @@ export default {
 		if (pathname === '/takeover') return takeoverStream(request);
 		if (pathname === '/torture') return tortureStream(request);
 		try {
-			const guarded = (await respondBehindGateway(request)) ?? (await respondAsAsker(request));
+			const guarded =
+				(await respondForLives(request)) ??
+				(await respondBehindGateway(request)) ??
+				(await respondAsAsker(request));
 			if (guarded) return guarded;
 			for (const transport of [http, slow, sse]) {
 				const response = await transport.respond(request);

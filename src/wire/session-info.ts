@@ -49,3 +49,19 @@ export const LogLevelSchema = v.picklist([
 export type ClientInfo = v.InferOutput<typeof ClientInfoSchema>;
 export type ClientCapabilities = v.InferOutput<typeof ClientCapabilitiesSchema>;
 export type LogLevel = v.InferOutput<typeof LogLevelSchema>;
+
+/** What may be known of a session's client. */
+export const SESSION_INFO_ENTRIES = {
+	clientInfo: ClientInfoSchema,
+	clientCapabilities: ClientCapabilitiesSchema,
+	logLevel: LogLevelSchema,
+} as const;
+
+export type InfoField = keyof typeof SESSION_INFO_ENTRIES;
+
+/** What is known of a session's client, as far as it was told. */
+export interface SessionInfo {
+	clientInfo?: ClientInfo | undefined;
+	clientCapabilities?: ClientCapabilities | undefined;
+	logLevel?: LogLevel | undefined;
+}

@@ -1,0 +1,51 @@
+import { SessionManagerError } from '../../errors.ts';
+import type { InfoChange, InfoInput } from '../../wire/arguments.ts';
+import { MAX_SESSION_INFO_BYTES } from '../../wire/limits.ts';
+
+/** What a session's client has told, and the resources that it is subscribed to. */
+export interface Told {
+	/** As JSON; `undefined` where nothing was ever told. */
+	info: string | undefined;
+	resources: ReadonlySet<string>;
+}
+
+/**
+ * What is told of a session after some changes, one after another.
+ * @throws `PAYLOAD_TOO_LARGE`, `TOO_MANY_RESOURCES`
+ */
+export function changed(before: Told, changes: readonly InfoChange[], maxResources: number): Told {
+	let { info } = before;
+	const resources = new Set(before.resources);
+	for (const { forget, set, subscribe, unsubscribe } of changes) {
+		if (forget) {
+			info = undefined;
+			resources.clear();
+		}
+		if (set) info = withInfo(info, set);
+		if (subscribe !== undefined) resources.add(subscribe);
+		if (unsubscribe !== undefined) resources.delete(unsubscribe);
+	}
+	const isMore = resources.size > before.resources.size;
+	if (isMore && resources.size > maxResources) {
+		throw new SessionManagerError(
+			'TOO_MANY_RESOURCES',
+			`the session would be subscribed to ${resources.size} resources, and ${maxResources} is its limit. Unsubscribe from some, or raise maxResourcesPerSession in the static options of the class.`,
+		);
+	}
+	// Whatever was told of a session, it is known that something was.
+	return { info: resources.size > 0 ? (info ?? '{}') : info, resources };
+}
+
+/** @throws `PAYLOAD_TOO_LARGE` */
+export function withInfo(before: string | undefined, set: InfoInput): string {
+	const known: unknown = before === undefined ? {} : JSON.parse(before);
+	const entries = Object.entries({ ...Object(known), ...set });
+	const told = entries.filter(([, value]) => value !== null && value !== undefined);
+	const info = JSON.stringify(Object.fromEntries(told));
+	const bytes = new TextEncoder().encode(info).byteLength;
+	if (bytes <= MAX_SESSION_INFO_BYTES) return info;
+	throw new SessionManagerError(
+		'PAYLOAD_TOO_LARGE',
+		`what is known of the session's client takes ${bytes} bytes as JSON, and ${MAX_SESSION_INFO_BYTES} is the limit. Nothing was stored.`,
+	);
+}
