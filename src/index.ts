@@ -1,13 +1,21 @@
 /** The Durable Object: export it from your Worker, and call it by RPC from any other. */
 export { SyncLayer } from './object/sync-layer.ts';
 export type { SyncLayerOptions } from './object/options.ts';
-export type { Admitted, BroadcastResult, SyncLayerStats } from './wire/answers.ts';
+export type {
+	Admitted,
+	BroadcastResult,
+	Relayed,
+	SessionSummary,
+	SyncLayerStats,
+} from './wire/answers.ts';
 export type {
 	BroadcastInput,
 	BroadcastOptions,
 	InfoChange,
 	InfoInput,
+	ListOptions,
 	Notification,
+	RelayInput,
 	SendOptions,
 	SubscriptionEnd,
 	SubscriptionTarget,
@@ -33,6 +41,9 @@ export {
 	type SubscriptionManagerOptions,
 	type SubscriptionName,
 } from './worker/listen/durable-object-subscription-manager.ts';
+
+/** The objects that share the sessions, where there are many. */
+export { SessionHomes, type SessionHomesOptions } from './worker/routing/homes.ts';
 
 /** Around the transport: what it leaves undone for clients with sessions, and what keeps open responses alive. */
 export { SessionGateway, type SessionGatewayOptions } from './worker/gateway/session-gateway.ts';
