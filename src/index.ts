@@ -1,21 +1,12 @@
 /** The Durable Object: export it from your Worker, and call it by RPC from any other. */
 export { SyncLayer } from './object/sync-layer.ts';
 export type { SyncLayerOptions } from './object/options.ts';
-export type {
-	Admitted,
-	BroadcastResult,
-	Relayed,
-	SessionSummary,
-	SyncLayerStats,
-} from './wire/answers.ts';
+export type { BroadcastResult, SessionSummary, SyncLayerStats } from './wire/answers.ts';
 export type {
 	BroadcastInput,
 	BroadcastOptions,
-	InfoChange,
-	InfoInput,
 	ListOptions,
 	Notification,
-	RelayInput,
 	SendOptions,
 	SubscriptionEnd,
 	SubscriptionTarget,

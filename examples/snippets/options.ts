@@ -5,6 +5,7 @@ class MySyncLayer extends SyncLayer {
 		maxSubscriptions: 16_384,
 		maxSubscriptionsPerOwner: 1_000,
 		maxResourcesPerSubscription: 1_000,
+		maxResourcesPerSession: 1_000, // of `resources/subscribe`, with DurableObjectInfoSessionManager
 		maxSessions: 100_000, // those that have ended and are not forgotten yet included
 		maxSessionsPerOwner: 1_000, // 5,000 at most
 		sessionTtl: 604_800, // seconds that a session without a stream and without a request is known

@@ -185,7 +185,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			);
 		}
 		// A retry, which was counted.
-		if (before?.owner !== undefined) return;
+		if (before?.owner !== undefined) {
+			if (row.info !== before.info) this.#streams.save({ ...before, info: row.info });
+			return;
+		}
 		this.ctx.storage.transactionSync(() => {
 			this.#countSession(session, account);
 			// Of an earlier session of the same id, which has expired and was not purged yet.
@@ -738,7 +741,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			now,
 			(session) => this.#streams.has(session),
 			(row) => SessionRows.renew(row, lifetimes, now),
-			(row) => this.#forgetResources(row),
+			(session) => this.#subscribers?.removeAll(session),
 		);
 		this.#alarm.schedule(this.#owners?.purge(now, now + lifetimes.sessionTtlMs));
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
@@ -812,7 +815,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return sessions.filter((session) => this.#isAlive(rows.get(session)));
 	}
 
-	#isAlive(row: SessionRows.SessionRow | undefined): boolean {
+	#isAlive<Row extends SessionRows.Glance>(row: Row | undefined): row is Row {
 		if (row === undefined || row.state === 'ended') return false;
 		return row.expiresAt > Date.now() || this.#streams.has(row.sessionId);
 	}

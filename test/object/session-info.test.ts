@@ -96,6 +96,37 @@ describe('what is known of a session', () => {
 		expect(await infoOf('session')).toEqual({ clientInfo: CLIENT });
 	});
 
+	it('is left as it is by a message that names the session, and lets it live on', async () => {
+		await object().inform('session', [{ set: { clientInfo: CLIENT } }]);
+		await runInDurableObject(object(), (_, { storage }) => {
+			storage.sql.exec('UPDATE tmcp_sessions SET expires_at = ?', Date.now() + 60_000);
+		});
+		await evictDurableObject(object());
+		await object().broadcast(['session', 'other'], 'x');
+		await evictDurableObject(object());
+		expect(await infoOf('session')).toEqual({ clientInfo: CLIENT });
+	});
+
+	it('is what the client tells when it initialises once more', async () => {
+		const again = { ...CLIENT, version: '2' };
+		await object().begin('session', OWNER, { info: { clientInfo: CLIENT } });
+		await object().begin('session', OWNER, { info: { clientInfo: again } });
+		expect(await infoOf('session')).toEqual({ clientInfo: again });
+	});
+
+	it('is kept while its stream is open, however long ago the client sent anything', async () => {
+		await object().begin('session', OWNER, { info: { clientInfo: CLIENT } });
+		await object().inform('session', [{ subscribe: await hash('memo://a') }]);
+		await Wire.open(object(), 'session');
+		await runInDurableObject(object(), (_, { storage }) => {
+			storage.sql.exec('UPDATE tmcp_sessions SET expires_at = 1');
+		});
+		await evictDurableObject(object(), { webSockets: 'hibernate' });
+		await runInDurableObject(object(), (instance) => instance.alarm());
+		expect(await infoOf('session')).toEqual({ clientInfo: CLIENT });
+		expect(await send(await hash('memo://a'))).toMatchObject({ delivered: 1 });
+	});
+
 	it('is kept where the log is switched off', async () => {
 		const unlogged = env.NO_LOG.getByName(name);
 		await unlogged.inform('session', [{ set: { clientInfo: CLIENT } }]);

@@ -49,6 +49,9 @@ export type SessionRow = Known &
 		| { state: 'ended' }
 	);
 
+/** What decides whether a session is alive: all that is read of many sessions at once, for what is known of each is large. */
+export type Glance = Pick<SessionRow, 'sessionId' | 'state' | 'owner' | 'expiresAt'>;
+
 export type ServedRow = Extract<SessionRow, Served>;
 
 /** How long a session lives, in milliseconds. */

@@ -1,4 +1,4 @@
-import type { SessionRow } from './session-row.ts';
+import type { Glance, SessionRow } from './session-row.ts';
 
 /** How many rows are remembered: a GET asks for the same one in `admit`, in `attach` and at its upgrade. */
 const MAX_CACHED_ROWS = 1_000;
@@ -21,6 +21,10 @@ type Columns = Record<string, SqlStorageValue> & {
 	position: number | null;
 	repeat_until: number | null;
 };
+
+const GLANCE = 'session_id, state, owner, expires_at';
+
+type GlanceColumns = Pick<Columns, 'session_id' | 'state' | 'owner' | 'expires_at'>;
 
 /**
  * The table of sessions: one row each. It has no index beside its key, so that a change writes exactly one row; what has
@@ -46,9 +50,9 @@ export class Sessions {
 		return row;
 	}
 
-	/** The rows of many sessions, in one statement. */
-	getAll(sessions: readonly string[]): Map<string, SessionRow> {
-		const rows = new Map<string, SessionRow>();
+	/** A glance at many sessions, in one statement. */
+	getAll(sessions: readonly string[]): Map<string, Glance> {
+		const rows = new Map<string, Glance>();
 		const [first] = sessions;
 		if (first === undefined) return rows;
 		if (sessions.length === 1 || !this.#sql) {
@@ -59,11 +63,11 @@ export class Sessions {
 			return rows;
 		}
 		for (const ids of pagesOf(sessions)) {
-			const found = this.#sql.exec<Columns>(
-				'SELECT * FROM tmcp_sessions WHERE session_id IN (SELECT value FROM json_each(?))',
+			const found = this.#sql.exec<GlanceColumns>(
+				`SELECT ${GLANCE} FROM tmcp_sessions WHERE session_id IN (SELECT value FROM json_each(?))`,
 				ids,
 			);
-			for (const columns of found) rows.set(columns.session_id, rowOf(columns));
+			for (const columns of found) rows.set(columns.session_id, glanceOf(columns));
 		}
 		return rows;
 	}
@@ -150,14 +154,14 @@ export class Sessions {
 	 * Delete the rows that have expired, and count the others. One whose session has an open stream lives on: it is given to
 	 * `renew`.
 	 * @param isOpen whether a session has an open stream
-	 * @param onExpire told of each row that goes
+	 * @param onExpire told of each that goes of which something was known
 	 * @returns when the next row expires, in milliseconds since 1970; `undefined` where there is none
 	 */
 	async purge(
 		now: number,
 		isOpen: (session: string) => boolean,
 		renew: (row: SessionRow) => SessionRow,
-		onExpire: (row: SessionRow) => void,
+		onExpire: (session: string) => void,
 	): Promise<number | undefined> {
 		if (!this.#sql) {
 			for (const [session, row] of this.#cache) {
@@ -169,22 +173,24 @@ export class Sessions {
 		let kept = 0;
 		const knownBefore = storedCount(this.#sql);
 		for (let last: string | undefined = ''; last !== undefined;) {
-			const page: Columns[] = this.#sql
-				.exec<Columns>(
-					'SELECT * FROM tmcp_sessions WHERE session_id > ? ORDER BY session_id LIMIT ?',
+			const page: (GlanceColumns & { is_informed: number })[] = this.#sql
+				.exec<GlanceColumns & { is_informed: number }>(
+					`SELECT ${GLANCE}, info IS NOT NULL AS is_informed FROM tmcp_sessions
+					WHERE session_id > ? ORDER BY session_id LIMIT ?`,
 					last,
 					PURGE_PAGE,
 				)
 				.toArray();
-			for (const row of page.map(rowOf)) {
-				let { expiresAt } = row;
-				if (expiresAt <= now && isOpen(row.sessionId)) {
+			for (const { session_id: session, expires_at, is_informed } of page) {
+				let expiresAt = expires_at;
+				const row = expiresAt <= now && isOpen(session) ? this.get(session) : undefined;
+				if (row) {
 					const renewed = renew(row);
 					this.put(renewed);
 					({ expiresAt } = renewed);
 				} else if (expiresAt <= now) {
-					this.delete(row.sessionId);
-					onExpire(row);
+					this.delete(session);
+					if (is_informed) onExpire(session);
 					continue;
 				}
 				kept++;
@@ -215,6 +221,10 @@ function* pagesOf(sessions: readonly string[]): Generator<string> {
 	for (let from = 0; from < sessions.length; from += IDS_IN_A_STATEMENT) {
 		yield JSON.stringify(sessions.slice(from, from + IDS_IN_A_STATEMENT));
 	}
+}
+
+function glanceOf({ session_id, state, owner, expires_at }: GlanceColumns): Glance {
+	return { sessionId: session_id, state, owner: owner ?? undefined, expiresAt: expires_at };
 }
 
 function rowOf(columns: Columns): SessionRow {

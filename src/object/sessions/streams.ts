@@ -308,7 +308,7 @@ export class Streams {
 			else if (!row) unknown.push(session);
 			else if (row.owner === undefined && row.expiresAt <= until) {
 				const of = { sessionId: session, owner: undefined, head };
-				const live = row.expiresAt > now ? row : SessionRows.begin(row, of, this.#times, now);
+				const live = SessionRows.begin(this.#sessions.get(session), of, this.#times, now);
 				this.save({ ...live, expiresAt: until });
 			}
 		}
