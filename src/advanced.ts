@@ -7,7 +7,14 @@
 export { openSocket } from './worker/connection/open-socket.ts';
 export { CloseCode } from './wire/close-codes.ts';
 export { decodeFrame, type Frame } from './wire/frames.ts';
-export type { Admitted, AnswerOutcome, Attached, LogPosition, Subscribed } from './wire/answers.ts';
+export type {
+	Admitted,
+	AnswerOutcome,
+	Attached,
+	LogPosition,
+	Relayed,
+	Subscribed,
+} from './wire/answers.ts';
 export type {
 	AskOptions,
 	AttachOptions,
@@ -16,6 +23,7 @@ export type {
 	InfoChange,
 	InfoInput,
 	QuestionInput,
+	RelayInput,
 	SubscribeOptions,
 	SubscriptionInput,
 } from './wire/arguments.ts';

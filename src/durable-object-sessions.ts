@@ -12,6 +12,7 @@ import {
 	type SubscriptionManagerOptions,
 } from './worker/listen/durable-object-subscription-manager.ts';
 import type { KVBinding, SyncLayerBinding, SyncLayerNamespace } from './worker/routing/binding.ts';
+import { SessionHomes, type SessionHomesOptions } from './worker/routing/homes.ts';
 import {
 	DurableObjectStreamSessionManager,
 	type StreamSessionManagerOptions,
@@ -56,6 +57,10 @@ const OptionsSchema = v.strictObject({
 		),
 		() => SyncLayer,
 	),
+	homes: v.optional(
+		v.union([v.number(), v.custom<SessionHomesOptions>((value) => typeof value === 'object')]),
+		{},
+	),
 	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
 	maxLifetime: v.optional(LifetimeSchema, DEFAULT_MAX_LIFETIME_MS),
 	onError: v.optional(functionSchema<(error: unknown) => void>(), () => (error: unknown) => {
@@ -77,6 +82,8 @@ interface CommonOptions {
 	 * holds of a session lives as long as its `sessionTtl` says.
 	 */
 	syncLayer?: SyncLayerClass;
+	/** How many objects share the work (default 1), or all options of {@link SessionHomes}. */
+	homes?: number | SessionHomesOptions;
 	/** How long what stays open may be idle before a comment is written on it, in milliseconds (default 25,000). */
 	keepAlive?: number;
 	/** How long a stream lives at most, in milliseconds (default 86,400,000: a day), and then comes back to its place. */
@@ -136,7 +143,8 @@ interface TransportOptions {
 export class DurableObjectSessions {
 	/** The options of an `HttpTransport`; `cors`, `oauth` and whatever else it takes may be added. */
 	readonly transport: TransportOptions;
-	#binding: SyncLayerBinding | SyncLayerNamespace;
+	/** Which object has which session: for a {@link SyncLayerClient} in the same Worker. */
+	readonly homes: SessionHomes;
 	#gatewayOptions: SessionGatewayOptions;
 
 	/** @throws `INVALID_ARGUMENT` for options that are none */
@@ -145,28 +153,30 @@ export class DurableObjectSessions {
 			? [options?: DurableObjectSessionsOptions]
 			: [options: DurableObjectSessionsOptions]
 	) {
-		const { binding, path, owner, info, kv, syncLayer, keepAlive, maxLifetime, onError, ...parts } =
-			parseOptions(OptionsSchema, options, 'DurableObjectSessions');
+		const parsed = parseOptions(OptionsSchema, options, 'DurableObjectSessions');
+		const { path, owner, info, kv, syncLayer, keepAlive, maxLifetime, onError, ...parts } = parsed;
+		const ofHomes = typeof parsed.homes === 'number' ? { homes: parsed.homes } : parsed.homes;
+		const homes = new SessionHomes(parsed.binding, ofHomes);
 		const lifetime = parseSyncLayerOptions(syncLayer.options).lifetimes.sessionTtlMs;
-		const subscriptionManager = new DurableObjectSubscriptionManager(binding, {
+		const subscriptionManager = new DurableObjectSubscriptionManager(homes, {
 			...parts.listen,
 			maxLifetime,
 			onError,
 		});
 		const streamOptions = { ...parts.streams, keepAlive, maxLifetime };
-		this.#binding = binding;
+		this.homes = homes;
 		this.#gatewayOptions = { ...parts.gateway, path, keepAlive, ...(owner && { owner }) };
 		if (info === 'kv') {
 			const manager = new KVInfoSessionManager(kv, { ttl: Math.ceil(lifetime / 1000), onError });
-			const streams = new DurableObjectStreamSessionManager(binding, {
+			const streams = new DurableObjectStreamSessionManager(homes, {
 				...streamOptions,
 				info: manager,
 			});
 			this.#gatewayOptions.info = manager;
 			this.transport = { path, sessionManager: { streams, info: manager }, subscriptionManager };
 		} else {
-			const manager = new DurableObjectInfoSessionManager(binding, { onError });
-			const streams = new DurableObjectStreamSessionManager(binding, streamOptions);
+			const manager = new DurableObjectInfoSessionManager(homes, { onError });
+			const streams = new DurableObjectStreamSessionManager(homes, streamOptions);
 			this.#gatewayOptions.info = manager;
 			this.transport = { path, sessionManager: manager.with(streams), subscriptionManager };
 		}
@@ -177,6 +187,6 @@ export class DurableObjectSessions {
 	 * @param transport made with the {@link transport} options
 	 */
 	gateway<Custom = undefined>(transport: GatewayTransport<Custom>): SessionGateway<Custom> {
-		return new SessionGateway(transport, this.#binding, this.#gatewayOptions);
+		return new SessionGateway(transport, this.homes, this.#gatewayOptions);
 	}
 }

@@ -1,10 +1,11 @@
 /** The Durable Object: export it from your Worker, and call it by RPC from any other. */
 export { SyncLayer } from './object/sync-layer.ts';
 export type { SyncLayerOptions } from './object/options.ts';
-export type { BroadcastResult, SyncLayerStats } from './wire/answers.ts';
+export type { BroadcastResult, SessionSummary, SyncLayerStats } from './wire/answers.ts';
 export type {
 	BroadcastInput,
 	BroadcastOptions,
+	ListOptions,
 	Notification,
 	SendOptions,
 	SubscriptionEnd,
@@ -37,6 +38,9 @@ export {
 	type SubscriptionManagerOptions,
 	type SubscriptionName,
 } from './worker/listen/durable-object-subscription-manager.ts';
+
+/** The objects that share the sessions, where there are many. */
+export { SessionHomes, type SessionHomesOptions } from './worker/routing/homes.ts';
 
 /** Around the transport: what it leaves undone for clients with sessions, and what keeps open responses alive. */
 export { SessionGateway, type SessionGatewayOptions } from './worker/gateway/session-gateway.ts';

@@ -15,6 +15,8 @@ declare namespace Cloudflare {
 		PEER_OBJECT: DurableObjectNamespace<import('peer').SyncLayer>;
 		PEER_SESSION_INFO: KVNamespace;
 		CALLS: RateLimit;
+		SIGNING_KEY: string;
+		SHORT_KEY: string;
 	}
 	interface GlobalProps {
 		mainModule: typeof import('./support/worker/worker.ts');

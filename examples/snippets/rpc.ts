@@ -1,22 +1,10 @@
-import {
-	type Notification,
-	SYNC_LAYER_NAME,
-	type SyncLayer,
-} from '@tmcp/session-manager-durable-objects';
+import { SyncLayerClient } from '@tmcp/session-manager-durable-objects/client';
 
-interface Env {
-	TMCP_DURABLE_OBJECT: DurableObjectNamespace<SyncLayer>;
-}
+const clients = new SyncLayerClient('TMCP_DURABLE_OBJECT');
 
 export default {
-	async scheduled(_, env) {
-		const object = env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME);
-		const message: Notification = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
-		const event = `event: message\ndata: ${JSON.stringify(message)}\n\n`;
-		// Sessions: all of them, or those of a list of ids.
-		const { delivered } = await object.broadcast(undefined, event);
-		// subscriptions/listen streams: those that asked for it.
-		const listeners = await object.publish([message]);
+	async scheduled() {
+		const { delivered, listeners } = await clients.notify('notifications/tools/list_changed');
 		console.log(`${delivered} sessions and ${listeners} listeners know`);
 	},
-} satisfies ExportedHandler<Env>;
+} satisfies ExportedHandler;

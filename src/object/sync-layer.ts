@@ -6,6 +6,8 @@ import type {
 	Attached,
 	BroadcastResult,
 	LogPosition,
+	Relayed,
+	SessionSummary,
 	Subscribed,
 	SyncLayerStats,
 } from '../wire/answers.ts';
@@ -16,6 +18,7 @@ import {
 	type BroadcastInput,
 	type BroadcastOptions,
 	type DetachOptions,
+	type ListOptions,
 	type InfoChange,
 	type Notification,
 	parseAnswer,
@@ -25,10 +28,13 @@ import {
 	parseBeginOptions,
 	parseBroadcast,
 	parseDetachOptions,
+	parseHomeLabel,
 	parseInfoChanges,
+	parseListOptions,
 	parseNotifications,
 	parseOwner,
 	parseQuestions,
+	parseRelay,
 	parseResource,
 	parseSendOptions,
 	parseSessionId,
@@ -36,6 +42,7 @@ import {
 	parseSubscription,
 	parseUnsubscribe,
 	type QuestionInput,
+	type RelayInput,
 	type SendOptions,
 	type SubscribeOptions,
 	type SubscriptionEnd,
@@ -44,6 +51,7 @@ import {
 } from '../wire/arguments.ts';
 import { CloseCode } from '../wire/close-codes.ts';
 import { encodeFrame } from '../wire/frames.ts';
+import { shardOf } from '../wire/home.ts';
 import { STREAM_TAG } from '../wire/names.ts';
 import { LOG_HEADER, TICKET_TTL_MS } from '../wire/upgrade.ts';
 import { parseWireId } from '../wire/wire-id.ts';
@@ -52,6 +60,7 @@ import { type Asker, Questions } from './answers/questions.ts';
 import { openDatabase } from './database.ts';
 import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
 import { errorResponse, readTicket, refusal } from './door/upgrade.ts';
+import { Homes } from './homes.ts';
 import { EventLog } from './log/event-log.ts';
 import type { ReplayStart } from './log/replay.ts';
 import { SentIds } from './log/sent-ids.ts';
@@ -63,6 +72,7 @@ import { changed, withInfo } from './sessions/session-info.ts';
 import * as SessionRows from './sessions/session-row.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.ts';
+import { signingKey } from './signing-key.ts';
 import { Subscribers } from './sessions/subscribers.ts';
 import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
@@ -106,6 +116,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { infoOf, inform, subscribersOf } = this.prototype;
 		void markRetryable(begin, admit, admitWithInfo, attach, has, ask, stats);
 		void markRetryable(infoOf, inform, subscribersOf);
+		const { homes, registerHome, signingKey: key } = this.prototype;
+		void markRetryable(homes, registerHome, key);
 	}
 
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
@@ -127,6 +139,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	);
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
 	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
+	#homes = new Homes(this.ctx.storage, this.#sql !== undefined);
 	/** What `publish` and `unsubscribe` answered to a call, for its retry. */
 	#answered = new Recent<number>(END_MEMORY_MS);
 
@@ -558,6 +571,84 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return connectionIds.size;
 	}
 
+	/**
+	 * For the managers and `SyncLayerClient`: {@link broadcastBatch}, {@link publish}, {@link unsubscribe} and {@link subscribersOf} in one call, and
+	 * which homes there are, for whoever wants to reach all of them.
+	 * @throws what they throw
+	 */
+	relay(input: RelayInput): Relayed {
+		const { broadcasts, publish, unsubscribe, subscribersOf } = parseRelay(input);
+		return {
+			homes: this.#homes.all,
+			broadcasts: broadcasts ? this.broadcastBatch(broadcasts) : [],
+			published: publish ? this.publish(publish.notifications, publish.options) : 0,
+			unsubscribed: unsubscribe
+				? this.unsubscribe(unsubscribe.target, unsubscribe.reason, unsubscribe.options)
+				: 0,
+			subscribers: subscribersOf === undefined ? [] : this.subscribersOf(subscribersOf),
+		};
+	}
+
+	/**
+	 * End all sessions of an owner, and its open listen streams.
+	 * @param account as the gateway gave it to {@link begin} and {@link subscribe}
+	 * @returns how many sessions there were
+	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
+	 */
+	endOwner(account: string): number {
+		const who = parseOwner(account);
+		this.#assertSqlite();
+		const sessions = this.#alive(this.#owners?.sessionsOf(who) ?? []);
+		for (const session of sessions) this.end(session);
+		const opening = this.#tickets.open.filter(
+			(claim) => claim.kind === 'subscription' && claim.account === who,
+		);
+		for (const { slot } of opening) this.#tickets.revoke(slot);
+		for (const { connectionId } of [...opening, ...this.#subscriptions.endOf(who)]) {
+			this.#tickets.noteEnd(connectionId, 'cancelled');
+		}
+		return sessions.length;
+	}
+
+	/**
+	 * The sessions that have begun and not ended, in the order of their ids. Reads a row for each, and the events that were
+	 * sent since the oldest of them was there last: for operators.
+	 * @param options `after`: the last id of the page before; `limit`: 1 to 1,000 (default 100)
+	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
+	 */
+	listSessions(options?: ListOptions): SessionSummary[] {
+		const { after, limit = SESSIONS_PER_PAGE } = parseListOptions(options);
+		this.#assertSqlite();
+		const isAlive = (row: SessionRows.SessionRow) => this.#isAlive(row);
+		return this.#streams.summaries(this.#sessions.page(after ?? '', limit, isAlive));
+	}
+
+	/** For `SessionHomes`: the labels of all homes, if this is the first one. */
+	homes(): readonly string[] {
+		return this.#homes.all;
+	}
+
+	/**
+	 * For `SessionHomes`, of the first home: note that there is another one.
+	 * @returns as {@link homes}
+	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
+	 */
+	registerHome(home: string): readonly string[] {
+		const label = parseHomeLabel(home);
+		this.#assertSqlite();
+		this.#homes.add(label);
+		return this.#homes.all;
+	}
+
+	/**
+	 * For `SessionHomes`, of the first home: the secret that session ids are signed with, made by the first call.
+	 * @throws `SQLITE_MISSING`
+	 */
+	signingKey(): string {
+		this.#assertSqlite();
+		return signingKey(this.ctx.storage);
+	}
+
 	/** How much the object holds at this moment. Reads every socket and session: for operators, not for every request. */
 	stats(): SyncLayerStats {
 		const streams = this.#streams.find(STREAM_TAG);
@@ -686,7 +777,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (log) {
 			const { sessionTtlMs, unownedTtlMs } = this.#options.lifetimes;
 			const markAgeMs = 2 * Math.max(sessionTtlMs, unownedTtlMs);
-			return new EventLog(storage, this.#sql, log, hasStreams, markAgeMs);
+			const shard = shardOf(this.ctx.id.name);
+			return new EventLog(storage, this.#sql, log, { shard, hasStreams, markAgeMs });
 		}
 		// It was switched off: what it kept until then would stay for ever, and its positions mean nothing any more.
 		if (EventLog.clear(storage, this.#sql)) {
@@ -708,7 +800,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (this.#sql) return;
 		throw new SessionManagerError(
 			'SQLITE_MISSING',
-			'a SessionGateway, and a DurableObjectInfoSessionManager, need a SyncLayer class that was made with "new_sqlite_classes". This one was made with "new_classes": bind a new class, or do without them.',
+			'a SessionGateway, a DurableObjectInfoSessionManager and several homes need a SyncLayer class that was made with "new_sqlite_classes". This one was made with "new_classes": bind a new class, or do without them.',
 		);
 	}
 
@@ -895,6 +987,9 @@ const OWN_ALARM_RETRY_MS = 60_000;
 
 /** When sessions were purged last, in milliseconds since 1970. */
 const PURGED_AT_KEY = 'tmcp:purged_at';
+
+/** How many sessions `listSessions` answers, unless told otherwise. */
+const SESSIONS_PER_PAGE = 100;
 
 const NOTHING_SENT: BroadcastResult = { delivered: 0, waiting: 0, missed: 0 };
 

@@ -75,6 +75,33 @@ export interface BroadcastResult {
 	duplicate?: true;
 }
 
+/** The answer of `SyncLayer.relay`. */
+export interface Relayed {
+	/** Of the first home: the labels of all homes. */
+	homes: readonly string[];
+	/** What each broadcast of the call did. */
+	broadcasts: BroadcastResult[];
+	/** How many times a notification was handed to a stream. */
+	published: number;
+	/** How many subscriptions were ended. */
+	unsubscribed: number;
+	/** The sessions that are subscribed to the resource. */
+	subscribers: string[];
+}
+
+/** One session of `SyncLayer.listSessions`. */
+export interface SessionSummary {
+	sessionId: string;
+	/** `begun`: it has had no stream yet; `away`: it has none at this moment. */
+	state: 'begun' | 'open' | 'away';
+	/** What its client said of itself (`name`, `version`, …), where a `DurableObjectInfoSessionManager` keeps it. */
+	client: object | undefined;
+	/** How many events wait for it. */
+	waiting: number;
+	/** When it expires without a request, in milliseconds since 1970; `undefined` while its stream is open. */
+	expiresAt: number | undefined;
+}
+
 /** The answer of `SyncLayer.stats`. */
 export interface SyncLayerStats {
 	/** Open streams. */

@@ -1,6 +1,7 @@
 /** The arguments of `SyncLayer`'s methods. They are checked because a caller by RPC may pass anything, whatever its types say. */
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
+import { parseHome } from './home.ts';
 import {
 	broadcastBytes,
 	leastBytes,
@@ -99,6 +100,10 @@ const OPTIONS = {
 		window: integer(1),
 	}),
 	detach: plainObject({ connectionId: Uuid, position: integer(0) }),
+	listSessions: plainObject({
+		after: Text,
+		limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000))),
+	}),
 	subscribe: plainObject({
 		ticket: Uuid,
 		connectionId: Uuid,
@@ -192,6 +197,16 @@ const BatchSchema = arrayOf(
 	MAX_BATCH_ITEMS,
 );
 
+/** What `SyncLayer.relay` is to do, each as the arguments of the method of that name. */
+export interface RelayInput {
+	broadcasts?: readonly BroadcastInput[];
+	publish?: { notifications: readonly Notification[]; options?: SendOptions };
+	unsubscribe?: { target: SubscriptionTarget; reason: SubscriptionEnd; options?: SendOptions };
+	subscribersOf?: string;
+}
+
+const RelaySchema = v.custom<RelayInput>(isPlainObject, 'not a plain object');
+
 /** One payload of `SyncLayer.broadcastBatch`, as the arguments of `broadcast`. */
 export interface BroadcastInput {
 	sessions: readonly string[] | undefined;
@@ -206,6 +221,8 @@ export type BeginOptions = v.InferInput<typeof OPTIONS.begin>;
 export type AttachOptions = v.InferInput<typeof OPTIONS.attach>;
 /** `options` of `SyncLayer.detach`. */
 export type DetachOptions = v.InferInput<typeof OPTIONS.detach>;
+/** `options` of `SyncLayer.listSessions`. */
+export type ListOptions = v.InferInput<typeof OPTIONS.listSessions>;
 /** `options` of `SyncLayer.publish` and `unsubscribe`. */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 /** `options` of `SyncLayer.broadcast`. */
@@ -270,6 +287,9 @@ export const parseAttachOptions = optionsParser('attach', OPTIONS.attach);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
+
+/** @throws `INVALID_ARGUMENT` */
+export const parseListOptions = optionsParser('listSessions', OPTIONS.listSessions);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscribe);
@@ -408,6 +428,23 @@ export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] 
 			assertFits(bytes);
 			return broadcast;
 		},
+	);
+}
+
+/**
+ * The methods that it names parse the rest.
+ * @throws `INVALID_ARGUMENT`
+ */
+export function parseRelay(input: unknown): RelayInput {
+	return parse(RelaySchema, input, 'Give { broadcasts?, publish?, unsubscribe?, subscribersOf? }.');
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseHomeLabel(input: unknown): string {
+	if (typeof input === 'string' && parseHome(input)) return input;
+	throw new SessionManagerError(
+		'INVALID_ARGUMENT',
+		`a home is named like 3 or weur-3, not ${quote(input)}.`,
 	);
 }
 

@@ -51,7 +51,7 @@ describe('the package that npm would publish', () => {
 			'src',
 		]);
 		const files = readdirSync(join(project.package, 'dist'), { encoding: 'utf8', recursive: true });
-		for (const entry of ['index', 'advanced'])
+		for (const entry of ['index', 'advanced', 'client'])
 			expect(files).toEqual(expect.arrayContaining([`${entry}.js`, `${entry}.d.ts`]));
 		for (const file of files.filter((name) => name.includes('.')))
 			expect(file).toMatch(/\.(js|js\.map|d\.ts)$/);
@@ -76,8 +76,17 @@ describe('the package that npm would publish', () => {
 		const allowed = ['node:async_hooks', ...project.dependencies];
 		const { others } = load('dist/index.js');
 		expect([...others]).toEqual(expect.arrayContaining(['cloudflare:workers', 'valibot']));
-		for (const from of [...others, ...load('dist/advanced.js').others])
+		for (const from of [
+			...others,
+			...['advanced', 'client'].flatMap((entry) => [...load(`dist/${entry}.js`).others]),
+		])
 			if (!from.startsWith('cloudflare:')) expect(allowed).toContain(from);
+	});
+
+	it('needs neither tmcp nor the class of the object where only the client is imported', () => {
+		const { modules, others } = load('dist/client.js');
+		expect([...others]).not.toContain('tmcp');
+		expect([...modules.keys()].filter((path) => path.includes('object/sync-layer'))).toEqual([]);
 	});
 
 	/** What a bundler makes of a Worker. */

@@ -1,5 +1,5 @@
 import type { SyncLayerNamespace } from '../../src/advanced.ts';
-import type { SyncLayer } from '../../src/index.ts';
+import { SYNC_LAYER_NAME, type SyncLayer } from '../../src/index.ts';
 
 /**
  * The namespace as if it had one object, so that a test has its own; with some calls of its stubs replaced.
@@ -18,6 +18,53 @@ export function onlyObject(
 			get: (target, key) =>
 				Reflect.get(replaced, key) ??
 				((...args: unknown[]) => Reflect.apply(Reflect.get(target, key), target, args)),
+		});
+	};
+	return new Proxy(namespace, {
+		get: (target, key) => (key === 'getByName' ? getByName : Reflect.get(target, key)),
+	});
+}
+
+/** What was asked of which home, and those that are out of order. */
+export class HomeCalls {
+	/** `2 broadcastBatch`, in order. */
+	readonly calls: string[] = [];
+	/** How many calls of each home are still to fail. */
+	readonly failing = new Map<string, number>();
+	/** The objects that were asked for, with the hints where to place them. */
+	readonly placed = new Map<string, string | undefined>();
+
+	/** The calls of a piece of work, sorted. */
+	async of(work: () => Promise<unknown>): Promise<string[]> {
+		const before = this.calls.length;
+		await work();
+		return this.calls.slice(before).toSorted();
+	}
+
+	fail(home: string): Promise<never> | undefined {
+		const left = this.failing.get(home) ?? 0;
+		if (left === 0) return undefined;
+		this.failing.set(home, left - 1);
+		return Promise.reject(lost());
+	}
+}
+
+/** The namespace with homes of a test's own, whose calls are noted. */
+export function ownHomes(
+	namespace: SyncLayerNamespace,
+	prefix: string,
+	noted: HomeCalls = new HomeCalls(),
+): SyncLayerNamespace {
+	const getByName = (name: string, options?: DurableObjectNamespaceGetDurableObjectOptions) => {
+		const label = name.slice(SYNC_LAYER_NAME.length + 1) || '0';
+		noted.placed.set(label, options?.locationHint);
+		return new Proxy(namespace.getByName(`${prefix}/${label}`), {
+			get:
+				(target, method) =>
+				(...args: unknown[]) => {
+					noted.calls.push(`${label} ${String(method)}`);
+					return noted.fail(label) ?? Reflect.apply(Reflect.get(target, method), target, args);
+				},
 		});
 	};
 	return new Proxy(namespace, {

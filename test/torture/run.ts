@@ -1,9 +1,12 @@
 import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
+import { SyncLayerClient } from '../../src/client.ts';
 import { DurableObjectStreamSessionManager, SessionManagerError } from '../../src/index.ts';
+import { formatSessionId, newPayload } from '../../src/wire/session-id.ts';
 import { Client } from './client.ts';
 import { type Disturbance, makePlan, type Send, type Size } from './plan.ts';
-import { gapsIn, namespaceOf } from './stream-route.ts';
+import { Random } from './random.ts';
+import { gapsIn, homesOf, objectOf } from './stream-route.ts';
 import { type Attendance, judge, type Sent, type Verdict } from './verdict.ts';
 
 /** How many messages are under way at once. */
@@ -28,35 +31,36 @@ export interface Result extends Verdict {
 interface Participant {
 	client: Client;
 	name: string;
+	/** The label of its home. */
+	home: string;
 	askedAt: number;
 	openAt: number;
 }
 
-/** One run of one plan, against an object of its own. */
+/** One run of one plan, against objects of its own. */
 export class Torture {
-	#object = `torture ${crypto.randomUUID()}`;
-	#manager = new DurableObjectStreamSessionManager(namespaceOf(this.#object));
+	#run = `torture ${crypto.randomUUID()}`;
+	/** Of an instance with an old version of the Worker, which begins no session but in the first home. */
+	#manager = new DurableObjectStreamSessionManager(homesOf(this.#run, 1));
+	#client = new SyncLayerClient(homesOf(this.#run, 1));
 	#size: Size;
 	#seed: number;
+	#growth: readonly number[];
+	#random: Random;
+	/** How far the plan is done: 0 to 1. */
+	#progress = 0;
 	#clock = 0;
 	#sent: Sent[] = [];
-	#participants: Participant[];
+	#participants: (Promise<Participant> | undefined)[] = [];
+	#known: (Participant | undefined)[] = [];
 	#counts: Record<string, number> = {};
 
-	constructor(seed: number, size: Size) {
+	/** @param growth over how many homes new sessions are spread, in equal parts of the run one after another */
+	constructor(seed: number, size: Size, growth: readonly number[] = [1]) {
 		this.#seed = seed;
 		this.#size = size;
-		this.#participants = Array.from({ length: size.sessions }, (_, index) => {
-			// Each name is a part of the next one: a log that is searched carelessly mixes them up.
-			const name = 'x'.repeat(index + 1);
-			const query = new URLSearchParams({
-				object: this.#object,
-				instance: String(index % INSTANCES),
-				session: name,
-			});
-			const client = new Client(`https://example.com/torture?${query.toString()}`);
-			return { client, name, askedAt: Infinity, openAt: Infinity };
-		});
+		this.#growth = growth;
+		this.#random = new Random(seed);
 	}
 
 	async run(): Promise<Result> {
@@ -64,7 +68,9 @@ export class Torture {
 		const sending = new Set<Promise<void>>();
 		let disturbing = Promise.resolve();
 		const joining: Promise<void>[] = [];
-		for (const step of makePlan(this.#seed, this.#size)) {
+		const plan = makePlan(this.#seed, this.#size);
+		for (const [done, step] of plan.entries()) {
+			this.#progress = done / plan.length;
 			if (step.kind === 'send') {
 				if (sending.size >= CONCURRENT_SENDS) await Promise.race(sending);
 				const send: Promise<void> = this.#send(step).then(() => void sending.delete(send));
@@ -79,19 +85,69 @@ export class Torture {
 				disturbing = this.#disturb(step);
 			}
 		}
+		this.#progress = 1;
 		await Promise.all([...sending, ...joining, disturbing]);
 		await this.#calm();
-		const { log } = await this.#stub.stats();
-		const verdict = judge(this.#sent, await this.#log(), this.#attendance());
-		await Promise.all(this.#participants.map(({ client }) => client.stop()));
-		for (const { client } of this.#participants) this.#count('reconnected', client.reconnects);
+		const { sum, homes } = await this.#client.stats();
+		const verdict = await this.#judge();
+		await Promise.all(this.#all.map(({ client }) => client.stop()));
+		for (const { client, home } of this.#all) {
+			this.#count('reconnected', client.reconnects);
+			this.#count(`sessions in home ${home}`);
+		}
 		const seconds = (Date.now() - start) / 1000;
-		const gaps = gapsIn.get(this.#object) ?? 0;
-		return { ...verdict, gaps, waiting: log?.waiting, counts: this.#counts, seconds };
+		const gaps = gapsIn.get(this.#run) ?? 0;
+		this.#count('homes', Object.keys(homes).length);
+		return { ...verdict, gaps, waiting: sum.log?.waiting, counts: this.#counts, seconds };
 	}
 
-	async #send({ message, to, through, againAfterMs, id, padding }: Send): Promise<void> {
-		const sessions = to?.map((session) => this.#participants[session]?.name ?? '');
+	get #all(): Participant[] {
+		return this.#known.filter((participant) => participant !== undefined);
+	}
+
+	get #stage(): number {
+		return Math.min(this.#growth.length - 1, Math.floor(this.#progress * this.#growth.length));
+	}
+
+	/** How many sessions there may be by now: as the homes get more, so do the sessions. */
+	get #room(): number {
+		return Math.ceil((this.#size.sessions * (this.#stage + 1)) / this.#growth.length);
+	}
+
+	/** It gets its id, and with it its home, when it is first heard of. */
+	#participant(index: number): Promise<Participant> {
+		return (this.#participants[index] ??= this.#begin(index));
+	}
+
+	async #begin(index: number): Promise<Participant> {
+		const instance = index % INSTANCES;
+		// One instance keeps its old version.
+		const homes = (instance === 0 ? this.#growth[0] : this.#growth[this.#stage]) ?? 1;
+		const home = String(this.#random.below(homes));
+		const name =
+			this.#growth.length === 1
+				? // Each name is a part of the next one: a log that is searched carelessly mixes them up.
+					'x'.repeat(index + 1)
+				: formatSessionId(newPayload(home), new Uint8Array(16));
+		const routing = homesOf(this.#run, homes);
+		await this.#untilDone('registered again', async () => routing.register(routing.at(home)));
+		const query = new URLSearchParams({
+			run: this.#run,
+			instance: String(instance),
+			homes: String(homes),
+			session: name,
+		});
+		const client = new Client(`https://example.com/torture?${query.toString()}`);
+		const participant = { client, name, home, askedAt: Infinity, openAt: Infinity };
+		this.#known[index] = participant;
+		return participant;
+	}
+
+	async #send({ message, to: planned, through, againAfterMs, id, padding }: Send): Promise<void> {
+		const room = this.#room;
+		const to = planned && [...new Set(planned.map((session) => session % room))];
+		const named = await Promise.all(to?.map((session) => this.#participant(session)) ?? []);
+		const sessions = to && named.map(({ name }) => name);
 		const data = payload(message, padding);
 		const sent: Sent = { to, triedAt: ++this.#clock, confirmedAt: undefined };
 		this.#sent[message] = sent;
@@ -106,20 +162,22 @@ export class Torture {
 			}
 			return;
 		}
-		await this.#untilDone('retried', () => this.#stub.broadcast(sessions, data, { id }));
+		await this.#untilDone('retried', () => this.#client.broadcast(sessions, data, { id }));
 		sent.confirmedAt = ++this.#clock;
 		if (againAfterMs === undefined) return;
 		await scheduler.wait(againAfterMs);
-		await this.#untilDone('retried', () => this.#stub.broadcast(sessions, data, { id }));
+		await this.#untilDone('retried', () => this.#client.broadcast(sessions, data, { id }));
+		// A home that came meanwhile has not heard of it yet.
+		if (this.#growth.length > 1) sent.confirmedAt = ++this.#clock;
 		this.#count('repeated');
 	}
 
 	async #join(session: number): Promise<void> {
-		const participant = this.#participants[session];
-		if (!participant) throw new Error(`There is no session ${session}.`);
+		while (session >= this.#room) await scheduler.wait(5);
+		const participant = await this.#participant(session);
 		participant.askedAt = ++this.#clock;
 		participant.client.join();
-		while (!(await this.#untilDone('asked again', () => this.#stub.has(participant.name))))
+		while (!(await this.#untilDone('asked again', () => this.#client.has(participant.name))))
 			await scheduler.wait(5);
 		participant.openAt = ++this.#clock;
 	}
@@ -129,7 +187,8 @@ export class Torture {
 			case 'hibernate':
 			case 'close': {
 				const { kind } = disturbance;
-				return this.#attempt(kind, () => evictDurableObject(this.#stub, { webSockets: kind }));
+				const stub = this.#anyStub();
+				return this.#attempt(kind, () => evictDurableObject(stub, { webSockets: kind }));
 			}
 			case 'abort':
 				return this.#attempt('abort', () => abortAllDurableObjects());
@@ -137,14 +196,14 @@ export class Torture {
 				return this.#attempt('socket', () => this.#closeSocket(disturbance.pick));
 			case 'drop': {
 				const { session, how, awayMs } = disturbance;
-				const isGone = this.#participants[session]?.client.drop(how, awayMs) ?? false;
+				const isGone = this.#known[session]?.client.drop(how, awayMs) ?? false;
 				return this.#count(isGone ? how : 'stayed');
 			}
 		}
 	}
 
 	async #closeSocket(pick: number): Promise<void> {
-		await runInDurableObject(this.#stub, (_, state) => {
+		await runInDurableObject(this.#anyStub(), (_, state) => {
 			const sockets = state.getWebSockets();
 			sockets[Math.floor(pick * sockets.length)]?.close(1011, 'torture');
 		});
@@ -191,12 +250,38 @@ export class Torture {
 		});
 		const limit = Date.now() + CALM_LIMIT_MS;
 		const isCalm = () =>
-			this.#participants.every(({ client }) => client.received.at(-1)?.message === message);
+			this.#all.every(({ client }) => client.received.at(-1)?.message === message);
 		while (!isCalm() && Date.now() < limit) await scheduler.wait(10);
 	}
 
-	async #log(): Promise<number[]> {
-		return runInDurableObject(this.#stub, (_, state) =>
+	/** Places are counted in each home, and of a message each home knows its own sessions only. */
+	async #judge(): Promise<Verdict> {
+		const homes = [...new Set(this.#all.map(({ home }) => home))];
+		const verdicts = await Promise.all(
+			homes.map(async (home) => {
+				const here = [...this.#known.entries()].filter(([, of]) => of?.home === home);
+				const sent = this.#sent.map((of) => ({
+					...of,
+					to: of.to && here.flatMap(([index], place) => (of.to?.includes(index) ? [place] : [])),
+				}));
+				const attendance = here.flatMap(([, of]) => (of ? [attendanceOf(of)] : []));
+				return judge(sent, await this.#log(home), attendance);
+			}),
+		);
+		const total = (of: Exclude<keyof Verdict, 'details'>) =>
+			verdicts.reduce((sum, verdict) => sum + verdict[of], 0);
+		return {
+			lost: total('lost'),
+			duplicated: total('duplicated'),
+			repeated: total('repeated'),
+			outOfOrder: total('outOfOrder'),
+			uninvited: total('uninvited'),
+			details: verdicts.flatMap(({ details }) => details),
+		};
+	}
+
+	async #log(home: string): Promise<number[]> {
+		return runInDurableObject(this.#stub(home), (_, state) =>
 			state.storage.sql
 				.exec<{ seq: number; data: string | null }>(
 					'SELECT seq, data FROM tmcp_events ORDER BY seq',
@@ -209,22 +294,24 @@ export class Torture {
 		);
 	}
 
-	#attendance(): Attendance[] {
-		return this.#participants.map(({ client, askedAt, openAt }) => ({
-			askedAt,
-			openAt,
-			received: client.received,
-		}));
-	}
-
 	#count(what: string, times = 1): void {
 		this.#counts[what] = (this.#counts[what] ?? 0) + times;
 	}
 
 	/** A new one for each call: one that has seen its object fail is of no use any more. */
-	get #stub() {
-		return env.TMCP_DURABLE_OBJECT.getByName(this.#object);
+	#stub(home: string) {
+		const { name } = homesOf(this.#run, 1).at(home);
+		return env.TMCP_DURABLE_OBJECT.getByName(objectOf(this.#run, name));
 	}
+
+	#anyStub() {
+		const homes = [...new Set(this.#all.map(({ home }) => home))];
+		return this.#stub(homes[this.#random.below(homes.length)] ?? '0');
+	}
+}
+
+function attendanceOf({ client, askedAt, openAt }: Participant): Attendance {
+	return { askedAt, openAt, received: client.received };
 }
 
 function payload(message: number, padding: number): string {

@@ -18,27 +18,39 @@ beforeEach(() => {
 	vi.spyOn(Math, 'random').mockImplementation(() => random.next() / 500);
 });
 
-it('loses, repeats and swaps nothing, whatever happens meanwhile', async () => {
-	const { counts, details, seconds, ...result } = await new Torture(seed, size).run();
-	const { lost, duplicated, outOfOrder, uninvited, gaps } = result;
-	console.log(
-		[
-			`torture, seed ${seed}: ${size.sessions} sessions, ${size.messages} messages, ${seconds.toFixed(1)} s`,
-			`lost ${lost}, duplicated ${duplicated}, out of order ${outOfOrder}, uninvited ${uninvited}, gaps ${gaps}`,
-			Object.entries(counts)
-				.map(([what, times]) => `${what} ${times}`)
-				.join(', '),
-			...details.slice(0, 20),
-		].join('\n'),
-	);
-	expect({ seed, ...result }).toEqual({
-		seed,
-		lost: 0,
-		duplicated: 0,
-		repeated: 0,
-		outOfOrder: 0,
-		uninvited: 0,
-		gaps: 0,
-		waiting: 0,
-	});
-}, 300_000);
+it.each([
+	{ what: 'whatever happens meanwhile', growth: [1] },
+	{
+		what: 'while there are 1, then 2, then 5 homes, and an old version of the Worker beside new ones',
+		growth: [1, 2, 5],
+	},
+])(
+	'loses, repeats and swaps nothing, $what',
+	async ({ growth }) => {
+		const sessions = growth.length === 1 ? size.sessions : 3 * size.sessions;
+		const torture = new Torture(seed, { ...size, sessions }, growth);
+		const { counts, details, seconds, ...result } = await torture.run();
+		const { lost, duplicated, outOfOrder, uninvited, gaps } = result;
+		console.log(
+			[
+				`torture, seed ${seed}: ${sessions} sessions, ${size.messages} messages, ${seconds.toFixed(1)} s`,
+				`lost ${lost}, duplicated ${duplicated}, out of order ${outOfOrder}, uninvited ${uninvited}, gaps ${gaps}`,
+				Object.entries(counts)
+					.map(([what, times]) => `${what} ${times}`)
+					.join(', '),
+				...details.slice(0, 20),
+			].join('\n'),
+		);
+		expect({ seed, ...result }).toEqual({
+			seed,
+			lost: 0,
+			duplicated: 0,
+			repeated: 0,
+			outOfOrder: 0,
+			uninvited: 0,
+			gaps: 0,
+			waiting: 0,
+		});
+	},
+	300_000,
+);

@@ -66,6 +66,7 @@ export class EventLog {
 	#storage: DurableObjectStorage;
 	#sql: SqlStorage;
 	#bounds: RetentionBounds;
+	#shard: number;
 	#epoch: string;
 	#head = 0;
 	#floor = 0;
@@ -83,17 +84,21 @@ export class EventLog {
 	#hasNotedStreams = false;
 
 	/**
-	 * @param hasStreams whether the object has open streams; where it woke without, its predecessor may have lost some. It
-	 * takes tens of milliseconds where there are thousands, so it is asked only if it must be
-	 * @param markAgeMs how long it is kept where streams were lost: longer than a session without a stream lives
+	 * @param of `shard`: the number of its object; `hasStreams`: whether the object has open streams; where it woke without, its
+	 * predecessor may have lost some (it takes tens of milliseconds where there are thousands, so it is asked only if it must
+	 * be); `markAgeMs`: how long it is kept where streams were lost: longer than a session without a stream lives
 	 */
 	constructor(
 		storage: DurableObjectStorage,
 		sql: SqlStorage,
 		bounds: RetentionBounds,
-		hasStreams: () => boolean,
-		markAgeMs: number,
+		{
+			shard,
+			hasStreams,
+			markAgeMs,
+		}: { shard: number; hasStreams: () => boolean; markAgeMs: number },
 	) {
+		this.#shard = shard;
 		this.#markAgeMs = markAgeMs;
 		this.#storage = storage;
 		this.#sql = sql;
@@ -118,7 +123,7 @@ export class EventLog {
 	}
 
 	get extent(): LogExtent {
-		return { shard: 0, epoch: this.#epoch, head: this.#head, floor: this.#floor };
+		return { shard: this.#shard, epoch: this.#epoch, head: this.#head, floor: this.#floor };
 	}
 
 	get head(): number {
@@ -181,6 +186,24 @@ export class EventLog {
 			repeat?.until ?? 0,
 			encodeSessions([session]),
 		);
+	}
+
+	/**
+	 * How many events of the log were sent to each of these sessions after a position.
+	 * @param after by session
+	 */
+	countMissed(after: ReadonlyMap<string, number>): Map<string, number> {
+		const counts = new Map<string, number>();
+		const events = this.#sql.exec<{ seq: number; kind: string; audience: string | null }>(
+			"SELECT seq, kind, audience FROM tmcp_events WHERE seq > ? AND kind IN ('all', 'sessions') ORDER BY seq",
+			after.size === 0 ? this.#head : Math.min(...after.values()),
+		);
+		for (const { seq, kind, audience } of events) {
+			for (const session of kind === 'all' ? after.keys() : (audience ?? '').split(SEPARATOR)) {
+				if ((after.get(session) ?? seq) < seq) counts.set(session, (counts.get(session) ?? 0) + 1);
+			}
+		}
+		return counts;
 	}
 
 	/** What all subscriptions missed; each takes what it matches. */
@@ -344,12 +367,12 @@ export class EventLog {
 	#oldestWhole(newest: End): End {
 		const first = this.#end('ORDER BY seq LIMIT 1');
 		if (!first || first.isWhole) return first ?? newest;
-		let [cut, oldest] = [first.seq, newest];
-		while (oldest.seq - cut > 1) {
-			const middle = Math.floor((cut + oldest.seq) / 2);
+		let [lastCut, oldest] = [first.seq, newest];
+		while (oldest.seq - lastCut > 1) {
+			const middle = Math.floor((lastCut + oldest.seq) / 2);
 			const event = this.#end(`WHERE seq = ${middle}`);
 			if (event?.isWhole) oldest = event;
-			else cut = middle;
+			else lastCut = middle;
 		}
 		return oldest;
 	}

@@ -27,7 +27,7 @@ export class Owners {
 	 */
 	withOneMore(account: string, session: string, max: number): string[] | undefined {
 		if (this.#full.get(account)) return undefined;
-		let others = this.#sessionsOf(account).filter((other) => other !== session);
+		let others = this.sessionsOf(account).filter((other) => other !== session);
 		if (others.length >= max) others = this.#alive(others);
 		if (others.length < max) return [...others, session];
 		this.#full.set(account, true);
@@ -45,6 +45,14 @@ export class Owners {
 		);
 	}
 
+	/** Its sessions, with some that have ended or expired. */
+	sessionsOf(account: string): string[] {
+		const [row] = this.#sql
+			.exec<{ sessions: string }>('SELECT sessions FROM tmcp_owners WHERE account = ?', account)
+			.toArray();
+		return row ? row.sessions.split('\n') : [];
+	}
+
 	/** A session has ended: its owner may have room. */
 	ended(): void {
 		this.#full = new Recent(FULL_MEMORY_MS);
@@ -60,7 +68,7 @@ export class Owners {
 			'SELECT account, check_at FROM tmcp_owners',
 		);
 		for (const { account, check_at } of rows.toArray()) {
-			const alive = check_at > now ? undefined : this.#alive(this.#sessionsOf(account));
+			const alive = check_at > now ? undefined : this.#alive(this.sessionsOf(account));
 			if (alive?.length === 0) {
 				this.#sql.exec('DELETE FROM tmcp_owners WHERE account = ?', account);
 				continue;
@@ -69,12 +77,5 @@ export class Owners {
 			next = Math.min(next ?? Infinity, alive ? nextCheckAt : check_at);
 		}
 		return next;
-	}
-
-	#sessionsOf(account: string): string[] {
-		const [row] = this.#sql
-			.exec<{ sessions: string }>('SELECT sessions FROM tmcp_owners WHERE account = ?', account)
-			.toArray();
-		return row ? row.sessions.split('\n') : [];
 	}
 }

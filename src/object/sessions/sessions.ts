@@ -127,6 +127,21 @@ export class Sessions {
 		this.#remember(session, undefined);
 	}
 
+	/** The first `limit` rows after a session, in the order of ids, that are `wanted`. */
+	page(after: string, limit: number, wanted: (row: SessionRow) => boolean): SessionRow[] {
+		const page: SessionRow[] = [];
+		const columns = this.#sql?.exec<Columns>(
+			"SELECT * FROM tmcp_sessions WHERE session_id > ? AND state <> 'ended' ORDER BY session_id",
+			after,
+		);
+		for (const of of columns ?? []) {
+			const row = rowOf(of);
+			if (wanted(row)) page.push(row);
+			if (page.length === limit) break;
+		}
+		return page;
+	}
+
 	/** How many have begun and not ended. Reads every row: for operators. */
 	count(): number {
 		const count = this.#sql?.exec<{ n: number }>(

@@ -2,7 +2,7 @@ import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import { EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
 import { STREAM_TAG } from '../../wire/names.ts';
-import type { BroadcastResult } from '../../wire/answers.ts';
+import type { BroadcastResult, SessionSummary } from '../../wire/answers.ts';
 import type { Alarm } from '../alarm.ts';
 import type { EventLog, LoggedEvent } from '../log/event-log.ts';
 import { askedFor, type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
@@ -123,6 +123,30 @@ export class Streams {
 	broadcast({ sessions, data, id, areKnown = false }: Broadcast): BroadcastResult {
 		if (this.#sent.has(id)) return { delivered: 0, waiting: 0, missed: 0, duplicate: true };
 		return sessions ? this.#sendTo(sessions, data, id, areKnown) : this.#sendToAll(data, id);
+	}
+
+	/** What is known of some sessions. Reads what was sent since the oldest of them was there last. */
+	summaries(rows: readonly SessionRows.SessionRow[]): SessionSummary[] {
+		const after = new Map<string, number>();
+		for (const row of rows) {
+			if (!this.#log || this.has(row.sessionId)) continue;
+			after.set(
+				row.sessionId,
+				SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : row.since,
+			);
+		}
+		const waiting = this.#log?.countMissed(after);
+		return rows.map(({ sessionId, info, expiresAt, state }) => {
+			const isHere = this.has(sessionId);
+			const client: unknown = Reflect.get(Object(info && JSON.parse(info)), 'clientInfo');
+			return {
+				sessionId,
+				state: isHere ? 'open' : state === 'begun' ? 'begun' : 'away',
+				client: typeof client === 'object' && client !== null ? client : undefined,
+				waiting: waiting?.get(sessionId) ?? 0,
+				expiresAt: isHere ? undefined : expiresAt,
+			};
+		});
 	}
 
 	/** A socket is gone. @param position the last event that the other end took, if it said so */

@@ -177,6 +177,17 @@ export class Subscriptions {
 		return ended;
 	}
 
+	/** End those of one owner that are open. @returns these */
+	endOf(account: string): SubscriptionAttachment[] {
+		return openSockets(this.#ctx, 'subscription', ownerTag(account)).map(
+			({ socket, attachment }) => {
+				socket.close(CLOSE_CODES.cancelled, 'cancelled');
+				this.forget(attachment);
+				return attachment;
+			},
+		);
+	}
+
 	/** Leave nothing of a socket that is gone. */
 	forget({ filterId }: SubscriptionAttachment): void {
 		if (filterId === undefined) return;

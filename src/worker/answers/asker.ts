@@ -4,14 +4,14 @@ import { JsonRpcError } from '../../wire/json-rpc.ts';
 import { formatWireId } from '../../wire/wire-id.ts';
 import { Connection } from '../connection/connection.ts';
 import { openAsker, type Opened } from '../connection/open-socket.ts';
-import type { SyncLayerNamespace } from '../routing/binding.ts';
-import { callObject } from '../routing/object.ts';
+import { callObject, type HomeOrPromise } from '../routing/object.ts';
 import { parseJson } from '../content.ts';
 import { type ClientAnswer, readAnswer } from './messages.ts';
 
 /** What an asker is given by its response. */
 export interface AskerSetup {
-	namespace: SyncLayerNamespace;
+	/** Where the session is. */
+	home(): HomeOrPromise;
 	session: string;
 	/** A hash, as `SyncLayer.admit` takes it. */
 	owner: string;
@@ -140,7 +140,7 @@ export class Asker {
 	}
 }
 
-interface LineSetup extends Pick<AskerSetup, 'namespace' | 'session' | 'owner'> {
+interface LineSetup extends Pick<AskerSetup, 'home' | 'session' | 'owner'> {
 	/** What waits for an answer. */
 	waiting(): Question[];
 	onAnswer(answer: ClientAnswer): void;
@@ -160,10 +160,10 @@ class AnswerLine extends Connection {
 
 	/** Tell the object what is asked; with the first question, open the socket. */
 	async register(question: Question): Promise<void> {
-		const { namespace, session, owner } = this.#setup;
+		const { session, owner } = this.#setup;
 		if (this.#isOpened) {
 			const { connectionId } = this;
-			await callObject(namespace, async (stub) => {
+			await callObject(this.#setup.home(), async (stub) => {
 				await stub.ask(session, owner, [inputOf(question)], { connectionId });
 			});
 			return;
@@ -179,7 +179,7 @@ class AnswerLine extends Connection {
 	}
 
 	protected override connect(_: string | undefined, resume: boolean): Promise<Opened> {
-		const { namespace, session, owner, waiting } = this.#setup;
+		const { session, owner, waiting } = this.#setup;
 		const open = async (stub: Parameters<typeof openAsker>[0]) => {
 			const questions = waiting().map(inputOf);
 			if (questions.length > 0) {
@@ -187,7 +187,7 @@ class AnswerLine extends Connection {
 			}
 			throw new SessionManagerError('STREAM_DETACHED', 'nothing is asked any more.');
 		};
-		return callObject(namespace, open, resume ? 1 : undefined);
+		return callObject(this.#setup.home(), open, resume ? 1 : undefined);
 	}
 
 	protected override onEvent(frame: string): void {

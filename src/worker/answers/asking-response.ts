@@ -8,10 +8,7 @@ import { type ClientAnswer, readRequestEvents, writeEvent } from './messages.ts'
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
 /** What the response of a POST needs so that its server can ask. */
-export interface AskingSetup extends Pick<
-	AskerSetup,
-	'namespace' | 'session' | 'owner' | 'timeout'
-> {
+export interface AskingSetup extends Pick<AskerSetup, 'home' | 'session' | 'owner' | 'timeout'> {
 	/** The id of the POST's own request. */
 	requestId: unknown;
 	/** Give an answer to the transport, in the session of the POST. */

@@ -1,12 +1,9 @@
 import * as v from 'valibot';
+import { accountOf } from '../account.ts';
 import { parseJson } from '../content.ts';
 import { hash } from '../hash.ts';
 import { type RequestScope, runInScope } from '../request/request-scope.ts';
-import {
-	lookUpSyncLayer,
-	type SyncLayerBinding,
-	type SyncLayerNamespace,
-} from '../routing/binding.ts';
+import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
 import { isSessionId } from '../../wire/arguments.ts';
 import { MAX_ANSWER_BYTES, MAX_ANSWER_TIMEOUT_MS } from '../../wire/limits.ts';
@@ -78,6 +75,7 @@ const OptionsSchema = v.strictObject({
 		DEFAULT_BODY_TIMEOUT_MS,
 	),
 	allowedHosts: v.optional(v.array(v.pipe(v.string(), v.nonEmpty('an empty host')))),
+	sessionIds: v.optional(v.picklist(['signed', 'transport']), 'signed'),
 });
 
 type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;
@@ -138,6 +136,12 @@ export interface SessionGatewayOptions {
 	 * or network by DNS rebinding. Default: all, because a deployed Worker is reached by its own host names only.
 	 */
 	allowedHosts?: string[];
+	/**
+	 * Who makes the ids of sessions. `signed` (default): the gateway, with their home and a signature, so that an id that was
+	 * made up is refused without asking anybody. `transport`: its `getSessionId`; then each unknown id costs a call, and the
+	 * ids are placed by their hash.
+	 */
+	sessionIds?: 'signed' | 'transport';
 }
 
 /**
@@ -195,7 +199,7 @@ const REFUSALS = {
  * Stands in front of an `HttpTransport` and does what it cannot do for the MCP revisions with sessions:
  *
  * - It answers 404 for a session that was never issued, has ended, has expired or is another owner's, the same for all of
- *   them, and 400 where the session id is missing. Only the transport makes ids: one in an `initialize` is ignored.
+ *   them, and 400 where the session id is missing. It makes the ids, and signs them: one in an `initialize` is ignored.
  * - A GET supersedes a stream whose client is gone, and continues after its `Last-Event-ID`.
  * - What a tool asks the client (elicitation, sampling, roots) gets its answer, whichever instance that reaches, and nobody
  *   else's answer: see {@link SessionGatewayOptions.answerTimeout}.
@@ -219,23 +223,26 @@ const REFUSALS = {
 export class SessionGateway<Custom = undefined> {
 	#transport: GatewayTransport<Custom>;
 	#options: v.InferOutput<typeof OptionsSchema>;
-	#namespace: () => SyncLayerNamespace;
-	/** Until then, in milliseconds since 1970, no session is begun, because the object had no room: a flood costs no calls. */
-	#fullUntil = 0;
+	#homes: SessionHomes;
+	/**
+	 * Until then, in milliseconds since 1970, no session is begun in a home, because it had no room: a flood costs no calls.
+	 */
+	#fullUntil = new Map<string, number>();
 
 	/**
 	 * @param transport only the gateway may call it: a session that began without the gateway is unknown to it
-	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
+	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), the namespace itself, or
+	 * {@link SessionHomes}
 	 * @throws `INVALID_ARGUMENT` for options that are none
 	 */
 	constructor(
 		transport: GatewayTransport<Custom>,
-		binding?: SyncLayerBinding | SyncLayerNamespace,
+		binding?: Homes,
 		options?: SessionGatewayOptions,
 	) {
 		this.#transport = transport;
 		this.#options = parseOptions(OptionsSchema, options, 'SessionGateway');
-		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+		this.#homes = homesOf(binding);
 	}
 
 	/**
@@ -336,8 +343,9 @@ export class SessionGateway<Custom = undefined> {
 		ctx: Custom | undefined,
 		owner: string | undefined,
 	): Promise<Response | null> {
+		if (!(await this.#mayBeOurs(session))) return this.#receive(request, ctx, owner, 'unknown');
 		const ownerHash = await this.#hashOfOwner(session, owner);
-		const scope = { ...scopeOf(request, this.#options, ownerHash), namespace: this.#namespace() };
+		const scope = { ...scopeOf(request, this.#options, ownerHash), homes: this.#homes };
 		const admitted = await runInScope(scope, async () => {
 			if (!(await this.#admit(session, ownerHash, request))) return undefined;
 			if (!hasMessage(request)) return { response: await this.#transport.respond(request, ctx) };
@@ -346,15 +354,21 @@ export class SessionGateway<Custom = undefined> {
 		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown');
 	}
 
+	/** An id that was made up costs nobody anything: no call, no row, no KV. */
+	#mayBeOurs(session: string): boolean | Promise<boolean> {
+		return this.#options.sessionIds === 'signed'
+			? this.#homes.isMinted(session)
+			: isSessionId(session);
+	}
+
 	async #admit(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
-		if (!isSessionId(session)) return false;
 		const { info } = this.#options;
 		// Only on a POST does the transport read the session's info.
 		if (info && method === 'POST') {
 			if ('admit' in info) return info.admit(session, ownerHash);
 			info.prefetch(session);
 		}
-		return callObject(this.#namespace(), (stub) => stub.admit(session, ownerHash));
+		return callObject(this.#homes.of(session), (stub) => stub.admit(session, ownerHash));
 	}
 
 	/** Answer a POST of a session. */
@@ -371,7 +385,7 @@ export class SessionGateway<Custom = undefined> {
 		const response = await this.#transport.respond(body.request, ctx);
 		if (!response || body.kind === 'sessionless') return response;
 		return askingResponse(response, {
-			namespace: this.#namespace(),
+			home: () => this.#homes.of(session),
 			session,
 			owner: ownerHash,
 			timeout: this.#options.answerTimeout,
@@ -398,7 +412,7 @@ export class SessionGateway<Custom = undefined> {
 		if (new TextEncoder().encode(text).byteLength > MAX_ANSWER_BYTES) {
 			return refusal('tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
 		}
-		const outcome = await callObject(this.#namespace(), (stub) =>
+		const outcome = await callObject(this.#homes.of(session), (stub) =>
 			stub.answer(session, ownerHash, answer.id, text),
 		);
 		return outcome === 'lost' ? refusal('lost', response.headers) : response;
@@ -446,12 +460,16 @@ export class SessionGateway<Custom = undefined> {
 		owner: string | undefined,
 		headers: Headers,
 	): Promise<Response | null> {
-		if (Date.now() < this.#fullUntil) return refusal('TOO_MANY_SESSIONS', headers);
+		const isFull = (home: string) => Date.now() < (this.#fullUntil.get(home) ?? 0);
+		const chosen = this.#homes.choose(request.cf, isFull);
+		if (chosen === undefined) return refusal('TOO_MANY_SESSIONS', headers);
+		const isSigned = this.#options.sessionIds === 'signed';
+		const minted = isSigned ? await this.#homes.mint(chosen) : undefined;
 		const { info } = this.#options;
 		const beginning = new Beginning();
 		const scope = { ...NO_SESSION, account: undefined, beginning };
 		const { response, text } = await runInScope(scope, async () => {
-			const answered = await this.#transport.respond(withoutSession(request), ctx);
+			const answered = await this.#transport.respond(withSession(request, minted), ctx);
 			// Once all of it is there, all that it tells of the client was told.
 			return { response: answered, text: (await answered?.text()) ?? '' };
 		});
@@ -469,14 +487,17 @@ export class SessionGateway<Custom = undefined> {
 		}
 		let hasBegun = false;
 		try {
+			if (minted !== undefined && session !== minted) throw otherId();
 			const ownerHash = await this.#hashOfOwner(session, owner);
 			const account = await this.#accountOf(owner);
 			const options = { account, info: beginning.take(session) };
-			await callObject(this.#namespace(), (stub) => stub.begin(session, ownerHash, options));
+			await callObject(this.#homes.toBegin(session), (stub) =>
+				stub.begin(session, ownerHash, options),
+			);
 			hasBegun = true;
 		} catch (error) {
 			const { code } = SessionManagerError.from(error) ?? {};
-			if (code === 'TOO_MANY_SESSIONS') this.#fullUntil = Date.now() + RETRY_AFTER_S * 1000;
+			if (code === 'TOO_MANY_SESSIONS') await this.#noteFull(session);
 			if (code === 'TOO_MANY_SESSIONS' || code === 'OWNER_LIMIT_REACHED') {
 				return refusal(code, headers);
 			}
@@ -487,6 +508,11 @@ export class SessionGateway<Custom = undefined> {
 		return new Response(text, response);
 	}
 
+	async #noteFull(session: string): Promise<void> {
+		const { label } = await this.#homes.of(session);
+		this.#fullUntil.set(label, Date.now() + RETRY_AFTER_S * 1000);
+	}
+
 	/** The path keeps servers apart; the session id keeps two sessions of one owner from having the same hash. */
 	#hashOfOwner(session: string, owner: string | undefined): Promise<string> {
 		return hash(JSON.stringify([this.#options.path, session, owner ?? null]));
@@ -494,7 +520,7 @@ export class SessionGateway<Custom = undefined> {
 
 	/** What is counted together. Nobody is no owner: those who are not named share no limit. */
 	async #accountOf(owner: string | undefined): Promise<string | undefined> {
-		return owner === undefined ? undefined : hash(JSON.stringify([this.#options.path, owner]));
+		return owner === undefined ? undefined : accountOf(this.#options.path, owner);
 	}
 }
 
@@ -537,6 +563,13 @@ function isHostAllowed({ url, headers }: Request, allowed: readonly string[] | u
 	});
 }
 
+function otherId(): SessionManagerError {
+	return new SessionManagerError(
+		'INVALID_ARGUMENT',
+		"the transport did not take the session id that the gateway gave to an initialize. Give the gateway sessionIds: 'transport' where another than tmcp's HttpTransport makes its own.",
+	);
+}
+
 function refusal(why: keyof typeof REFUSALS, headers: Headers, data?: object): Response {
 	const { status, ...error } = REFUSALS[why];
 	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
@@ -571,10 +604,14 @@ function standIn(answer: unknown): object {
 	};
 }
 
-/** The transport accepts any session id that an `initialize` brings, which could be another client's, or easy to guess. */
-function withoutSession(request: Request): Request {
-	if (!request.headers.has(SESSION_HEADER)) return request;
+/**
+ * The transport accepts any session id that an `initialize` brings: the client's own could be another's, or easy to guess.
+ * @param session the id that it is to have; `undefined` where the transport makes one
+ */
+function withSession(request: Request, session: string | undefined): Request {
+	if (session === undefined && !request.headers.has(SESSION_HEADER)) return request;
 	const headers = new Headers(request.headers);
-	headers.delete(SESSION_HEADER);
+	if (session === undefined) headers.delete(SESSION_HEADER);
+	else headers.set(SESSION_HEADER, session);
 	return new Request(request, { headers });
 }

@@ -19,12 +19,9 @@ import { hold } from '../request/hold.ts';
 import { Outbox } from '../request/outbox.ts';
 import { report } from '../request/report.ts';
 import { currentScope } from '../request/request-scope.ts';
-import {
-	lookUpSyncLayer,
-	type SyncLayerBinding,
-	type SyncLayerNamespace,
-} from '../routing/binding.ts';
+import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject, type SyncLayerStub } from '../routing/object.ts';
+import { answersOf } from '../routing/send.ts';
 import type { DurableObjectStreamSessionManager } from '../streams/durable-object-stream-session-manager.ts';
 import { KVInfoSessionManager } from './kv-info-session-manager.ts';
 import { RequestReads } from './request-reads.ts';
@@ -76,27 +73,24 @@ interface Item {
  * go to `onError`, and what they return resolves when the work is done.
  */
 export class DurableObjectInfoSessionManager implements InfoSessionManager {
-	#namespace: () => SyncLayerNamespace;
+	#homes: SessionHomes;
 	#fallback: KVInfoSessionManager | undefined;
 	#onError: (error: SessionManagerError) => void | Promise<void>;
 	#reads = new RequestReads();
 	#outbox = new Outbox<Item>((items) => this.#write(items), MAX_INFO_CHANGES);
 
 	/**
-	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself: that of
-	 * the stream manager
+	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), the namespace itself, or
+	 * {@link SessionHomes}: that of the stream manager
 	 * @throws `INVALID_ARGUMENT` for options that are none
 	 */
-	constructor(
-		binding?: SyncLayerBinding | SyncLayerNamespace,
-		options?: ObjectInfoSessionManagerOptions,
-	) {
+	constructor(binding?: Homes, options?: ObjectInfoSessionManagerOptions) {
 		const { fallback, onError } = parseOptions(
 			OptionsSchema,
 			options,
 			'DurableObjectInfoSessionManager',
 		);
-		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+		this.#homes = homesOf(binding);
 		this.#fallback = fallback;
 		this.#onError = onError;
 	}
@@ -257,7 +251,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		const resource = await hash(parseBoundedUri(uri));
 		await this.#outbox.idle();
 		const [sessions, others = []] = await Promise.all([
-			this.#askAll((stub) => stub.subscribersOf(resource)),
+			this.#subscribersIn(resource),
 			this.#fallback?.getSubscriptions(uri),
 		]);
 		return [...new Set([...sessions, ...others])];
@@ -298,13 +292,15 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	}
 
 	/** Call the object that has the session. */
-	#ask<T>(_session: string, work: (stub: SyncLayerStub) => Promise<T>): Promise<T> {
-		return callObject(this.#namespace(), work);
+	#ask<T>(session: string, work: (stub: SyncLayerStub) => Promise<T>): Promise<T> {
+		return callObject(this.#homes.toBegin(session), work);
 	}
 
-	/** Call each object that may have sessions. */
-	#askAll<T>(work: (stub: SyncLayerStub) => Promise<T[]>): Promise<T[]> {
-		return callObject(this.#namespace(), work);
+	/** Of all homes. */
+	async #subscribersIn(resource: string): Promise<string[]> {
+		const called = await this.#homes.callAll((stub) => stub.relay({ subscribersOf: resource }));
+		const answers = answersOf(called, () => 'whose subscribers are not known');
+		return answers.flatMap(({ subscribers }) => subscribers);
 	}
 
 	#tell(failure: unknown): Promise<void> {

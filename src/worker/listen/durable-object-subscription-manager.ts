@@ -5,12 +5,8 @@ import type {
 } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/limits.ts';
-import {
-	lookUpSyncLayer,
-	type SyncLayerBinding,
-	type SyncLayerNamespace,
-} from '../routing/binding.ts';
-import { callObject } from '../routing/object.ts';
+import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
+import { answersOf } from '../routing/send.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';
 import {
 	isOrigin,
@@ -85,7 +81,7 @@ export interface SubscriptionManagerOptions {
  * `BINDING_MISSING`, `BINDING_WRONG_KIND`, `OBJECT_FAILED`.
  */
 export class DurableObjectSubscriptionManager implements SubscriptionManager {
-	#namespace: () => SyncLayerNamespace;
+	#homes: SessionHomes;
 	#maxLifetime: number;
 	#onError: (error: unknown) => void;
 	#onGap: (subscription: SubscriptionName) => void;
@@ -93,14 +89,12 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	#outbox = new Outbox<Notification>((batch) => this.#publish(batch), MAX_BROADCAST_BYTES);
 
 	/**
-	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
+	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), the namespace itself, or
+	 * {@link SessionHomes}: then a subscription has its home by the hash of its origin and id
 	 * @throws `INVALID_ARGUMENT` for options that are none
 	 */
-	constructor(
-		binding?: SyncLayerBinding | SyncLayerNamespace,
-		options?: SubscriptionManagerOptions,
-	) {
-		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+	constructor(binding?: Homes, options?: SubscriptionManagerOptions) {
+		this.#homes = homesOf(binding);
 		const parsed = parseOptions(OptionsSchema, options, 'DurableObjectSubscriptionManager');
 		this.#maxLifetime = parsed.maxLifetime;
 		this.#onError = parsed.onError;
@@ -155,7 +149,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		const listener = new Listener(callbacks, {
 			subscription,
 			account: currentScope()?.account,
-			namespace: this.#namespace(),
+			home: await this.#homes.toBeginByHash(JSON.stringify([origin, id])),
 			maxLifetime: this.#maxLifetime,
 			onGap: () => void report(this.#onGap, { origin, id }),
 			onError: (error) => this.#tell(error),
@@ -176,7 +170,10 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	async #publish(notifications: readonly Notification[]): Promise<void> {
 		const options = { id: crypto.randomUUID() };
-		await callObject(this.#namespace(), (stub) => stub.publish(notifications, options));
+		const called = await this.#homes.callAll((stub) =>
+			stub.relay({ publish: { notifications, options } }),
+		);
+		answersOf(called, () => 'all its listeners');
 	}
 
 	/** Reports an error once: notifications that were sent in one batch fail with the same error. */
@@ -197,10 +194,11 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	async #end(target: SubscriptionTarget, reason: SubscriptionEnd): Promise<boolean> {
 		const parsed = parseUnsubscribe(target, reason);
 		const options = { id: crypto.randomUUID() };
-		const ended = await callObject(this.#namespace(), (stub) =>
-			stub.unsubscribe(parsed.target, parsed.reason, options),
+		const called = await this.#homes.callAll((stub) =>
+			stub.relay({ unsubscribe: { ...parsed, options } }),
 		);
-		return ended > 0;
+		const answers = answersOf(called, () => 'its listeners');
+		return answers.some(({ unsubscribed }) => unsubscribed > 0);
 	}
 }
 

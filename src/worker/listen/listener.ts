@@ -9,15 +9,15 @@ import type { LogPosition } from '../../wire/answers.ts';
 import { Connection } from '../connection/connection.ts';
 import { lifetimeMs } from '../connection/lifetime.ts';
 import { type Opened, openSubscription, SubscriptionRefused } from '../connection/open-socket.ts';
-import type { SyncLayerNamespace } from '../routing/binding.ts';
-import { callObject } from '../routing/object.ts';
+import { callObject, type Home } from '../routing/object.ts';
 
 /** What a listener gets from its manager. The callbacks must not throw. */
 export interface ListenerSetup {
 	subscription: SubscriptionInput;
 	/** By which those of one owner are counted. */
 	account: string | undefined;
-	namespace: SyncLayerNamespace;
+	/** Where the subscription is. */
+	home: Home;
 	/** In milliseconds; it lives between half of that and all of it. */
 	maxLifetime: number;
 	/** Called each time the listener may have missed something for good. */
@@ -78,11 +78,11 @@ export class Listener extends Connection {
 		lastEventId: string | undefined,
 		isBack: boolean,
 	): Promise<Opened> {
-		const { subscription, account, namespace } = this.#setup;
+		const { subscription, account, home } = this.#setup;
 		const { connectionId } = this;
 		const options = { connectionId, lastEventId, resume: this.#began, account };
 		const opened = await callObject(
-			namespace,
+			home,
 			(stub) => openSubscription(stub, subscription, options),
 			isBack ? 1 : undefined,
 		);
@@ -118,9 +118,9 @@ export class Listener extends Connection {
 
 	/** It is the object that ends it, after all that it has sent. Where it cannot be asked, or had lost the socket, this does. */
 	async #endLife(): Promise<void> {
-		const { namespace, subscription } = this.#setup;
+		const { home, subscription } = this.#setup;
 		const { origin, id } = subscription;
-		const unsubscribing = callObject(namespace, (stub) =>
+		const unsubscribing = callObject(home, (stub) =>
 			stub.unsubscribe({ origin, id }, 'closed', { id: this.connectionId }),
 		);
 		const ended = await unsubscribing.catch(() => 0);

@@ -1,6 +1,6 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { Beginning } from '../info/beginning.ts';
-import type { SyncLayerNamespace } from '../routing/binding.ts';
+import type { SessionHomes } from '../routing/homes.ts';
 
 /** What a manager needs from the gateway about the running request, because the transport does not pass it on. */
 export interface RequestScope {
@@ -15,7 +15,7 @@ export interface RequestScope {
 	/** What follows the `id` line in an event without a message; `undefined` for a request without a session. */
 	primingEvent: string | undefined;
 	/** Where the session lives, for a stream manager of another binding to notice. */
-	namespace?: SyncLayerNamespace;
+	homes?: SessionHomes;
 	/** The gateway has not asked whose the session is, because the request is not for its path: none may be touched. */
 	isUnguarded?: boolean;
 	/** Of an `initialize`: what is told of the client meanwhile, to be stored when the session begins. */

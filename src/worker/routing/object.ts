@@ -1,5 +1,5 @@
 import { SessionManagerError } from '../../errors.ts';
-import { SYNC_LAYER_NAME } from '../../wire/names.ts';
+import { objectNameOf, parseHome } from '../../wire/home.ts';
 import type { SyncLayer } from '../../object/sync-layer.ts';
 import type { SyncLayerNamespace } from './binding.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
@@ -31,23 +31,49 @@ function flag(error: unknown, name: 'retryable' | 'overloaded'): boolean {
 	return error instanceof Error && Reflect.get(error, name) === true;
 }
 
+/** One of the objects that share the sessions. */
+export class Home {
+	/** As session ids name it. */
+	readonly label: string;
+	/** The object's name. */
+	readonly name: string;
+	#namespace: SyncLayerNamespace;
+	#placed: DurableObjectNamespaceGetDurableObjectOptions | undefined;
+
+	constructor(namespace: SyncLayerNamespace, label: string) {
+		this.label = label;
+		this.name = objectNameOf(label);
+		this.#namespace = namespace;
+		const locationHint = parseHome(label)?.region;
+		this.#placed = locationHint && { locationHint };
+	}
+
+	/** A new stub: one whose object has failed throws the same error again for ever. */
+	stub(options?: DurableObjectNamespaceGetDurableObjectOptions): SyncLayerStub {
+		const all = options && this.#placed ? { ...options, ...this.#placed } : options;
+		return this.#namespace.getByName(this.name, all ?? this.#placed);
+	}
+}
+
+/** A promise where it has to be asked for which one that is. */
+export type HomeOrPromise = Home | Promise<Home>;
+
 /**
- * Call the object that holds the streams. The work may be done twice, which must do no harm.
- *
- * Each attempt takes a new stub, because a stub whose object has failed throws the same error again for ever.
+ * Call an object. The work may be done twice, which must do no harm.
  *
  * @param attempts 1 where the caller tries again by itself
  * @throws the object's own coded error, or `OBJECT_FAILED`
  */
 export async function callObject<T>(
-	namespace: SyncLayerNamespace,
+	home: HomeOrPromise,
 	work: (stub: SyncLayerStub) => Promise<T>,
 	attempts = RETRIES.attempts,
 ): Promise<T> {
+	// Where it is known, nothing is awaited before the call leaves.
+	const object = home instanceof Home ? home : await home;
 	let tries = 0;
 	// The runtime has retried the first one.
-	const once = async () =>
-		work(namespace.getByName(SYNC_LAYER_NAME, tries++ === 0 ? undefined : NO_RETRIES));
+	const once = async () => work(object.stub(tries++ === 0 ? undefined : NO_RETRIES));
 	try {
 		return await withRetry({ ...RETRIES, attempts }, once);
 	} catch (error) {
@@ -55,7 +81,7 @@ export async function callObject<T>(
 			SessionManagerError.from(error) ??
 			new SessionManagerError(
 				'OBJECT_FAILED',
-				`the Durable Object ${SYNC_LAYER_NAME} failed or could not be reached (${String(error)}). Try again later.`,
+				`the Durable Object ${object.name} failed or could not be reached (${String(error)}). Try again later.`,
 				{ cause: error },
 			)
 		);

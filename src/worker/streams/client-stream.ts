@@ -6,8 +6,7 @@ import { type Opened, openStream } from '../connection/open-socket.ts';
 import { hold } from '../request/hold.ts';
 import { report } from '../request/report.ts';
 import type { RequestScope } from '../request/request-scope.ts';
-import type { SyncLayerNamespace } from '../routing/binding.ts';
-import { callObject, type SyncLayerStub } from '../routing/object.ts';
+import { callObject, type HomeOrPromise, type SyncLayerStub } from '../routing/object.ts';
 import { ClientQueue, type Total } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
 
@@ -51,7 +50,8 @@ export interface SessionKeeper {
 /** What a stream gets from its manager. */
 export interface StreamSetup {
 	session: string;
-	namespace: SyncLayerNamespace;
+	/** Where the session is. */
+	home(): HomeOrPromise;
 	/** See `StreamSessionManagerOptions`. */
 	options: {
 		keepAlive: number;
@@ -182,7 +182,7 @@ export class ClientStream extends Connection {
 
 	protected override connect(lastEventId: string | undefined, resume: boolean): Promise<Opened> {
 		const { connectionId } = this;
-		const { namespace, scope, session } = this.#setup;
+		const { scope, session } = this.#setup;
 		const owner = scope?.ownerHash;
 		const open = async (stub: SyncLayerStub) => {
 			if (this.#isCancelled) {
@@ -191,7 +191,7 @@ export class ClientStream extends Connection {
 			const window = Math.max(1, this.#bound - this.#queue.bytes);
 			return openStream(stub, session, { connectionId, lastEventId, resume, owner, window });
 		};
-		return callObject(namespace, open, resume ? 1 : undefined);
+		return callObject(this.#setup.home(), open, resume ? 1 : undefined);
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {
@@ -373,7 +373,7 @@ export class ClientStream extends Connection {
 		const { connectionId } = this;
 		const position = this.#queue.takenSeq ?? 0;
 		this.left = hold(
-			callObject(this.#setup.namespace, async (stub) => {
+			callObject(this.#setup.home(), async (stub) => {
 				await stub.detach(this.#setup.session, { connectionId, position });
 			}),
 		);

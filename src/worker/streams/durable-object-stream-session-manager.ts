@@ -1,12 +1,9 @@
 import type { StreamSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
-import {
-	lookUpSyncLayer,
-	type SyncLayerBinding,
-	type SyncLayerNamespace,
-} from '../routing/binding.ts';
 import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/limits.ts';
+import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
+import { sendToHomes } from '../routing/send.ts';
 import { isOvertaken } from '../connection/connection.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';
 import {
@@ -118,21 +115,19 @@ export interface StreamSessionManagerOptions {
  * `BINDING_WRONG_KIND`, `OBJECT_FAILED`.
  */
 export class DurableObjectStreamSessionManager implements StreamSessionManager {
-	#namespace: () => SyncLayerNamespace;
+	#homes: SessionHomes;
 	#options: v.InferOutput<typeof OptionsSchema>;
 	/** The streams that this instance serves, by session, which has two while a new one supersedes an old one. */
 	#streams = new Map<string, Set<ClientStream>>();
 	#outbox = new Outbox<BroadcastInput>((batch) => this.#broadcast(batch), MAX_BROADCAST_BYTES);
 
 	/**
-	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
+	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), the namespace itself, or
+	 * {@link SessionHomes}
 	 * @throws `INVALID_ARGUMENT` for options that are none
 	 */
-	constructor(
-		binding?: SyncLayerBinding | SyncLayerNamespace,
-		options?: StreamSessionManagerOptions,
-	) {
-		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+	constructor(binding?: Homes, options?: StreamSessionManagerOptions) {
+		this.#homes = homesOf(binding);
 		this.#options = parseOptions(OptionsSchema, options, 'DurableObjectStreamSessionManager');
 	}
 
@@ -179,8 +174,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	async #create(id: string, controller: StreamController): Promise<void> {
 		assertGuarded();
 		const session = parseSessionId(id);
-		const namespace = currentScope()?.namespace;
-		if (namespace && namespace !== this.#namespace()) {
+		const homes = currentScope()?.homes;
+		if (homes && !homes.isSameBinding(this.#homes)) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				'the stream manager of the transport and the SessionGateway have different Durable Object bindings. Give both the same one.',
@@ -189,7 +184,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const streams = this.#streams.get(session) ?? new Set();
 		const stream = new ClientStream(controller, {
 			session,
-			namespace: this.#namespace(),
+			home: () => this.#homes.toBegin(session),
 			options: this.#options,
 			scope: currentScope(),
 			onFinish: (finished) => this.#forget(session, finished),
@@ -220,7 +215,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const streams = this.#streams.get(session) ?? [];
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
 		if (cancelled.length === 0) {
-			await callObject(this.#namespace(), async (stub) => stub.end(session));
+			await callObject(this.#homes.of(session), async (stub) => stub.end(session));
 		}
 		for (const stream of cancelled) {
 			stream.finish();
@@ -229,14 +224,14 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #detach(session: string, options: DetachOptions): Promise<void> {
-		await callObject(this.#namespace(), (stub) => stub.detach(session, options));
+		await callObject(this.#homes.of(session), (stub) => stub.detach(session, options));
 	}
 
 	async #has(id: string): Promise<boolean> {
 		const session = parseSessionId(id);
 		// The transport would refuse with 409, though `create` supersedes.
 		if (currentScope()?.takesOver) return false;
-		return callObject(this.#namespace(), (stub) => stub.has(session));
+		return callObject(this.#homes.of(session), (stub) => stub.has(session));
 	}
 
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
@@ -249,7 +244,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #broadcast(broadcasts: readonly BroadcastInput[]): Promise<void> {
-		await callObject(this.#namespace(), (stub) => stub.broadcastBatch(broadcasts));
+		await sendToHomes(this.#homes, broadcasts);
 	}
 
 	#forget(session: string, stream: ClientStream): void {

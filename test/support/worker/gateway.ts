@@ -137,6 +137,7 @@ const gateways = [
 	serve('/gateway/legacy', { namespace: env.LEGACY_SYNC_LAYER }),
 	serve('/gateway/cors', { transport: { cors: true, allowedOrigins: ['https://good.example'] } }),
 	serve('/gateway/one-id', {
+		gateway: { sessionIds: 'transport' },
 		transport: { getSessionId: () => 'always-the-same' },
 	}),
 ];

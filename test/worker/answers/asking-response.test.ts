@@ -48,7 +48,7 @@ beforeEach(() => {
 });
 
 function gatewayOf(namespace: SyncLayerNamespace = env.TMCP_DURABLE_OBJECT) {
-	const gateway = new SessionGateway(transport, namespace);
+	const gateway = new SessionGateway(transport, namespace, { sessionIds: 'transport' });
 	const post = (message: object, headers: Record<string, string> = {}) =>
 		gateway.respond(
 			new Request(URL, {

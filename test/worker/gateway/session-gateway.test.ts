@@ -16,6 +16,8 @@ import { INITIALIZE, SessionClient } from './client.ts';
 
 const SERVER = { name: 'test', version: '1.0.0', description: 'test' };
 const ALICE = { 'x-user': 'alice' };
+/** It might be one of ours, for all that its form tells. */
+const WELL_FORMED = `0.${'A'.repeat(22)}.${'A'.repeat(22)}`;
 const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
 
 interface RegistrationRow extends Record<string, SqlStorageValue> {
@@ -77,7 +79,7 @@ beforeEach(async () => {
 
 describe('an initialize', () => {
 	it('is answered by the transport, and its session is known from then on', async () => {
-		expect(client.sessionId).toMatch(/^[\da-f-]{36}$/);
+		expect(client.sessionId).toMatch(/^0\.[\w-]{22}\.[\w-]{22}$/);
 		expect(await client.call('whoami')).toMatchObject({
 			result: { content: [{ text: 'alice' }] },
 		});
@@ -500,6 +502,7 @@ describe('a session', () => {
 				};
 			return {
 				admit: (...args: Parameters<typeof stub.admit>) => stub.admit(...args),
+				signingKey: () => stub.signingKey(),
 				attach: late((...args: Parameters<typeof stub.attach>) => stub.attach(...args)),
 				fetch: late((request: Request) => stub.fetch(request)),
 			};
@@ -636,20 +639,23 @@ describe('a body', () => {
 });
 
 describe('an initialize that cannot be registered', () => {
-	it('is an error, and not answered', async () => {
+	it.each([
+		['SQLITE_MISSING', 'LEGACY_SYNC_LAYER', 'transport'],
+		['INVALID_ARGUMENT', 'TMCP_DURABLE_OBJECT', 'signed'],
+	] as const)('is an error, and not answered: %s', async (code, binding, sessionIds) => {
 		const respond = async ({ headers }: Request) =>
 			headers.has('content-type')
 				? new Response('{"jsonrpc":"2.0","id":1,"result":{}}', {
 						headers: { 'mcp-session-id': crypto.randomUUID() },
 					})
 				: new Response(null, { status: 415 });
-		const gateway = new SessionGateway({ respond }, env.LEGACY_SYNC_LAYER, { path: null });
+		const gateway = new SessionGateway({ respond }, binding, { path: null, sessionIds });
 		const post = new Request('https://example.com', {
 			method: 'POST',
 			headers: { 'content-type': 'application/json' },
 			body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE }),
 		});
-		expect(await codeOf(() => gateway.respond(post))).toBe('SQLITE_MISSING');
+		expect(await codeOf(() => gateway.respond(post))).toBe(code);
 	});
 });
 
@@ -693,7 +699,7 @@ describe('what is wrong is told by its code', () => {
 	it('SQLITE_MISSING for a class without SQLite', async () => {
 		const legacy = new SessionClient('/gateway/legacy');
 		expect(await codeOf(() => legacy.post('initialize', INITIALIZE))).toBe('SQLITE_MISSING');
-		const returning = legacy.with({ 'mcp-session-id': crypto.randomUUID() });
+		const returning = legacy.with({ 'mcp-session-id': WELL_FORMED });
 		expect(await codeOf(() => POST(returning))).toBe('SQLITE_MISSING');
 	});
 
@@ -710,7 +716,7 @@ describe('what is wrong is told by its code', () => {
 	it('BINDING_MISSING for a binding that is not there, in the first request that needs it', async () => {
 		// @ts-expect-error there is no such binding
 		const gateway = new SessionGateway({ respond: async () => null }, 'NOT_BOUND', { path: null });
-		const headers = { 'mcp-session-id': 'any' };
+		const headers = { 'mcp-session-id': WELL_FORMED };
 		const get = () => gateway.respond(new Request('https://example.com', { headers }));
 		expect(await codeOf(get)).toBe('BINDING_MISSING');
 	});

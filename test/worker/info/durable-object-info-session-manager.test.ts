@@ -188,11 +188,11 @@ describe('with a transport', () => {
 	});
 
 	it.each([
-		['one call without an id', 'object', ['rpc broadcastBatch']],
+		['one call without an id', 'object', ['rpc relay']],
 		[
 			'two calls where the managers were given as they are',
 			'object-plain',
-			['rpc subscribersOf', 'rpc broadcastBatch'],
+			['rpc relay', 'rpc broadcastBatch'],
 		],
 	])('the update of a resource is %s', async (_, subject, expected) => {
 		client = await SessionClient.begin(`/lives/${subject}`);

@@ -305,9 +305,9 @@ describe('what is sent', () => {
 	it('arrives in order, also over several turns of the event loop and when a call is slow', async () => {
 		const slow = new DurableObjectSubscriptionManager(
 			namespaceWith((stub, call) => ({
-				publish: async (...args: Parameters<SyncLayer['publish']>) => {
+				relay: async (...args: Parameters<SyncLayer['relay']>) => {
 					if (call === 2) await scheduler.wait(100);
-					return stub.publish(...args);
+					return stub.relay(...args);
 				},
 			})),
 		);

@@ -335,7 +335,7 @@ describe('an object that fails', () => {
 			if (calls > times) return env.TMCP_DURABLE_OBJECT.getByName(name);
 			const fail = () =>
 				Promise.reject(Object.assign(new Error('Network connection lost.'), flags));
-			return { has: fail, detach: fail, broadcastBatch: fail, attach: fail, fetch: fail };
+			return { has: fail, detach: fail, relay: fail, attach: fail, fetch: fail };
 		};
 		const streams = new DurableObjectStreamSessionManager(namespaceOf(getByName));
 		return { streams, calls: () => calls };

@@ -263,12 +263,22 @@ describe('what one request sends', () => {
 	afterEach(() => stream.cancel());
 
 	describe.each([
-		['whose call was lost once', () => ({ broadcastBatch: () => Promise.reject(lost()) })],
+		[
+			'whose call was lost once',
+			() => ({
+				broadcastBatch: () => Promise.reject(lost()),
+				relay: () => Promise.reject(lost()),
+			}),
+		],
 		[
 			'whose answer was lost once',
 			(stub: DurableObjectStub<SyncLayer>) => ({
 				broadcastBatch: async (...args: BroadcastAll) => {
 					await stub.broadcastBatch(...args);
+					throw lost();
+				},
+				relay: async (...args: Parameters<SyncLayer['relay']>) => {
+					await stub.relay(...args);
 					throw lost();
 				},
 			}),
@@ -279,6 +289,10 @@ describe('what one request sends', () => {
 				broadcastBatch: async (...args: BroadcastAll) => {
 					await scheduler.wait(100);
 					return stub.broadcastBatch(...args);
+				},
+				relay: async (...args: Parameters<SyncLayer['relay']>) => {
+					await scheduler.wait(100);
+					return stub.relay(...args);
 				},
 			}),
 		],

@@ -1,0 +1,2 @@
+/** How many homes there are, unless told otherwise. */
+export const DEFAULT_HOMES = 1;

@@ -1,0 +1,293 @@
+import { env } from 'cloudflare:workers';
+import * as v from 'valibot';
+import { quote, SessionManagerError } from '../../errors.ts';
+import type { Relayed } from '../../wire/answers.ts';
+import { FIRST_HOME, formatHome, MAX_HOMES, parseHome } from '../../wire/home.ts';
+import { parseOptions } from '../../wire/options.ts';
+import { readSessionId } from '../../wire/session-id.ts';
+import { lookUpSyncLayer, type SyncLayerBinding, type SyncLayerNamespace } from './binding.ts';
+import { DEFAULT_HOMES } from './default-homes.ts';
+import { callObject, Home, type HomeOrPromise, type SyncLayerStub } from './object.ts';
+import { regionOf } from './placement.ts';
+import { rendezvous } from './rendezvous.ts';
+import { Signer } from './signer.ts';
+
+const OptionsSchema = v.strictObject({
+	homes: v.optional(
+		v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_HOMES, `more than ${MAX_HOMES}`)),
+		DEFAULT_HOMES,
+	),
+	placement: v.optional(v.literal('nearest')),
+	jurisdiction: v.optional(v.picklist(['eu', 'fedramp', 'fedramp-high', 'us'])),
+	signingKey: v.optional(v.string()),
+});
+
+/** Options of {@link SessionHomes}. */
+export interface SessionHomesOptions {
+	/**
+	 * Over how many objects new sessions and listen streams are spread (default 1; at most 1,000). With `placement` each region
+	 * that is used has so many. It can be raised at any time: sessions stay where they are. After it was lowered, the homes
+	 * that there were are still asked whenever all are.
+	 */
+	homes?: number;
+	/**
+	 * `nearest`: a session that a {@link SessionGateway} begins gets a home in the region of its first request. Default: the
+	 * platform places each object where it is asked for first.
+	 */
+	placement?: 'nearest';
+	/**
+	 * Where the objects must stay (https://developers.cloudflare.com/durable-objects/reference/data-location/). The objects of
+	 * a jurisdiction are others than those outside of it: sessions do not move with a change.
+	 */
+	jurisdiction?: DurableObjectJurisdiction;
+	/**
+	 * Name of the secret of the Worker that session ids are signed with: at least 32 characters. Default: the first home makes
+	 * a key, and each instance asks for it once. Whoever changes it ends all sessions.
+	 */
+	signingKey?: string;
+}
+
+/** The shortest secret that is a key, in characters. */
+const MIN_KEY_CHARS = 32;
+
+/**
+ * The objects that share the sessions, and which of them has which session. Give the same to the managers, the gateway and
+ * {@link SyncLayerClient}, so that they agree:
+ *
+ * ```ts
+ * const homes = new SessionHomes('TMCP_DURABLE_OBJECT', { homes: 4 });
+ * const streams = new DurableObjectStreamSessionManager(homes);
+ * const gateway = new SessionGateway(transport, homes, { info });
+ * ```
+ *
+ * The first home has the name {@link SYNC_LAYER_NAME}, the others `TMCP_DURABLE_OBJECT/1` and so on. Where a session has its
+ * home stands in the id that the gateway gives it. An id that was made elsewhere is placed by its hash, and may move when
+ * `homes` changes: then it is unknown in its new home.
+ *
+ * Safe to construct at module scope.
+ */
+export class SessionHomes {
+	#namespace: () => SyncLayerNamespace;
+	#options: v.InferOutput<typeof OptionsSchema>;
+	/** Those that are registered in the first home, as far as this instance knows. */
+	#registered = new Set([FIRST_HOME]);
+	#signer: Signer | undefined;
+
+	/**
+	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
+	 * @throws `INVALID_ARGUMENT` for options that are none
+	 */
+	constructor(binding?: SyncLayerBinding | SyncLayerNamespace, options?: SessionHomesOptions) {
+		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+		this.#options = parseOptions(OptionsSchema, options, 'SessionHomes');
+	}
+
+	/**
+	 * Whether both are of the same binding.
+	 * @internal
+	 */
+	isSameBinding(other: SessionHomes): boolean {
+		return this.#namespace() === other.#namespace();
+	}
+
+	/**
+	 * A home by its label.
+	 * @internal
+	 */
+	at(label: string): Home {
+		const { jurisdiction } = this.#options;
+		const namespace = this.#namespace();
+		return new Home(jurisdiction ? namespace.jurisdiction(jurisdiction) : namespace, label);
+	}
+
+	/**
+	 * The home of a session.
+	 * @internal
+	 */
+	of(session: string): HomeOrPromise {
+		const label = readSessionId(session)?.home;
+		if (label === undefined) return this.#place(session);
+		return this.#mayExist(label) ? this.at(label) : this.#find(label, session);
+	}
+
+	/**
+	 * The home of a session that may begin with this call.
+	 * @internal
+	 */
+	toBegin(session: string): HomeOrPromise {
+		const home = this.of(session);
+		if (home instanceof Home) return this.register(home);
+		return home.then((found) => this.register(found));
+	}
+
+	/**
+	 * Where something has its home that belongs to no session.
+	 * @internal
+	 */
+	toBeginByHash(key: string): HomeOrPromise {
+		return this.register(this.#place(key));
+	}
+
+	/**
+	 * The first home is told of a home before anything begins in it, so that everybody can find it. One call for each
+	 * instance and home.
+	 * @internal
+	 */
+	register(home: Home): HomeOrPromise {
+		return this.#registered.has(home.label) ? home : this.#register(home);
+	}
+
+	/**
+	 * Which of these sessions has which home, by the home's label.
+	 * @internal
+	 */
+	async group(sessions: readonly string[]): Promise<Map<string, string[]>> {
+		const groups = new Map<string, string[]>();
+		for (const session of sessions) {
+			const home = this.of(session);
+			const { label } = home instanceof Home ? home : await home;
+			const group = groups.get(label);
+			if (group) group.push(session);
+			else groups.set(label, [session]);
+		}
+		return groups;
+	}
+
+	/**
+	 * Choose the home of a new session.
+	 * @param cf `request.cf` of its first request
+	 * @param isFull whether a home takes no session at this moment
+	 * @returns its label; `undefined` where all are full
+	 * @internal
+	 */
+	choose(cf: unknown, isFull: (label: string) => boolean): string | undefined {
+		const { homes, placement } = this.#options;
+		const region = placement && regionOf(cf);
+		const labels = Array.from({ length: homes }, (_, index) => formatHome({ index, region }));
+		const free = labels.filter((label) => !isFull(label));
+		return free[Math.floor(Math.random() * free.length)];
+	}
+
+	/**
+	 * A new id of a session in a home.
+	 * @internal
+	 */
+	async mint(label: string): Promise<string> {
+		return (await this.#getSigner()).mint(label);
+	}
+
+	/**
+	 * Whether it is an id that {@link mint} made. Asks nobody, once the key is known.
+	 * @internal
+	 */
+	async isMinted(session: string): Promise<boolean> {
+		return readSessionId(session) !== undefined && (await this.#getSigner()).isMine(session);
+	}
+
+	/**
+	 * Call all homes, in parallel: first those that this instance knows of, then those that the first home knows of besides.
+	 * @param work what to ask of each: a `relay`, whose answer tells which homes there are
+	 * @param others homes that may not be registered, but are to be called all the same
+	 * @internal
+	 */
+	async callAll(
+		work: (stub: SyncLayerStub, label: string) => Promise<Relayed>,
+		others: Iterable<string> = [],
+	): Promise<Called<Relayed>[]> {
+		const known = [...new Set([...this.#registered, ...others])];
+		const first = await this.callEach(known, work);
+		const registered = first[0]?.outcome.status === 'fulfilled' ? first[0].outcome.value.homes : [];
+		this.#note(registered);
+		const missed = registered.filter((label) => !known.includes(label));
+		return [...first, ...(await this.callEach(missed, work))];
+	}
+
+	/**
+	 * Call some homes, in parallel: none waits for another, nor fails with it.
+	 * @internal
+	 */
+	callEach<T>(
+		labels: readonly string[],
+		work: (stub: SyncLayerStub, label: string) => Promise<T>,
+	): Promise<Called<T>[]> {
+		return Promise.all(
+			labels.map(async (label) => {
+				const call = callObject(this.at(label), (stub) => work(stub, label));
+				const [outcome] = await Promise.allSettled([call]);
+				return { label, outcome };
+			}),
+		);
+	}
+
+	/**
+	 * The labels of all homes.
+	 * @internal
+	 */
+	async labels(): Promise<string[]> {
+		const first = this.at(FIRST_HOME);
+		this.#note(await callObject<readonly string[]>(first, (stub) => stub.homes()));
+		return [...this.#registered];
+	}
+
+	#place(key: string): Home {
+		const index = rendezvous(key, this.#options.homes);
+		return this.at(formatHome({ index, region: undefined }));
+	}
+
+	/** Whether new sessions are begun there, or were. */
+	#mayExist(label: string): boolean {
+		if (this.#registered.has(label)) return true;
+		const { homes, placement } = this.#options;
+		const place = parseHome(label);
+		return (
+			place !== undefined &&
+			place.index < homes &&
+			(place.region === undefined || placement !== undefined)
+		);
+	}
+
+	/** It may be one that another version of the Worker has begun. If there is no such home, the id was made up. */
+	async #find(label: string, session: string): Promise<Home> {
+		await this.labels();
+		return this.#registered.has(label) ? this.at(label) : this.#place(session);
+	}
+
+	async #register(home: Home): Promise<Home> {
+		const first = this.at(FIRST_HOME);
+		this.#note(await callObject<readonly string[]>(first, (stub) => stub.registerHome(home.label)));
+		return home;
+	}
+
+	#note(labels: readonly string[]): void {
+		for (const label of labels) this.#registered.add(label);
+	}
+
+	/** A failure is not remembered: the next one asks again. */
+	async #getSigner(): Promise<Signer> {
+		return (this.#signer ??= await Signer.of(await this.#signingKey()));
+	}
+
+	#signingKey(): Promise<string> {
+		const { signingKey: name } = this.#options;
+		if (name === undefined) return callObject(this.at(FIRST_HOME), (stub) => stub.signingKey());
+		const key: unknown = Reflect.get(env, name);
+		if (typeof key === 'string' && key.length >= MIN_KEY_CHARS) return Promise.resolve(key);
+		throw new SessionManagerError(
+			key === undefined ? 'BINDING_MISSING' : 'BINDING_WRONG_KIND',
+			`the Worker needs a secret ${quote(name)} of at least ${MIN_KEY_CHARS} characters, to sign session ids with. Set it with "wrangler secret put ${name}".`,
+		);
+	}
+}
+
+/** What came of a call of one home. */
+export interface Called<T> {
+	label: string;
+	outcome: PromiseSettledResult<T>;
+}
+
+/** What a manager takes as its first argument. */
+export type Homes = SyncLayerBinding | SyncLayerNamespace | SessionHomes;
+
+export function homesOf(binding: Homes | undefined): SessionHomes {
+	return binding instanceof SessionHomes ? binding : new SessionHomes(binding);
+}

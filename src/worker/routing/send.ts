@@ -1,0 +1,85 @@
+import { SessionManagerError } from '../../errors.ts';
+import type { BroadcastResult } from '../../wire/answers.ts';
+import type { BroadcastInput, RelayInput } from '../../wire/arguments.ts';
+import { FIRST_HOME } from '../../wire/home.ts';
+import type { Called, SessionHomes } from './homes.ts';
+
+/** What a home answered, as far as it was asked for. */
+export interface SentTo {
+	broadcasts: BroadcastResult[];
+	published: number;
+}
+
+/**
+ * Send several payloads, in their order: to the homes of the sessions that they name, or to all.
+ * @param publish what all homes are to publish besides
+ * @returns what each home answered that was asked
+ * @throws where a home failed: all others have got theirs
+ */
+export async function sendToHomes(
+	homes: SessionHomes,
+	broadcasts: readonly BroadcastInput[],
+	publish?: RelayInput['publish'],
+): Promise<SentTo[]> {
+	const groups: (Map<string, string[]> | undefined)[] = [];
+	for (const broadcast of broadcasts) {
+		groups.push(isForAll(broadcast) ? undefined : await homes.group(broadcast.sessions ?? []));
+	}
+	const partOf = (label: string) =>
+		broadcasts.flatMap((broadcast, index) => {
+			const group = groups[index];
+			if (!group) return [broadcast];
+			const sessions = group.get(label);
+			return sessions ? [{ ...broadcast, sessions }] : [];
+		});
+	const named = new Set(groups.flatMap((group) => [...(group?.keys() ?? [])]));
+	if (publish || groups.some((group) => !group)) {
+		const called = await homes.callAll(
+			(stub, label) => stub.relay({ broadcasts: partOf(label), ...(publish && { publish }) }),
+			named,
+		);
+		return answersOf(called, () => 'all that it has');
+	}
+	const called = await homes.callEach<BroadcastResult[]>([...named], (stub, label) =>
+		stub.broadcastBatch(partOf(label)),
+	);
+	const countIn = (label: string) =>
+		new Set(groups.flatMap((group) => group?.get(label) ?? [])).size;
+	return answersOf(called, (label) => `${countIn(label)} sessions`).map((results) => ({
+		broadcasts: results,
+		published: 0,
+	}));
+}
+
+/** It names no sessions: it is for all, or for the subscribers of a resource, of whom each home knows its own. */
+function isForAll({ sessions, resource }: BroadcastInput): boolean {
+	return sessions === undefined || resource !== undefined;
+}
+
+/**
+ * What all homes answered.
+ * @param whom who is concerned where a home failed
+ * @throws one error for all that failed, with the code of the first
+ */
+export function answersOf<T>(called: readonly Called<T>[], whom: (label: string) => string): T[] {
+	const failed = called.flatMap(({ label, outcome }) =>
+		outcome.status === 'rejected' ? [{ label, error: codedError(outcome.reason) }] : [],
+	);
+	const [first] = failed;
+	if (first) {
+		if (called.length === 1 && first.label === FIRST_HOME) throw first.error;
+		const failures = failed.map(
+			({ label, error }) => `home ${label} (${whom(label)}): ${error.reason}`,
+		);
+		throw new SessionManagerError(
+			first.error.code,
+			`${failed.length} of ${called.length} homes failed, each other one did its part. ${failures.join(' ')}`,
+			{ cause: first.error },
+		);
+	}
+	return called.flatMap(({ outcome }) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+}
+
+function codedError(error: unknown): SessionManagerError {
+	return SessionManagerError.from(error) ?? new SessionManagerError('OBJECT_FAILED', String(error));
+}

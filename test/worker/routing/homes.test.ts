@@ -1,0 +1,310 @@
+import { env } from 'cloudflare:workers';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import {
+	DurableObjectStreamSessionManager,
+	DurableObjectSubscriptionManager,
+	SessionHomes,
+	type SessionHomesOptions,
+	SessionManagerError,
+} from '../../../src/index.ts';
+import { runInScope } from '../../../src/worker/request/request-scope.ts';
+import { codeOf } from '../../support/codes.ts';
+import { EventStream } from '../../support/event-stream.ts';
+import { HomeCalls, ownHomes } from '../../support/objects.ts';
+
+const event = (text: string) => `data: ${JSON.stringify(text)}\n\n`;
+const TOOLS = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' } as const;
+
+const cleanUps: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+	for (const cleanUp of cleanUps.splice(0)) await cleanUp();
+});
+
+/** Instances of a Worker that share their objects and nothing else. */
+class World {
+	noted = new HomeCalls();
+	#prefix = crypto.randomUUID();
+
+	homes(options?: SessionHomesOptions): SessionHomes {
+		return new SessionHomes(ownHomes(env.TMCP_DURABLE_OBJECT, this.#prefix, this.noted), options);
+	}
+
+	streams(homes: number): DurableObjectStreamSessionManager {
+		return new DurableObjectStreamSessionManager(this.homes({ homes }));
+	}
+
+	/** A stream of a session in a home. */
+	async open(
+		home: string,
+		streams = this.streams(4),
+		id?: string,
+	): Promise<{ session: string; stream: EventStream }> {
+		const session = id ?? (await this.homes().mint(home));
+		const started = Promise.withResolvers<void>();
+		const stream = new EventStream(
+			new ReadableStream<Uint8Array>({
+				start(controller) {
+					streams.create(session, controller).then(started.resolve, started.reject);
+				},
+				cancel: () => streams.delete(session),
+			}),
+		);
+		await started.promise;
+		cleanUps.push(() => stream.cancel());
+		return { session, stream };
+	}
+}
+
+/** The first one is always there, the others are registered when something begins in them. */
+const HOMES = ['0', '1', '2', '3'];
+
+describe('what is sent to named sessions', () => {
+	it('goes to their homes only, each asked once, in order', async () => {
+		const world = new World();
+		const [one, other, third] = [
+			await world.open('1'),
+			await world.open('3'),
+			await world.open('3'),
+		];
+		const streams = world.streams(4);
+		const sessions = [one.session, other.session, third.session];
+		const calls = await world.noted.of(() =>
+			Promise.all([
+				streams.send(sessions, event('a')),
+				streams.send(sessions, event('b')),
+				streams.send(sessions, event('c')),
+			]),
+		);
+		expect(calls.filter((call) => call.startsWith('0') || call.startsWith('2'))).toEqual([]);
+		expect(calls.length).toBeLessThanOrEqual(4);
+		for (const { stream } of [one, other, third]) {
+			expect(await stream.messages(3)).toEqual(['a', 'b', 'c']);
+		}
+	});
+
+	it('keeps its order with what is sent to all', async () => {
+		const world = new World();
+		const [one, other] = [await world.open('1'), await world.open('2')];
+		const streams = world.streams(4);
+		const texts = Array.from({ length: 60 }, (_, n) => `message ${n}`);
+		await Promise.all(
+			texts.map((text, n) =>
+				streams.send(n % 3 === 0 ? undefined : [one.session, other.session], event(text)),
+			),
+		);
+		for (const { stream } of [one, other]) expect(await stream.messages(60)).toEqual(texts);
+	});
+
+	it('goes to a home that this instance has never heard of', async () => {
+		const world = new World();
+		const { session, stream } = await world.open('7', world.streams(8));
+		const streams = world.streams(1);
+		await streams.send([session], event('found'));
+		expect(await stream.messages(1)).toEqual(['found']);
+		expect(await streams.has(session)).toBe(true);
+	});
+
+	it('to a home that does not exist asks no object of that name', async () => {
+		const world = new World();
+		const session = await world.homes().mint('999');
+		await world.streams(4).send([session], event('x'));
+		expect(await world.streams(4).has(session)).toBe(false);
+		expect(world.noted.calls.filter((call) => call.startsWith('999'))).toEqual([]);
+	});
+});
+
+describe('what is sent to all', () => {
+	it('reaches each session once, in every home that exists', async () => {
+		const world = new World();
+		const all = await Promise.all([...HOMES, '2', '2'].map((home) => world.open(home)));
+		const streams = world.streams(4);
+		for (const text of ['a', 'b']) await streams.send(undefined, event(text));
+		const calls = await world.noted.of(() => streams.send(undefined, event('c')));
+		expect(calls).toEqual(HOMES.map((home) => `${home} relay`));
+		for (const { stream } of all) expect(await stream.messages(3)).toEqual(['a', 'b', 'c']);
+	});
+
+	it('reaches homes that only newer versions of the Worker use', async () => {
+		const world = new World();
+		const all = await Promise.all(HOMES.map((home) => world.open(home)));
+		await world.streams(1).send(undefined, event('from an old version'));
+		for (const { stream } of all) expect(await stream.messages(1)).toEqual(['from an old version']);
+	});
+
+	it('costs one call where there is one home', async () => {
+		const world = new World();
+		const { session, stream } = await world.open('0', world.streams(1));
+		const streams = world.streams(1);
+		expect(await world.noted.of(() => streams.send(undefined, event('x')))).toEqual(['0 relay']);
+		expect(await world.noted.of(() => streams.send([session], event('y')))).toEqual([
+			'0 broadcastBatch',
+		]);
+		expect(await stream.messages(2)).toEqual(['x', 'y']);
+		expect(world.noted.calls).not.toContain('0 registerHome');
+	});
+});
+
+describe('a home that fails', () => {
+	it('costs the others nothing, and is named with how many sessions are concerned', async () => {
+		const world = new World();
+		const [one, other, third] = [
+			await world.open('1'),
+			await world.open('2'),
+			await world.open('2'),
+		];
+		const sessions = [one.session, other.session, third.session];
+		world.noted.failing.set('2', 2);
+		const error: unknown = await world
+			.streams(4)
+			.send(sessions, event('x'))
+			.catch((thrown: unknown) => thrown);
+		const { code, message = '' } = SessionManagerError.from(error) ?? {};
+		expect(code).toBe('OBJECT_FAILED');
+		expect(message).toContain('1 of 2 homes failed');
+		expect(message).toContain('home 2 (2 sessions)');
+		for (const session of sessions) expect(message).not.toContain(session);
+		expect(await one.stream.messages(1)).toEqual(['x']);
+	});
+
+	it('is asked again where that can help, and nobody gets anything twice', async () => {
+		const world = new World();
+		const all = await Promise.all(HOMES.map((home) => world.open(home)));
+		const streams = world.streams(4);
+		await streams.send(undefined, event('a'));
+		for (const home of HOMES) world.noted.failing.set(home, 1);
+		await streams.send(undefined, event('b'));
+		await streams.send(undefined, event('c'));
+		for (const { stream } of all) expect(await stream.messages(3)).toEqual(['a', 'b', 'c']);
+	});
+
+	it('keeps nobody else from what is sent to all', async () => {
+		const world = new World();
+		const all = await Promise.all(HOMES.map((home) => world.open(home)));
+		const streams = world.streams(4);
+		await streams.send(undefined, event('a'));
+		world.noted.failing.set('0', 2);
+		expect(await codeOf(() => streams.send(undefined, event('b')))).toBe('OBJECT_FAILED');
+		for (const [home, { stream }] of all.entries()) {
+			if (home > 0) expect(await stream.messages(2)).toEqual(['a', 'b']);
+		}
+	});
+});
+
+describe('a home', () => {
+	it('is registered once by each instance, before anything begins in it', async () => {
+		const world = new World();
+		const homes = world.homes({ homes: 4 });
+		const streams = new DurableObjectStreamSessionManager(homes);
+		const sessions = [await homes.mint('2'), await homes.mint('2')];
+		const before = world.noted.calls.length;
+		for (const session of sessions) await world.open('2', streams, session);
+		const made = world.noted.calls.slice(before);
+		expect(made.filter((call) => call.endsWith('registerHome'))).toEqual(['0 registerHome']);
+		expect(made.indexOf('0 registerHome')).toBeLessThan(made.indexOf('2 attach'));
+	});
+
+	it('is one of the jurisdiction where there is to be one', async () => {
+		const asked: unknown[] = [];
+		const namespace = new Proxy(env.TMCP_DURABLE_OBJECT, {
+			get: (target, key) =>
+				key === 'jurisdiction'
+					? (name: string) => {
+							asked.push(name);
+							return target;
+						}
+					: Reflect.get(target, key),
+		});
+		const homes = new SessionHomes(namespace, { jurisdiction: 'eu' });
+		expect(await new DurableObjectStreamSessionManager(homes).has(crypto.randomUUID())).toBe(false);
+		expect(asked).toEqual(['eu']);
+	});
+
+	it('has options that are refused', async () => {
+		for (const options of [{ homes: 0 }, { homes: 1_001 }, { homes: 1.5 }]) {
+			expect(await codeOf(() => new SessionHomes('TMCP_DURABLE_OBJECT', options))).toBe(
+				'INVALID_ARGUMENT',
+			);
+		}
+	});
+});
+
+describe('listen streams', () => {
+	async function listen(manager: DurableObjectSubscriptionManager, id: number, origin: string) {
+		const told: unknown[] = [];
+		const isNew = await manager.create(
+			{ id, origin, filters: { toolsListChanged: true } },
+			{
+				acknowledge: () => void told.push('acknowledged'),
+				send: (notification) => void told.push(notification),
+				close: (reason) => void told.push(reason),
+			},
+		);
+		return { told, isNew };
+	}
+
+	it('are spread over the homes, and hear what any instance sends', async () => {
+		const world = new World();
+		const managerOf = (homes: number) =>
+			new DurableObjectSubscriptionManager(world.homes({ homes }));
+		const [manager, origin] = [managerOf(4), crypto.randomUUID()];
+		const all = await Promise.all(
+			Array.from({ length: 12 }, (_, id) => listen(manager, id, origin)),
+		);
+		const used = new Set(world.noted.calls.filter((call) => call.endsWith('subscribe')));
+		expect(used.size).toBeGreaterThan(1);
+		await managerOf(1).send(TOOLS);
+		for (const { told } of all) {
+			await vi.waitFor(() => expect(told).toEqual(['acknowledged', TOOLS]));
+		}
+		expect((await listen(managerOf(4), 3, origin)).isNew).toBe(false);
+		// Whatever the number of homes is by now.
+		expect(await managerOf(1).close(3, origin, 'closed')).toBe(true);
+		await vi.waitFor(() => expect(all[3]?.told.at(-1)).toBe('closed'));
+		await managerOf(7).closeAll(origin);
+		for (const { told } of all) await vi.waitFor(() => expect(told).toHaveLength(3));
+	});
+});
+
+describe('event ids', () => {
+	it('name the home, and one of another home is told as a gap', async () => {
+		const gaps: string[] = [];
+		const streams = new DurableObjectStreamSessionManager(
+			new SessionHomes('TMCP_DURABLE_OBJECT', { homes: 4 }),
+			{ onGap: (session) => void gaps.push(session) },
+		);
+		const homes = new SessionHomes('TMCP_DURABLE_OBJECT', { homes: 4 });
+		const open = (session: string, lastEventId?: string) =>
+			runInScope(
+				{
+					account: undefined,
+					ownerHash: undefined,
+					lastEventId,
+					takesOver: true,
+					primingEvent: undefined,
+				},
+				async () => {
+					const started = Promise.withResolvers<void>();
+					const stream = new EventStream(
+						new ReadableStream<Uint8Array>({
+							start(controller) {
+								streams.create(session, controller).then(started.resolve, started.reject);
+							},
+							cancel: () => streams.delete(session),
+						}),
+					);
+					await started.promise;
+					return stream;
+				},
+			);
+		const [one, other] = [await homes.mint('1'), await homes.mint('3')];
+		const stream = await open(one);
+		await streams.send([one], event('x'));
+		await stream.messages(1);
+		const [, id = ''] = /^id: (.*)$/m.exec(stream.raw) ?? [];
+		expect(id).toMatch(/^1\./);
+		await stream.cancel();
+		const foreign = await open(other, id);
+		expect(gaps).toEqual([other]);
+		await foreign.cancel();
+	});
+});
