@@ -60,9 +60,7 @@ it('an alarm of a subclass that fails rings again a minute later, and what has e
 		await state.storage.deleteAlarm();
 		await reminder.alarm();
 		expect(logged.mock.calls).toEqual([[expect.objectContaining({ message: 'not now' })]]);
-		await vi.waitFor(async () =>
-			expect(await state.storage.getAlarm()).toBe(start + MINUTE_MS),
-		);
+		await vi.waitFor(async () => expect(await state.storage.getAlarm()).toBe(start + MINUTE_MS));
 		reminder.fails = false;
 		clock.mockReturnValue(start + MINUTE_MS);
 		await reminder.alarm();

@@ -171,7 +171,9 @@ it('what JSON writes six times as long is counted so', () => {
 });
 
 describe('only a plain object is an object', () => {
-	class Instance {}
+	class Instance {
+		readonly own = 1;
+	}
 	const none = () => [
 		[],
 		new Map(),
@@ -188,10 +190,7 @@ describe('only a plain object is an object', () => {
 		['the options of broadcast', (input) => parseSendOptions(input, 'broadcast')],
 		['one of a batch', (input) => parseBatch([Object.assign(input, { sessions: [], data: '' })])],
 		['a notification', (input) => parseNotifications([Object.assign(input, LIST_CHANGED)])],
-		[
-			'the params of a notification',
-			(params) => parseNotifications([{ ...LIST_CHANGED, params }]),
-		],
+		['the params of a notification', (params) => parseNotifications([{ ...LIST_CHANGED, params }])],
 		[
 			'a subscription',
 			(input) => parseSubscription(Object.assign(input, { id: 1, origin: 'a', filters: {} })),
@@ -218,7 +217,8 @@ describe('what throws when it is read is refused', () => {
 	const thrower = () => {
 		throw new TypeError('not yours');
 	};
-	const getter = (name: string, of: object) => Object.defineProperty(of, name, { get: thrower, enumerable: true });
+	const getter = (name: string, of: object) =>
+		Object.defineProperty(of, name, { get: thrower, enumerable: true });
 	const revoked = () => {
 		const { proxy, revoke } = Proxy.revocable([], {});
 		revoke();
@@ -239,7 +239,7 @@ describe('what throws when it is read is refused', () => {
 		['the class', () => parseOwner(Object.create(getter('constructor', {})))],
 	])('%s', (_, parse) => {
 		expect(parse).toThrow(/^INVALID_ARGUMENT: /);
-		});
+	});
 });
 
 it('an error text is short, however long the key that is not known', () => {

@@ -28,6 +28,8 @@ export function writeAttachment(socket: WebSocket, attachment: Attachment): void
 
 /** The socket's attachment, or `undefined` where it is missing, foreign or damaged. */
 export function readAttachment(socket: WebSocket): Attachment | undefined {
-	const result = v.safeParse(AttachmentSchema, socket.deserializeAttachment(), { abortEarly: true });
+	const result = v.safeParse(AttachmentSchema, socket.deserializeAttachment(), {
+		abortEarly: true,
+	});
 	return result.success ? result.output.tmcp : undefined;
 }

@@ -97,7 +97,11 @@ describe('with the session id of another in the URL, where SseTransport reads it
 		const { gateway: victims } = serve();
 		const victim = await begin(victims);
 		const streams = new DurableObjectStreamSessionManager();
-		const sse = new SseTransport(server, { path: '/sse', endpoint: '/message', sessionManager: { streams } });
+		const sse = new SseTransport(server, {
+			path: '/sse',
+			endpoint: '/message',
+			sessionManager: { streams },
+		});
 		const gateway = new SessionGateway(sse);
 		const url = `https://example.com/sse?session_id=${victim}`;
 		for (const method of ['DELETE', 'GET']) {
@@ -353,7 +357,9 @@ describe('many GETs of one session that nobody reads', () => {
 			});
 			return body;
 		};
-		await Promise.all(Array.from({ length: 20 }, (_, nth) => get(nth)).map(() => object().has(session)));
+		await Promise.all(
+			Array.from({ length: 20 }, (_, nth) => get(nth)).map(() => object().has(session)),
+		);
 		await vi.waitFor(async () => expect(await object().has(session)).toBe(true));
 		await object().broadcast([session], 'x'.repeat(100_000));
 		for (let nth = 20; nth < 40; nth++) get(nth);

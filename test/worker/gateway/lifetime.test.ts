@@ -90,7 +90,10 @@ describe('the stream of a session', () => {
 		expect(dataOf(text)).toEqual(sent);
 		expect(await object().has(client.sessionId)).toBe(false);
 		expect(await meter.read(object())).toMatchObject({ written: 1 });
-		const { log } = await object().attach(client.sessionId, await ownerOf(object(), client.sessionId));
+		const { log } = await object().attach(
+			client.sessionId,
+			await ownerOf(object(), client.sessionId),
+		);
 		expect(`${log?.eventIdPrefix}${log?.after}`).toBe(lastIdOf(text));
 	});
 
