@@ -10,6 +10,9 @@ export interface EventId {
 
 const PATTERN = /^(0|[1-9]\d{0,4})\.([0-9a-z]{8})\.(0|[1-9]\d{0,14})$/;
 
+/** The longest event id, in characters: what the pattern has at most. */
+export const MAX_EVENT_ID_CHARS = 30;
+
 /** `<shard>.<epoch>.<seq>`, as it stands on the `id` line of an event. */
 export function formatEventId({ shard, epoch, seq }: EventId): string {
 	return `${shard}.${epoch}.${seq}`;

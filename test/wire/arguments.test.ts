@@ -4,6 +4,7 @@ import {
 	parseAskOptions,
 	parseAttachOptions,
 	parseBatch,
+	parseBeginOptions,
 	parseBroadcast,
 	parseDetachOptions,
 	parseNotifications,
@@ -15,6 +16,7 @@ import {
 	parseSubscription,
 	parseUnsubscribe,
 } from '../../src/wire/arguments.ts';
+import { formatEventId } from '../../src/wire/event-id.ts';
 import { MAX_ADDRESSEES, MAX_BATCH_ITEMS } from '../../src/wire/limits.ts';
 
 /** A session id that was given where something else belongs; no session id can have the line feed. */
@@ -244,4 +246,38 @@ describe('what throws when it is read is refused', () => {
 
 it('an error text is short, however long the key that is not known', () => {
 	expect(() => parseDetachOptions({ ['x'.repeat(1e6)]: 1 })).toThrow(/^.{200,500}$/);
+});
+
+describe('a BigInt is refused without being written in decimal', () => {
+	const DIGITS = 18_446_744_073_709_551_616n;
+	it.each<[string, () => unknown]>([
+		['an owner', () => parseOwner(DIGITS)],
+		['options', () => parseAttachOptions(DIGITS)],
+		['an option', () => parseBeginOptions({ account: DIGITS })],
+		['the payload of a broadcast', () => parseBroadcast([], DIGITS, undefined)],
+		['one of a batch', () => parseBatch([DIGITS])],
+		['a notification', () => parseNotifications([DIGITS])],
+		[
+			'the method of a notification',
+			() => parseNotifications([{ ...LIST_CHANGED, method: DIGITS }]),
+		],
+		['the time of a question', () => parseQuestions([{ id: 'x', timeout: DIGITS }])],
+		['the id of a subscription', () => parseSubscription({ id: DIGITS })],
+		[
+			'a resource',
+			() => parseSubscription({ id: 1, origin: 'a', filters: { resourceSubscriptions: [DIGITS] } }),
+		],
+		['the id of a target', () => parseUnsubscribe({ origin: 'a', id: DIGITS }, 'closed')],
+	])('%s', (_, parse) => {
+		expect(parse).toThrow(/^INVALID_ARGUMENT: /);
+		expect(parse).not.toThrow(/18446744073709551616/);
+	});
+});
+
+it('an event id that is longer than any of ours stands for an unknown one, and is not kept', () => {
+	const long = { lastEventId: 'x'.repeat(1_000_000) };
+	expect(parseAttachOptions(long)).toEqual({ lastEventId: '' });
+	expect(parseSubscribeOptions(long)).toEqual({ lastEventId: '' });
+	const longest = formatEventId({ shard: 99_999, epoch: 'abcdefgh', seq: 999_999_999_999_999 });
+	expect(parseAttachOptions({ lastEventId: longest })).toEqual({ lastEventId: longest });
 });
