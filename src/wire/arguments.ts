@@ -108,7 +108,7 @@ const OPTIONS = {
 	}),
 	detach: plainObject({ connectionId: Uuid, position: integer(0) }),
 	listSessions: plainObject({
-		after: Text,
+		after: v.optional(v.string()),
 		limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000))),
 	}),
 	subscribe: plainObject({

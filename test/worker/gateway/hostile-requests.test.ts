@@ -248,6 +248,9 @@ describe('an initialize', () => {
 
 	it('without an id begins nothing and stores nothing', async () => {
 		const { gateway, getByName } = serve();
+		// The key that ids are signed with is asked for once.
+		await begin(gateway);
+		getByName.mockClear();
 		const before = await keys();
 		const body = JSON.stringify({ jsonrpc: '2.0', method: 'initialize', params: INITIALIZE });
 		expect((await gateway.respond(post(body)))?.status).toBe(400);
@@ -257,6 +260,9 @@ describe('an initialize', () => {
 
 	it('that fails begins nothing, and names no session', async () => {
 		const { gateway, getByName } = serve();
+		// The key that ids are signed with is asked for once.
+		await begin(gateway);
+		getByName.mockClear();
 		const before = await keys();
 		const response = await gateway.respond(post(message('initialize', { protocolVersion: 7 })));
 		expect(await response?.text()).toContain('"error"');
