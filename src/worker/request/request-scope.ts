@@ -31,8 +31,11 @@ let storage: AsyncLocalStorage<RequestScope> | undefined;
  * without a gateway from starting without that flag.
  */
 export async function runInScope<T>(scope: RequestScope, work: () => Promise<T>): Promise<T> {
-	const { AsyncLocalStorage } = await import('node:async_hooks');
-	storage ??= new AsyncLocalStorage();
+	// Once only: a request must not wait for what another one has begun, and an import may be that.
+	if (!storage) {
+		const { AsyncLocalStorage } = await import('node:async_hooks');
+		storage ??= new AsyncLocalStorage();
+	}
 	return storage.run(scope, work);
 }
 

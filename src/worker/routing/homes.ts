@@ -68,6 +68,8 @@ const MIN_KEY_CHARS = 32;
  */
 export class SessionHomes {
 	#namespace: () => SyncLayerNamespace;
+	/** `undefined` where a namespace was given. */
+	#name: string | undefined;
 	#options: v.InferOutput<typeof OptionsSchema>;
 	/** Those that are registered in the first home, as far as this instance knows. */
 	#registered = new Set([FIRST_HOME]);
@@ -78,16 +80,18 @@ export class SessionHomes {
 	 * @throws `INVALID_ARGUMENT` for options that are none
 	 */
 	constructor(binding?: SyncLayerBinding | SyncLayerNamespace, options?: SessionHomesOptions) {
-		this.#namespace = lookUpSyncLayer(binding ?? 'TMCP_DURABLE_OBJECT');
+		const of = binding ?? 'TMCP_DURABLE_OBJECT';
+		this.#namespace = lookUpSyncLayer(of);
+		this.#name = typeof of === 'string' ? of : undefined;
 		this.#options = parseOptions(OptionsSchema, options, 'SessionHomes');
 	}
 
 	/**
-	 * Whether both are of the same binding.
+	 * Whether both may be of the same binding: of two namespaces nobody can tell, of two names one can.
 	 * @internal
 	 */
 	isSameBinding(other: SessionHomes): boolean {
-		return this.#namespace() === other.#namespace();
+		return this.#name === undefined || other.#name === undefined || this.#name === other.#name;
 	}
 
 	/**

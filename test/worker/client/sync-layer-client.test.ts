@@ -45,6 +45,8 @@ function installation(kind: 'object' | 'kv' = 'object') {
 		info instanceof KVInfoSessionManager ? { info } : {},
 	);
 
+	const users = new Map<string, string>();
+
 	async function begin(user: string): Promise<string> {
 		const request = new Request('https://example.com/mcp', {
 			method: 'POST',
@@ -57,20 +59,15 @@ function installation(kind: 'object' | 'kv' = 'object') {
 		});
 		const response = await gateway.respond(request);
 		await response?.text();
-		return response?.headers.get('mcp-session-id') ?? '';
+		const session = response?.headers.get('mcp-session-id') ?? '';
+		users.set(session, user);
+		return session;
 	}
 
 	async function open(session: string): Promise<EventStream> {
-		const started = Promise.withResolvers<void>();
-		const stream = new EventStream(
-			new ReadableStream<Uint8Array>({
-				start(controller) {
-					streams.create(session, controller).then(started.resolve, started.reject);
-				},
-				cancel: () => streams.delete(session),
-			}),
-		);
-		await started.promise;
+		const headers = { 'mcp-session-id': session, 'x-user': users.get(session) ?? '' };
+		const response = await gateway.respond(new Request('https://example.com/mcp', { headers }));
+		const stream = new EventStream(response?.body ?? null);
 		cleanUps.push(() => stream.cancel());
 		return stream;
 	}
