@@ -10,6 +10,7 @@ const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.met
 /** The first that a specifier begins with is taken. */
 const alias = {
 	'@tmcp/session-manager-durable-objects/advanced': source('advanced.ts'),
+	'@tmcp/session-manager-durable-objects/client': source('client.ts'),
 	'@tmcp/session-manager-durable-objects': source('index.ts'),
 };
 
@@ -30,6 +31,32 @@ const fuzz = {
 
 /** `wrangler dev` takes seconds to start, and its tests measure time: one file at a time. */
 const endToEnd = { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false };
+
+/** Managers and gateways that are told nothing else have four homes. */
+const fourHomes = {
+	name: 'four-homes',
+	enforce: 'pre' as const,
+	resolveId: (specifier: string) =>
+		specifier.endsWith('/default-homes.ts')
+			? fileURLToPath(new URL('test/support/four-homes.ts', import.meta.url))
+			: null,
+};
+
+/**
+ * All tests of managers and gateway, but those that say themselves how many homes there are, and those of what happens inside
+ * one object: its limits, its rows, what it is asked for, and streams whose object is a fake.
+ */
+const WITH_ANY_HOMES = {
+	include: ['test/{contract,transports}/**/*.test.ts', 'test/worker/**/*.test.ts'],
+	exclude: [
+		'test/worker/{client,routing}/**',
+		'test/worker/answers/answers.test.ts',
+		'test/worker/gateway/{hostile-requests,limits,session-ids}.test.ts',
+		'test/worker/info/{durable-object-info-session-manager,lives}.test.ts',
+		'test/worker/listen/durable-object-subscription-manager.test.ts',
+		'test/worker/streams/{faults,flow-control}.test.ts',
+	],
+};
 
 /** What depends on the runtime most: streams, resuming, listening, errors over RPC, clients that vanish. */
 const DEPENDS_ON_PLATFORM = ['errors', 'listen', 'resume', 'vanished-client'].map(
@@ -52,6 +79,14 @@ export default defineConfig({
 						'test/*.test.ts',
 					],
 				},
+			},
+			{
+				plugins: [
+					fourHomes,
+					cloudflareTest({ wrangler: { configPath: 'test/support/worker/wrangler.jsonc' } }),
+				],
+				resolve: { alias },
+				test: { name: 'homes', ...WITH_ANY_HOMES },
 			},
 			{
 				plugins: [

@@ -1,5 +1,7 @@
+import { env } from 'cloudflare:workers';
 import type { SyncLayerNamespace } from '../../src/advanced.ts';
-import { SYNC_LAYER_NAME, type SyncLayer } from '../../src/index.ts';
+import { SessionHomes, SYNC_LAYER_NAME, type SyncLayer } from '../../src/index.ts';
+import { Home } from '../../src/worker/routing/object.ts';
 
 /**
  * The namespace as if it had one object, so that a test has its own; with some calls of its stubs replaced.
@@ -23,6 +25,16 @@ export function onlyObject(
 	return new Proxy(namespace, {
 		get: (target, key) => (key === 'getByName' ? getByName : Reflect.get(target, key)),
 	});
+}
+
+/** The object that has a session, for managers that were told nothing of homes: there is one, or four in the project `homes`. */
+export function objectOf(
+	session: string,
+	namespace: SyncLayerNamespace = env.TMCP_DURABLE_OBJECT,
+): DurableObjectStub<SyncLayer> {
+	const home = new SessionHomes(namespace).of(session);
+	if (home instanceof Home) return home.stub();
+	throw new Error('The session has no home.');
 }
 
 /** What was asked of which home, and those that are out of order. */

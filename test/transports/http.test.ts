@@ -4,9 +4,9 @@ import { describe, expect, it, vi } from 'vitest';
 import { McpClient } from '../support/mcp-client.ts';
 import { EventStream } from '../support/event-stream.ts';
 import { age, keysOf } from '../support/kv.ts';
+import { objectOf } from '../support/objects.ts';
 import { distantKV, requestsToClients, RESOURCE, seen } from '../support/worker/servers.ts';
 
-const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
 const TIMES = 20;
 
 /** Do it as often as PEER's measurements did, and say how often it worked. */
@@ -251,7 +251,7 @@ describe('the life of a stream', () => {
 		const [streamA, streamB] = [await a.openStream(), await b.openStream()];
 		await a.request('resources/subscribe', { uri: RESOURCE });
 		for (const round of [1, 2, 3]) {
-			await evictDurableObject(object(), { webSockets: 'hibernate' });
+			await evictDurableObject(objectOf(a.sessionId), { webSockets: 'hibernate' });
 			await b.call('update');
 			await b.call('announce');
 			expect(await streamA.messages(2 * round)).toHaveLength(2 * round);
@@ -264,7 +264,7 @@ describe('the life of a stream', () => {
 	it.each([
 		[
 			'evicted with its sockets closed',
-			() => evictDurableObject(object(), { webSockets: 'close' }),
+			(session: string) => evictDurableObject(objectOf(session), { webSockets: 'close' }),
 		],
 		['aborted', () => abortAllDurableObjects()],
 	])(
@@ -272,11 +272,16 @@ describe('the life of a stream', () => {
 		async (_, interrupt) => {
 			const client = await new McpClient('/mcp').initialize();
 			const stream = await client.openStream();
-			await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(true));
+			await vi.waitFor(async () =>
+				expect(await objectOf(client.sessionId).has(client.sessionId)).toBe(true),
+			);
 			for (const round of [1, 2, 3]) {
-				await interrupt();
+				await interrupt(client.sessionId);
 				// Before the stream has come back: it waits in the log.
-				await object().broadcast([client.sessionId], `data: "waits ${round}"\n\n`);
+				await objectOf(client.sessionId).broadcast(
+					[client.sessionId],
+					`data: "waits ${round}"\n\n`,
+				);
 				await client.call('announce');
 				expect(await stream.messages(2 * round)).toHaveLength(2 * round);
 			}
@@ -294,10 +299,12 @@ describe('the life of a stream', () => {
 	it('is over for `has` once its client has gone, so that a reconnect is 200', async () => {
 		const client = await new McpClient('/mcp').initialize();
 		const stream = await client.openStream();
-		expect(await object().has(client.sessionId)).toBe(true);
+		expect(await objectOf(client.sessionId).has(client.sessionId)).toBe(true);
 		expect((await client.fetch('GET')).status).toBe(409);
 		await stream.cancel();
-		await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(false));
+		await vi.waitFor(async () =>
+			expect(await objectOf(client.sessionId).has(client.sessionId)).toBe(false),
+		);
 		await (await client.openStream()).cancel();
 	});
 
@@ -318,7 +325,7 @@ describe('the life of a stream', () => {
 		const stream = await client.openStream();
 		expect((await client.fetch('DELETE')).status).toBe(200);
 		await expect(stream.ended).resolves.toBeUndefined();
-		expect(await object().has(client.sessionId)).toBe(false);
+		expect(await objectOf(client.sessionId).has(client.sessionId)).toBe(false);
 		for (const spy of spies) expect(spy).not.toHaveBeenCalled();
 	});
 
@@ -330,7 +337,9 @@ describe('the life of a stream', () => {
 				.filter(({ status }) => status === 200)
 				.map(({ body }) => new EventStream(body));
 			expect(streams.length).toBeGreaterThan(0);
-			await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(true));
+			await vi.waitFor(async () =>
+				expect(await objectOf(client.sessionId).has(client.sessionId)).toBe(true),
+			);
 			await client.call('announce');
 			const open = await Promise.race(
 				streams.map((stream) => stream.messages(1).then(() => stream)),

@@ -1,14 +1,15 @@
-import { env, exports } from 'cloudflare:workers';
+import { exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { listenRequest } from '../../support/listen-request.ts';
 import { CostMeter } from '../../support/costs.ts';
+import { objectOf } from '../../support/objects.ts';
 import { ownerOf } from '../../support/socket.ts';
 import { SessionClient } from './client.ts';
 
 /** A stream lives for 400 ms at most. */
 const PATH = '/gateway/short-lives';
 const NOT_MUCH_LONGER_MS = 2_000;
-const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+const object = () => objectOf(client.sessionId);
 
 let client: SessionClient;
 let sent: string[];

@@ -1,8 +1,8 @@
-import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { objectOf } from '../../support/objects.ts';
 import { SessionClient } from './client.ts';
 
-const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+const object = () => objectOf(client.sessionId);
 
 let client: SessionClient;
 beforeEach(async () => {
@@ -29,7 +29,7 @@ describe.each([
 			read += decoder.decode((await reader.read()).value);
 		}
 		const [, lastEventId = '', rest] =
-			/^id: (0\.[0-9a-z]{8}\.\d+)\n([\s\S]*?)\n\n/m.exec(read) ?? [];
+			/^id: (\d\.[0-9a-z]{8}\.\d+)\n([\s\S]*?)\n\n/m.exec(read) ?? [];
 		expect(rest).toBe(event);
 		await reader.cancel();
 		await untilOpen(false);

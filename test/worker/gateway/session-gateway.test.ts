@@ -8,9 +8,11 @@ import { env } from 'cloudflare:workers';
 import { HttpTransport, type HttpTransportOptions } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SyncLayerClient } from '../../../src/client.ts';
 import { DurableObjectStreamSessionManager, SessionGateway } from '../../../src/index.ts';
 import { codeOf } from '../../support/codes.ts';
 import { EventStream } from '../../support/event-stream.ts';
+import { objectOf } from '../../support/objects.ts';
 import { journal, seen } from '../../support/worker/gateway.ts';
 import { INITIALIZE, SessionClient } from './client.ts';
 
@@ -18,7 +20,8 @@ const SERVER = { name: 'test', version: '1.0.0', description: 'test' };
 const ALICE = { 'x-user': 'alice' };
 /** It might be one of ours, for all that its form tells. */
 const WELL_FORMED = `0.${'A'.repeat(22)}.${'A'.repeat(22)}`;
-const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+/** Of the session of `client`. */
+const object = () => objectOf(client.sessionId);
 
 interface RegistrationRow extends Record<string, SqlStorageValue> {
 	session_id: string;
@@ -33,7 +36,9 @@ const registrations = (of: DurableObjectStub = object()) =>
 	);
 
 async function registrationOf({ sessionId }: SessionClient): Promise<RegistrationRow | undefined> {
-	return (await registrations()).find(({ session_id }) => session_id === sessionId);
+	return (await registrations(objectOf(sessionId))).find(
+		({ session_id }) => session_id === sessionId,
+	);
 }
 
 /** Make a session look as if it had last been heard of so much earlier. */
@@ -79,7 +84,7 @@ beforeEach(async () => {
 
 describe('an initialize', () => {
 	it('is answered by the transport, and its session is known from then on', async () => {
-		expect(client.sessionId).toMatch(/^0\.[\w-]{22}\.[\w-]{22}$/);
+		expect(client.sessionId).toMatch(/^\d\.[\w-]{22}\.[\w-]{22}$/);
 		expect(await client.call('whoami')).toMatchObject({
 			result: { content: [{ text: 'alice' }] },
 		});
@@ -91,7 +96,7 @@ describe('an initialize', () => {
 			expect(headers.get('mcp-session-id')).not.toBeNull();
 			journal.push('answered');
 		});
-		expect(calls.filter((call) => call.includes('rpc') || call === 'answered')).toEqual([
+		expect(calls.filter((call) => call.endsWith('begin') || call === 'answered')).toEqual([
 			'+rpc begin',
 			'-rpc begin',
 			'answered',
@@ -159,7 +164,7 @@ describe.each([
 		const ended = await SessionClient.begin('/gateway', ALICE);
 		expect(await statusOf(DELETE(ended))).toBe(200);
 		const expired = await SessionClient.begin('/gateway', ALICE);
-		await age(object(), expired.sessionId, 8 * 24 * 60 * 60 * 1000);
+		await age(objectOf(expired.sessionId), expired.sessionId, 8 * 24 * 60 * 60 * 1000);
 		const refused = {
 			'never issued': client.with({ 'mcp-session-id': crypto.randomUUID() }),
 			'no id at all': client.with({ 'mcp-session-id': 'with a space' }),
@@ -291,7 +296,9 @@ describe('a stream', () => {
 	it('is not taken over where that is switched off', async () => {
 		const careful = await SessionClient.begin('/gateway/409', ALICE);
 		const stream = await careful.open();
-		await vi.waitFor(async () => expect(await object().has(careful.sessionId)).toBe(true));
+		await vi.waitFor(async () =>
+			expect(await objectOf(careful.sessionId).has(careful.sessionId)).toBe(true),
+		);
 		expect(await statusOf(GET(careful))).toBe(409);
 		await stream.cancel();
 	});
@@ -503,6 +510,7 @@ describe('a session', () => {
 			return {
 				admit: (...args: Parameters<typeof stub.admit>) => stub.admit(...args),
 				signingKey: () => stub.signingKey(),
+				registerHome: (home: string) => stub.registerHome(home),
 				attach: late((...args: Parameters<typeof stub.attach>) => stub.attach(...args)),
 				fetch: late((request: Request) => stub.fetch(request)),
 			};
@@ -537,13 +545,13 @@ describe('a session', () => {
 		const alice = await client.open();
 		await vi.waitFor(async () => expect(await object().has(client.sessionId)).toBe(true));
 		for (const text of ['"first"', '"second"']) {
-			await object().broadcast(undefined, `data: ${text}\n\n`);
+			await new SyncLayerClient().broadcast(undefined, `data: ${text}\n\n`);
 		}
 		await alice.messages(2);
 		const bob = await SessionClient.begin('/gateway', { 'x-user': 'bob' });
-		await object().broadcast(undefined, 'data: "third"\n\n');
+		await new SyncLayerClient().broadcast(undefined, 'data: "third"\n\n');
 		const stream = await bob.open({ 'last-event-id': alice.ids[0] ?? '' });
-		await object().broadcast(undefined, 'data: "fourth"\n\n');
+		await new SyncLayerClient().broadcast(undefined, 'data: "fourth"\n\n');
 		expect(await stream.messages(2)).toEqual(['third', 'fourth']);
 		await stream.cancel();
 		await alice.cancel();
@@ -572,16 +580,20 @@ describe('a session', () => {
 		const ended = await SessionClient.begin('/gateway', ALICE);
 		expect(await statusOf(DELETE(ended))).toBe(200);
 		const expired = await SessionClient.begin('/gateway', ALICE);
-		await age(object(), expired.sessionId, 8 * 24 * 60 * 60 * 1000);
+		await age(objectOf(expired.sessionId), expired.sessionId, 8 * 24 * 60 * 60 * 1000);
 		const ids = [crypto.randomUUID(), ended.sessionId, expired.sessionId, client.sessionId];
-		const work = await runInDurableObject(object(), (instance, { storage }) => {
-			const exec = vi.spyOn<SqlStorage, 'exec'>(Object.getPrototypeOf(storage.sql), 'exec');
-			return ids.map((id) => {
-				exec.mockClear();
-				expect(instance.admit(id, 'o'.repeat(43))).toBe(false);
-				return exec.mock.calls.map(([query]) => query);
-			});
-		});
+		// So that no object remembers any.
+		for (const id of ids) await age(objectOf(id), id, 0);
+		const work = await Promise.all(
+			ids.map((id) =>
+				runInDurableObject(objectOf(id), (instance, { storage }) => {
+					const exec = vi.spyOn<SqlStorage, 'exec'>(Object.getPrototypeOf(storage.sql), 'exec');
+					exec.mockClear();
+					expect(instance.admit(id, 'o'.repeat(43))).toBe(false);
+					return exec.mock.calls.map(([query]) => query);
+				}),
+			),
+		);
 		expect(work[0]).not.toEqual([]);
 		for (const other of work) expect(other).toEqual(work[0]);
 	});

@@ -1,8 +1,13 @@
 import { env, exports } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
-import { DurableObjectStreamSessionManager, MAX_BROADCAST_BYTES } from '../../../src/index.ts';
+import {
+	DurableObjectStreamSessionManager,
+	MAX_BROADCAST_BYTES,
+	SessionHomes,
+} from '../../../src/index.ts';
 import { codeOf } from '../../support/codes.ts';
 import { EventStream } from '../../support/event-stream.ts';
+import { objectOf } from '../../support/objects.ts';
 import { unread } from '../../support/unread.ts';
 
 const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
@@ -24,7 +29,7 @@ function namespaceOf(getByName: (name: string) => unknown): typeof env.TMCP_DURA
 }
 
 async function untilOpen(id: string): Promise<void> {
-	await vi.waitFor(async () => expect(await object().has(id)).toBe(true));
+	await vi.waitFor(async () => expect(await objectOf(id).has(id)).toBe(true));
 }
 
 describe('two streams of one session', () => {
@@ -34,13 +39,13 @@ describe('two streams of one session', () => {
 		await untilOpen(id);
 		const newer = await takeOver(id);
 		await expect(older.ended).resolves.toBeUndefined();
-		expect(await object().broadcast([id], event('hello'))).toMatchObject({
+		expect(await objectOf(id).broadcast([id], event('hello'))).toMatchObject({
 			delivered: 1,
 			missed: 0,
 		});
 		expect(await newer.messages(1)).toEqual(['hello']);
 		expect(older.events).toEqual([]);
-		await object().detach(id);
+		await objectOf(id).detach(id);
 	});
 
 	it('become one 20 of 20 times when they race', async () => {
@@ -50,7 +55,7 @@ describe('two streams of one session', () => {
 			await untilOpen(id);
 			await Promise.any(streams.map(({ ended }) => ended));
 			await vi.waitFor(async () => {
-				expect(await object().broadcast([id], event('hello'))).toMatchObject({
+				expect(await objectOf(id).broadcast([id], event('hello'))).toMatchObject({
 					delivered: 1,
 					missed: 0,
 				});
@@ -60,7 +65,7 @@ describe('two streams of one session', () => {
 			);
 			for (const stream of streams)
 				if (stream !== open) await expect(stream.ended).resolves.toBeUndefined();
-			await object().detach(id);
+			await objectOf(id).detach(id);
 			await expect(open.ended).resolves.toBeUndefined();
 		}
 	}, 20_000);
@@ -74,9 +79,9 @@ describe('two streams of one session', () => {
 		await streams.send([id], event('never read'));
 		await vi.waitFor(() => expect(older.desiredSize()).toBeLessThan(1));
 		const newer = await takeOver(id);
-		await vi.waitFor(async () => expect((await object().stats()).streams).toBeGreaterThan(0));
+		await vi.waitFor(async () => expect((await objectOf(id).stats()).streams).toBeGreaterThan(0));
 		await older.body.cancel();
-		expect(await object().broadcast([id], event('still here'))).toMatchObject({
+		expect(await objectOf(id).broadcast([id], event('still here'))).toMatchObject({
 			delivered: 1,
 			missed: 0,
 		});
@@ -93,21 +98,21 @@ describe('two streams of one session that one manager serves in two requests', (
 		const older = await takeOverUnread(id);
 		await untilOpen(id);
 		const backlog = event('never read'.repeat(100_000));
-		for (let round = 1; round <= 3; round++) await object().broadcast([id], backlog);
+		for (let round = 1; round <= 3; round++) await objectOf(id).broadcast([id], backlog);
 		const newer = await takeOver(id);
 		await vi.waitFor(async () =>
-			expect(await object().broadcast([id], event('for the newer'))).toMatchObject({
+			expect(await objectOf(id).broadcast([id], event('for the newer'))).toMatchObject({
 				delivered: 1,
 			}),
 		);
 		// Three that the first stream of the session left unread, handed over once more.
 		await newer.messages(4);
 		await older.cancel();
-		expect(await object().has(id)).toBe(true);
-		expect(await object().broadcast([id], event('still here'))).toMatchObject({ delivered: 1 });
+		expect(await objectOf(id).has(id)).toBe(true);
+		expect(await objectOf(id).broadcast([id], event('still here'))).toMatchObject({ delivered: 1 });
 		const isThere = () => newer.events.at(-1) === '"still here"';
 		await newer.until(isThere, 'the last message').catch(() => expect.unreachable());
-		await object().detach(id);
+		await objectOf(id).detach(id);
 		await expect(newer.ended).resolves.toBeUndefined();
 	});
 });
@@ -125,6 +130,7 @@ describe('a stream that is cancelled while it is opening', () => {
 				attach: slowly('attach'),
 				fetch: slowly('fetch'),
 				detach: (...args: unknown[]) => Reflect.apply(stub.detach, stub, args),
+				registerHome: (home: string) => stub.registerHome(home),
 			};
 		});
 	}
@@ -143,11 +149,14 @@ describe('a stream that is cancelled while it is opening', () => {
 		['its answer', afterwards],
 	])('is over for the object soon after it has opened, %s being slow', async (_, delay) => {
 		const id = crypto.randomUUID();
-		const { body, started } = unread(new DurableObjectStreamSessionManager(distant(delay)), id);
+		const homes = new SessionHomes(distant(delay));
+		// Else the session would get its home first.
+		await homes.toBegin(id);
+		const { body, started } = unread(new DurableObjectStreamSessionManager(homes), id);
 		await body.cancel();
 		await started;
-		await vi.waitFor(async () => expect(await object().has(id)).toBe(false), 1_000);
-		expect(await object().broadcast([id], event('x'))).toEqual({
+		await vi.waitFor(async () => expect(await objectOf(id).has(id)).toBe(false), 1_000);
+		expect(await objectOf(id).broadcast([id], event('x'))).toEqual({
 			delivered: 0,
 			waiting: 1,
 			missed: 0,
@@ -159,17 +168,20 @@ describe('a stream that is cancelled while it is opening', () => {
 		['its answer', afterwards],
 	])('leaves alone a stream that took its place meanwhile, %s being slow', async (_, delay) => {
 		const id = crypto.randomUUID();
-		const { body, started } = unread(new DurableObjectStreamSessionManager(distant(delay)), id);
+		const homes = new SessionHomes(distant(delay));
+		// Else the session would get its home first.
+		await homes.toBegin(id);
+		const { body, started } = unread(new DurableObjectStreamSessionManager(homes), id);
 		const newer = await takeOver(id);
 		await untilOpen(id);
 		await body.cancel();
 		await started;
-		expect(await object().broadcast([id], event('still here'))).toMatchObject({
+		expect(await objectOf(id).broadcast([id], event('still here'))).toMatchObject({
 			delivered: 1,
 			missed: 0,
 		});
 		expect(await newer.messages(1)).toEqual(['still here']);
-		await object().detach(id);
+		await objectOf(id).detach(id);
 		await expect(newer.ended).resolves.toBeUndefined();
 	});
 });
@@ -233,10 +245,10 @@ describe('a client that reads nothing at all', () => {
 		for (const text of texts) await streams.send([id], event(text));
 		await vi.waitFor(() => expect(cutOff).toEqual([id]), 3_000);
 		await expect(body.getReader().read()).rejects.toThrow('does not read');
-		await vi.waitFor(async () => expect(await object().has(id)).toBe(false));
+		await vi.waitFor(async () => expect(await objectOf(id).has(id)).toBe(false));
 		const back = await takeOver(id);
 		expect(await back.messages(texts.length)).toEqual(texts);
-		await object().end(id);
+		await objectOf(id).end(id);
 	});
 });
 
@@ -335,7 +347,14 @@ describe('an object that fails', () => {
 			if (calls > times) return env.TMCP_DURABLE_OBJECT.getByName(name);
 			const fail = () =>
 				Promise.reject(Object.assign(new Error('Network connection lost.'), flags));
-			return { has: fail, detach: fail, relay: fail, attach: fail, fetch: fail };
+			return {
+				has: fail,
+				detach: fail,
+				relay: fail,
+				registerHome: fail,
+				attach: fail,
+				fetch: fail,
+			};
 		};
 		const streams = new DurableObjectStreamSessionManager(namespaceOf(getByName));
 		return { streams, calls: () => calls };
@@ -351,8 +370,8 @@ describe('an object that fails', () => {
 		const { streams } = failing(1, { retryable: true });
 		const { started } = unread(streams, 'later');
 		await started;
-		expect(await object().has('later')).toBe(true);
-		await object().detach('later');
+		expect(await objectOf('later').has('later')).toBe(true);
+		await objectOf('later').detach('later');
 	});
 
 	it('opens a stream although it was replaced between the call that made the ticket and the upgrade', async () => {
@@ -364,6 +383,7 @@ describe('an object that fails', () => {
 			if (refused.mock.calls.length > 0) return stub;
 			return {
 				attach: (...args: unknown[]) => Reflect.apply(stub.attach, stub, args),
+				registerHome: (home: string) => stub.registerHome(home),
 				fetch: refused,
 			};
 		});
@@ -371,8 +391,8 @@ describe('an object that fails', () => {
 		const { started } = unread(new DurableObjectStreamSessionManager(namespace), id);
 		await started;
 		expect(refused).toHaveBeenCalledTimes(1);
-		expect(await object().has(id)).toBe(true);
-		await object().detach(id);
+		expect(await objectOf(id).has(id)).toBe(true);
+		await objectOf(id).detach(id);
 	});
 
 	it.each([{}, { retryable: true, overloaded: true }])(
