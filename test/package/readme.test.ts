@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, it } from 'vitest';
+import type { Measured } from '../../bench/benchmark.ts';
+import { SUBJECTS } from '../../bench/subjects.ts';
+import { timesTable } from '../../bench/table.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const readme = readFileSync(resolve(root, 'README.md'), 'utf8');
@@ -36,5 +39,17 @@ it('the README quotes every file of the unit-test example', () => {
 			'examples/unit-test/vitest.config.ts',
 			'examples/unit-test/worker.test.ts',
 		]),
+	);
+});
+
+it('the README shows what `npm run bench` has measured', () => {
+	const results: { measured: Measured[] } = JSON.parse(
+		readFileSync(resolve(root, 'bench/results.json'), 'utf8'),
+	);
+	expect(readme).toContain(
+		timesTable(
+			results.measured.filter(({ n }) => n === 5_000),
+			SUBJECTS,
+		),
 	);
 });
