@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Measured } from '../../bench/benchmark.ts';
+import { currentTable, PAGE, withTable } from '../../bench/model.ts';
 import { SUBJECTS } from '../../bench/subjects.ts';
 import { timesTable } from '../../bench/table.ts';
 
@@ -52,4 +53,9 @@ it('the README shows what `npm run bench` has measured', () => {
 			SUBJECTS,
 		),
 	);
+});
+
+it('docs/scaling.md shows what `npm run model` computes', () => {
+	const page = readFileSync(PAGE, 'utf8');
+	expect(withTable(page, currentTable())).toBe(page);
 });

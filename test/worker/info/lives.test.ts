@@ -1,6 +1,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { LIFE } from '../../../bench/life.ts';
 import { CostMeter, type Costs } from '../../support/costs.ts';
 import { calls, RESOURCES, sent } from '../../support/worker/lives.ts';
 import { SessionClient } from '../gateway/client.ts';
@@ -119,7 +120,7 @@ const LIVES: [string, string, Partial<Bill>, number][] = [
 	[
 		'the object and a gateway',
 		'object-gateway',
-		{ requests: 24, rowsWritten: 13, ...NO_KV },
+		{ requests: LIFE.objectRequests, rowsWritten: LIFE.rowsWritten, ...NO_KV },
 		16.94,
 	],
 ];
@@ -152,5 +153,5 @@ it('and two rows more when a session and its event are forgotten', async () => {
 	};
 	await cleanUpAfter(1);
 	// What is written once for all is the same.
-	expect((await cleanUpAfter(4)) - (await cleanUpAfter(1))).toBe(2 * 3);
+	expect((await cleanUpAfter(4)) - (await cleanUpAfter(1))).toBe(LIFE.rowsWrittenLater * 3);
 });
