@@ -10,7 +10,7 @@ import { PACKAGE, Project } from './project.ts';
  * Size budget: what a Worker grows by that imports all of the main entry, minified and gzipped, with the dependencies but
  * without tmcp, which it has already. Raise it on purpose only.
  */
-const MAX_GZIPPED_BYTES = 42_000;
+const MAX_GZIPPED_BYTES = 46_000;
 
 /** Room for a constant and what a bundler writes around it, in characters. */
 const MAX_NAME_CHARS = 500;
