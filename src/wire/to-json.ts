@@ -1,7 +1,7 @@
 import { SessionManagerError } from '../errors.ts';
 
 /**
- * A notification as JSON of at most `max` characters.
+ * Something that was given, as JSON of at most `max` characters.
  *
  * It is counted while it is written: where the same object is named again and again, or an array is empty but long, a few
  * bytes of a call stand for more text than an isolate has memory.
@@ -27,7 +27,7 @@ export function toJson(input: unknown, max: number): string {
 		const why = error instanceof Error ? error.message : typeof error;
 		throw new SessionManagerError(
 			'INVALID_ARGUMENT',
-			`the notification cannot be written as JSON (${why}).`,
+			`what was given cannot be written as JSON (${why}).`,
 			{ cause: error },
 		);
 	}
@@ -48,6 +48,6 @@ function writtenLength(text: string, left: number): number {
 function tooLarge(max: number): SessionManagerError {
 	return new SessionManagerError(
 		'PAYLOAD_TOO_LARGE',
-		`a message is over the ${max} characters that are left of what the platform carries. Send a link to the content, or split it.`,
+		`what was given takes more than the ${max} characters as JSON that are left of the limit. Send a link to the content, or split it.`,
 	);
 }

@@ -225,7 +225,8 @@ function relabel(method: Method, args: unknown[]): void {
 	if (method === 'broadcast' && args[0] === undefined && args[1] === FOR_NAMED) args[1] = FOR_ALL;
 	if (method !== 'broadcastBatch') return;
 	try {
-		const [entry] = Object(args[0]);
+		// Not by its iterator: its prototype may be another, which RPC does not carry.
+		const entry = Object(Reflect.get(Object(args[0]), 0));
 		if (entry.sessions === undefined && entry.data === FOR_NAMED) entry.data = FOR_ALL;
 	} catch {
 		// It cannot be read.

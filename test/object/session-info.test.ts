@@ -287,3 +287,18 @@ describe('it costs', () => {
 		expect({ written, read }).toEqual({ written: 1, read: 2 * 50 + 1 });
 	});
 });
+
+it('what is known of a client is bounded before it is written: a few bytes may claim to be much', async () => {
+	const sparse = Object.assign([], { length: 50_000_000 });
+	await runInDurableObject(object(), (instance) => {
+		const start = performance.now();
+		const clientInfo = { name: 'x', version: '1', extra: sparse };
+		expect(() => instance.inform('sparse', [{ set: { clientInfo } }])).toThrow(
+			/^PAYLOAD_TOO_LARGE/,
+		);
+		expect(() => instance.begin('sparse', OWNER, { info: { clientInfo } })).toThrow(
+			/^PAYLOAD_TOO_LARGE/,
+		);
+		expect(performance.now() - start).toBeLessThan(1_000);
+	});
+});

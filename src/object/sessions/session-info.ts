@@ -1,6 +1,7 @@
 import { SessionManagerError } from '../../errors.ts';
 import type { InfoChange, InfoInput } from '../../wire/arguments.ts';
 import { MAX_SESSION_INFO_BYTES } from '../../wire/limits.ts';
+import { toJson } from '../../wire/to-json.ts';
 
 /** What a session's client has told, and the resources that it is subscribed to. */
 export interface Told {
@@ -36,12 +37,12 @@ export function changed(before: Told, changes: readonly InfoChange[], maxResourc
 	return { info: resources.size > 0 ? (info ?? '{}') : info, resources };
 }
 
-/** @throws `PAYLOAD_TOO_LARGE` */
+/** @throws `PAYLOAD_TOO_LARGE`, `INVALID_ARGUMENT` for what JSON cannot say */
 export function withInfo(before: string | undefined, set: InfoInput): string {
 	const known: unknown = before === undefined ? {} : JSON.parse(before);
 	const entries = Object.entries({ ...Object(known), ...set });
 	const told = entries.filter(([, value]) => value !== null && value !== undefined);
-	const info = JSON.stringify(Object.fromEntries(told));
+	const info = toJson(Object.fromEntries(told), MAX_SESSION_INFO_BYTES);
 	const bytes = new TextEncoder().encode(info).byteLength;
 	if (bytes <= MAX_SESSION_INFO_BYTES) return info;
 	throw new SessionManagerError(
