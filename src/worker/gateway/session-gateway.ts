@@ -20,6 +20,7 @@ import { SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
 import { readAnswer } from '../answers/messages.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
+import { AllowedHostsSchema, refuseForeignHost } from './allowed-hosts.ts';
 import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
 import { isListen, isSessionless } from './request-kind.ts';
 
@@ -62,6 +63,7 @@ const OptionsSchema = v.strictObject({
 		DEFAULT_ANSWER_TIMEOUT_MS,
 	),
 	maxBodyBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_BODY_BYTES),
+	allowedHosts: v.optional(AllowedHostsSchema),
 });
 
 type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;
@@ -107,6 +109,14 @@ export interface SessionGatewayOptions {
 	 * to a server's request of more than 1,900,000, whatever this says.
 	 */
 	maxBodyBytes?: number;
+	/**
+	 * The hosts that clients reach the server by: `localhost` (with any port), `example.com:8787` (with that one only), `[::1]`.
+	 * Every request on the path whose URL or `Host` header names another one is refused with 403, before anything else. A web
+	 * page cannot then reach a server on its reader's machine by DNS rebinding, which the transport's `allowedOrigins` does
+	 * not prevent, because it takes any origin that is the one of the request's own URL. At least one (default: any host. A
+	 * deployed Worker is reached by the names of its routes only).
+	 */
+	allowedHosts?: readonly string[];
 }
 
 /**
@@ -210,6 +220,9 @@ export class SessionGateway<Custom = undefined> {
 		const session = request.headers.get(SESSION_HEADER) || undefined;
 		const isGuarded = this.#isOnPath(request) || (session && (await this.#probe(request, ctx)));
 		if (!isGuarded) return this.#transport.respond(request, ctx);
+		const { allowedHosts } = this.#options;
+		const refused = allowedHosts && refuseForeignHost(request, allowedHosts);
+		if (refused) return refused;
 		if (isSessionless(request)) return this.#pass(request, ctx);
 		const owner = await this.#options.owner(request);
 		return session === undefined

@@ -1,7 +1,13 @@
-/** The quickstart, with the tools that the conformance suite calls by name. */
+/** The quickstart's server, with the tools that the conformance suite calls by name, for requests to this machine only. */
+import {
+	DurableObjectStreamSessionManager,
+	DurableObjectSubscriptionManager,
+	KVInfoSessionManager,
+	SessionGateway,
+} from '@tmcp/session-manager-durable-objects';
+import { HttpTransport } from '@tmcp/transport-http';
 import { tool } from 'tmcp/utils';
 import * as v from 'valibot';
-import quickstart from '../../../../examples/quickstart/src/index.ts';
 import { server } from '../../../../examples/quickstart/src/server.ts';
 
 server.tool(
@@ -101,4 +107,19 @@ server.tool(
 
 export { SyncLayer } from '@tmcp/session-manager-durable-objects';
 
-export default quickstart;
+const info = new KVInfoSessionManager();
+const transport = new HttpTransport(server, {
+	path: '/mcp',
+	sessionManager: { streams: new DurableObjectStreamSessionManager(undefined, { info }), info },
+	subscriptionManager: new DurableObjectSubscriptionManager(),
+});
+const gateway = new SessionGateway(transport, undefined, {
+	info,
+	allowedHosts: ['localhost', '127.0.0.1', '[::1]'],
+});
+
+export default {
+	async fetch(request) {
+		return (await gateway.respond(request)) ?? new Response('Not found', { status: 404 });
+	},
+} satisfies ExportedHandler;
