@@ -23,7 +23,11 @@ const PerRequestSchema = v.object({
 	}),
 });
 
-const InitializeSchema = v.object({ method: v.literal('initialize') });
+/** One without an id gets no answer, and so no session. */
+const InitializeSchema = v.object({
+	method: v.literal('initialize'),
+	id: v.union([v.string(), v.number()]),
+});
 
 /** Whether method and headers alone show that a request has no session. */
 export function isSessionless({ headers, method }: Request): boolean {

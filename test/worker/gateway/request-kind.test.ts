@@ -7,7 +7,9 @@ const version = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
 describe('the kind of a message', () => {
 	it.each([
 		['initialize', initialize],
-		['initialize', { method: 'initialize' }],
+		['initialize', { id: 'one', method: 'initialize' }],
+		['session', { method: 'initialize' }],
+		['session', { id: null, method: 'initialize' }],
 		['session', { jsonrpc: '2.0', id: 1, method: 'tools/list' }],
 		['session', { jsonrpc: '2.0', id: 1, result: {} }],
 		['session', { ...initialize, method: 'tools/list', params: { _meta: { progressToken: 1 } } }],
