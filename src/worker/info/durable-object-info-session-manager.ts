@@ -229,7 +229,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	async #move(session: string, from: KVInfoSessionManager | undefined): Promise<string> {
 		const { info = {}, resources = [] } = (await from?.everythingOf(session)) ?? {};
 		const changes = [{ set: info }, ...resources.map((subscribe) => ({ subscribe }))];
-		await this.#ask(session, (stub) => stub.inform(session, changes));
+		await this.#inform(session, changes);
 		await from?.delete(session);
 		return JSON.stringify(info);
 	}
@@ -283,7 +283,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 			Map.groupBy(items, ({ session }) => session),
 			async ([session, of]) => {
 				const changes = await Promise.all(of.map(({ change }) => change));
-				await this.#ask(session, (stub) => stub.inform(session, changes));
+				await this.#inform(session, changes);
 			},
 		);
 		for (const result of await Promise.allSettled(calls)) {
@@ -291,9 +291,15 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		}
 	}
 
-	/** Call the object that has the session. */
+	/** Ask the object of a session. Only `#inform` can begin a session, so only that registers its home. */
 	#ask<T>(session: string, work: (stub: SyncLayerStub) => Promise<T>): Promise<T> {
-		return callObject(this.#homes.toBegin(session), work);
+		return callObject(this.#homes.of(session), work);
+	}
+
+	#inform(session: string, changes: readonly InfoChange[]): Promise<void> {
+		return callObject(this.#homes.toBegin(session), async (stub) => {
+			await stub.inform(session, changes);
+		});
 	}
 
 	/** Of all homes. */
