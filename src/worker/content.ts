@@ -6,6 +6,15 @@ export function eventStreamOf({ body, headers }: Response): ReadableStream<Uint8
 	return body && isEvents ? body : undefined;
 }
 
+/** One message as a server-sent event. */
+export function writeEvent(
+	message: object,
+	{ event = 'message', id }: { event?: string | undefined; id?: string | undefined } = {},
+): string {
+	const idLine = id === undefined ? '' : `id: ${id}\n`;
+	return `${idLine}event: ${event}\ndata: ${JSON.stringify(message)}\n\n`;
+}
+
 export function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
 	const whole = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
 	let at = 0;

@@ -1,9 +1,9 @@
 import { JsonRpcError } from '../../wire/json-rpc.ts';
-import { eventStreamOf } from '../content.ts';
+import { eventStreamOf, writeEvent } from '../content.ts';
 import { hold } from '../request/hold.ts';
 import { Asker, type AskerSetup } from './asker.ts';
 import { EventBlocks } from './event-blocks.ts';
-import { type ClientAnswer, readRequestEvents, writeEvent } from './messages.ts';
+import { type ClientAnswer, readRequestEvents } from './messages.ts';
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 

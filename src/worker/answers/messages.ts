@@ -37,22 +37,24 @@ export interface RequestEvent extends Pick<EventSourceMessage, 'event' | 'id'> {
 export function readRequestEvents(text: string): RequestEvent[] {
 	// A result may be large, and need not be parsed.
 	if (!text.includes('"method"') || !text.includes('"id"')) return [];
-	const events: RequestEvent[] = [];
-	const parser = createParser({
-		onEvent: ({ event, id, data }) => {
-			const request = parseJson(data);
-			if (v.is(ServerRequestSchema, request)) events.push({ event, id, request });
-		},
+	return readEvents(text).flatMap(({ event, id, data }) => {
+		const request = parseJson(data);
+		return v.is(ServerRequestSchema, request) ? [{ event, id, request }] : [];
 	});
+}
+
+/** Whether the text of a response, JSON or an event stream, answers a request with a result. */
+export function hasResult(text: string): boolean {
+	const messages = text.startsWith('{') ? [text] : readEvents(text).map(({ data }) => data);
+	return messages.some((message) => Object.hasOwn(Object(parseJson(message)), 'result'));
+}
+
+function readEvents(text: string): EventSourceMessage[] {
+	const events: EventSourceMessage[] = [];
+	const parser = createParser({ onEvent: (event) => void events.push(event) });
 	// It would wait for a line feed after a carriage return.
 	parser.feed(text.replaceAll(/\r\n?/g, '\n'));
 	return events;
-}
-
-/** One message as an event. */
-export function writeEvent(message: object, { event = 'message', id }: Partial<RequestEvent> = {}) {
-	const idLine = id === undefined ? '' : `id: ${id}\n`;
-	return `${idLine}event: ${event}\ndata: ${JSON.stringify(message)}\n\n`;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
 } from '../../wire/arguments.ts';
 import { hasMethod, parseOptions } from '../../wire/options.ts';
 import { accountOf } from '../account.ts';
+import { writeEvent } from '../content.ts';
 import { hash } from '../hash.ts';
 import { resourceOf } from '../info/subscribers.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
@@ -109,7 +110,7 @@ export class SyncLayerClient {
 			method === RESOURCE_UPDATED
 				? await this.#subscribersOf(parseBoundedUri(params?.['uri']))
 				: { sessions: undefined };
-		const data = `event: message\ndata: ${JSON.stringify(notification)}\n\n`;
+		const data = writeEvent(notification);
 		const { sessions, ...options } = audience;
 		const broadcast = parseBroadcast(sessions, data, { id: crypto.randomUUID(), ...options });
 		const publish = { notifications: [notification], options: { id: crypto.randomUUID() } };

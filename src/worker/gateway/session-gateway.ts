@@ -1,6 +1,5 @@
 import * as v from 'valibot';
 import { accountOf } from '../account.ts';
-import { parseJson } from '../content.ts';
 import { hash } from '../hash.ts';
 import { type RequestScope, runInScope } from '../request/request-scope.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
@@ -17,7 +16,7 @@ import {
 import { parseWireId } from '../../wire/wire-id.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
-import { readAnswer } from '../answers/messages.ts';
+import { hasResult, readAnswer } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
 import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
@@ -576,12 +575,6 @@ function refusal(why: keyof typeof REFUSALS, headers: Headers, data?: object): R
 	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));
 	const message = { jsonrpc: '2.0', id: null, error: { ...error, data } };
 	return Response.json(message, { status, headers: sent });
-}
-
-/** Whether the text of a response, JSON or server-sent events, answers a request with a result. */
-function hasResult(text: string): boolean {
-	const messages = text.startsWith('{') ? [text] : text.match(/(?<=^data: ).*$/gm);
-	return messages?.some((message) => Object.hasOwn(Object(parseJson(message)), 'result')) ?? false;
 }
 
 /** An `initialize` that was refused has begun no session. */
