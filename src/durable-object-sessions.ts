@@ -1,10 +1,13 @@
 import * as v from 'valibot';
 import { SyncLayer } from './object/sync-layer.ts';
 import { parseSyncLayerOptions, type SyncLayerOptions } from './object/options.ts';
-import { functionSchema, parseOptions } from './wire/options.ts';
+import { functionSchema, parseOptions, TimerSchema } from './wire/options.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from './worker/connection/lifetime.ts';
-import { type GatewayTransport, SessionGateway } from './worker/gateway/session-gateway.ts';
-import type { SessionGatewayOptions } from './worker/gateway/session-gateway.ts';
+import {
+	type GatewayTransport,
+	SessionGateway,
+	type SessionGatewayOptions,
+} from './worker/gateway/session-gateway.ts';
 import { DurableObjectInfoSessionManager } from './worker/info/durable-object-info-session-manager.ts';
 import { KVInfoSessionManager } from './worker/info/kv-info-session-manager.ts';
 import {
@@ -17,7 +20,7 @@ import {
 	DurableObjectStreamSessionManager,
 	type StreamSessionManagerOptions,
 } from './worker/streams/durable-object-stream-session-manager.ts';
-import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema } from './worker/streams/keep-alive.ts';
+import { DEFAULT_KEEP_ALIVE_MS } from './worker/streams/keep-alive.ts';
 
 const BINDING = 'TMCP_DURABLE_OBJECT';
 const KV_BINDING = 'TMCP_SESSION_INFO';
@@ -61,7 +64,7 @@ const OptionsSchema = v.strictObject({
 		v.union([v.number(), v.custom<SessionHomesOptions>((value) => typeof value === 'object')]),
 		{},
 	),
-	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
+	keepAlive: v.optional(TimerSchema, DEFAULT_KEEP_ALIVE_MS),
 	maxLifetime: v.optional(LifetimeSchema, DEFAULT_MAX_LIFETIME_MS),
 	onError: v.optional(functionSchema<(error: unknown) => void>(), () => (error: unknown) => {
 		console.error(error);

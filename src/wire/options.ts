@@ -8,6 +8,9 @@ export const MAX_TIMER_MS = 2 ** 31 - 1;
 /** A number of things, bytes or milliseconds. */
 export const PositiveIntegerSchema = v.pipe(v.number(), v.integer(), v.minValue(1));
 
+/** How long a timer runs, in milliseconds. */
+export const TimerSchema = v.pipe(PositiveIntegerSchema, v.maxValue(MAX_TIMER_MS));
+
 /** A function that a user gives. What it takes and answers is unknown until it is called. */
 export function functionSchema<Of extends (...of: never[]) => unknown>() {
 	return v.custom<Of>((value) => typeof value === 'function', 'not a function');

@@ -1,10 +1,9 @@
+import { base64url } from '../wire/session-id.ts';
+
 /** SHA-256 in base64url: 43 characters, none of them a colon. */
 export async function hash(text: string): Promise<string> {
 	const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-	return btoa(String.fromCharCode(...new Uint8Array(digest)))
-		.replaceAll('+', '-')
-		.replaceAll('/', '_')
-		.replaceAll('=', '');
+	return base64url(new Uint8Array(digest));
 }
 
 /** Names a session in an error text or a log, where its id must not stand, because that is a credential. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { MAX_TIMER_MS, PositiveIntegerSchema } from '../../wire/options.ts';
+import { TimerSchema } from '../../wire/options.ts';
 
 /**
  * How long a stream lives at most, in milliseconds: a day. Longer than somebody works, because not every client comes back
@@ -12,10 +12,7 @@ export const DEFAULT_MAX_LIFETIME_MS = 24 * 60 * 60 * 1000;
 /** A pause before a client comes back from an end, in milliseconds; as much again is added at random. */
 const MIN_RETRY_MS = 1_000;
 
-export const LifetimeSchema = v.union([
-	v.pipe(PositiveIntegerSchema, v.maxValue(MAX_TIMER_MS)),
-	v.literal(Infinity),
-]);
+export const LifetimeSchema = v.union([TimerSchema, v.literal(Infinity)]);
 
 /**
  * How long one stream lives, in milliseconds: between half of the longest life and all of it, so that streams that were

@@ -9,9 +9,9 @@ import { MAX_ANSWER_BYTES, MAX_ANSWER_TIMEOUT_MS } from '../../wire/limits.ts';
 import {
 	functionSchema,
 	hasMethod,
-	MAX_TIMER_MS,
 	parseOptions,
 	PositiveIntegerSchema,
+	TimerSchema,
 } from '../../wire/options.ts';
 import { parseWireId } from '../../wire/wire-id.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
@@ -69,10 +69,7 @@ const OptionsSchema = v.strictObject({
 		DEFAULT_ANSWER_TIMEOUT_MS,
 	),
 	maxBodyBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_BODY_BYTES),
-	bodyTimeout: v.optional(
-		v.pipe(PositiveIntegerSchema, v.maxValue(MAX_TIMER_MS)),
-		DEFAULT_BODY_TIMEOUT_MS,
-	),
+	bodyTimeout: v.optional(TimerSchema, DEFAULT_BODY_TIMEOUT_MS),
 	allowedHosts: v.optional(v.array(v.pipe(v.string(), v.nonEmpty('an empty host')))),
 	sessionIds: v.optional(v.picklist(['signed', 'transport']), 'signed'),
 });

@@ -17,13 +17,14 @@ import {
 	hasMethod,
 	parseOptions,
 	PositiveIntegerSchema,
+	TimerSchema,
 } from '../../wire/options.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { resourceOf } from '../info/subscribers.ts';
 import { readRequestEvents } from '../answers/messages.ts';
 import { ClientStream, type SessionKeeper, type StreamController } from './client-stream.ts';
 import { hold } from '../request/hold.ts';
-import { DEFAULT_KEEP_ALIVE_MS, KeepAliveSchema } from './keep-alive.ts';
+import { DEFAULT_KEEP_ALIVE_MS } from './keep-alive.ts';
 import { Outbox } from '../request/outbox.ts';
 import { currentScope } from '../request/request-scope.ts';
 
@@ -42,7 +43,7 @@ function isSessionKeeper(value: unknown): boolean {
 }
 
 const OptionsSchema = v.strictObject({
-	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
+	keepAlive: v.optional(TimerSchema, DEFAULT_KEEP_ALIVE_MS),
 	maxQueuedBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_QUEUED_BYTES),
 	readTimeout: v.optional(PositiveIntegerSchema, DEFAULT_READ_TIMEOUT_MS),
 	maxLifetime: v.optional(LifetimeSchema, DEFAULT_MAX_LIFETIME_MS),

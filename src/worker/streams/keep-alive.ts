@@ -4,6 +4,7 @@ import {
 	MAX_TIMER_MS,
 	parseOptions,
 	PositiveIntegerSchema,
+	TimerSchema,
 } from '../../wire/options.ts';
 import { eventStreamOf } from '../content.ts';
 import { ClientQueue } from './client-queue.ts';
@@ -12,20 +13,12 @@ import { report } from '../request/report.ts';
 /** Below the 30 seconds after which the strictest of common proxies close an idle response. */
 export const DEFAULT_KEEP_ALIVE_MS = 25_000;
 
-/** A pause between two comments, in milliseconds. */
-export const KeepAliveSchema = v.pipe(
-	v.number(),
-	v.integer(),
-	v.minValue(1),
-	v.maxValue(MAX_TIMER_MS),
-);
-
 /** How much may wait for the client of a listen stream, in bytes: the default size of an object's log. */
 const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
 /** The options of {@link withKeepAlive}, for a schema of which they are a part. */
 export const keepAliveEntries = {
-	keepAlive: v.optional(KeepAliveSchema, DEFAULT_KEEP_ALIVE_MS),
+	keepAlive: v.optional(TimerSchema, DEFAULT_KEEP_ALIVE_MS),
 	maxQueuedBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_QUEUED_BYTES),
 	onCutOff: v.optional(functionSchema<() => void>(), () => () => {}),
 };
