@@ -1,4 +1,7 @@
 import * as v from 'valibot';
+import { SessionManagerError } from '../errors.ts';
+import { MAX_SESSION_INFO_BYTES } from './limits.ts';
+import { toJson } from './to-json.ts';
 
 /** What is stored of a client: the MCP types, with whatever else the client sent. */
 
@@ -64,4 +67,18 @@ export interface SessionInfo {
 	clientInfo?: ClientInfo | undefined;
 	clientCapabilities?: ClientCapabilities | undefined;
 	logLevel?: LogLevel | undefined;
+}
+
+/**
+ * What a client told, as it is stored.
+ * @throws `PAYLOAD_TOO_LARGE`, `INVALID_ARGUMENT` for what JSON cannot say
+ */
+export function toStoredInfo(told: unknown): string {
+	const json = toJson(told, MAX_SESSION_INFO_BYTES);
+	const bytes = new TextEncoder().encode(json).byteLength;
+	if (bytes <= MAX_SESSION_INFO_BYTES) return json;
+	throw new SessionManagerError(
+		'PAYLOAD_TOO_LARGE',
+		`what a client told takes ${bytes} bytes as JSON, and ${MAX_SESSION_INFO_BYTES} is the limit. Nothing was stored.`,
+	);
 }

@@ -1,7 +1,6 @@
 import { SessionManagerError } from '../../errors.ts';
 import type { InfoChange, InfoInput } from '../../wire/arguments.ts';
-import { MAX_SESSION_INFO_BYTES } from '../../wire/limits.ts';
-import { toJson } from '../../wire/to-json.ts';
+import { toStoredInfo } from '../../wire/session-info.ts';
 
 /** What a session's client has told, and the resources that it is subscribed to. */
 export interface Told {
@@ -42,11 +41,5 @@ export function withInfo(before: string | undefined, set: InfoInput): string {
 	const known: unknown = before === undefined ? {} : JSON.parse(before);
 	const entries = Object.entries({ ...Object(known), ...set });
 	const told = entries.filter(([, value]) => value !== null && value !== undefined);
-	const info = toJson(Object.fromEntries(told), MAX_SESSION_INFO_BYTES);
-	const bytes = new TextEncoder().encode(info).byteLength;
-	if (bytes <= MAX_SESSION_INFO_BYTES) return info;
-	throw new SessionManagerError(
-		'PAYLOAD_TOO_LARGE',
-		`what is known of the session's client takes ${bytes} bytes as JSON, and ${MAX_SESSION_INFO_BYTES} is the limit. Nothing was stored.`,
-	);
+	return toStoredInfo(Object.fromEntries(told));
 }

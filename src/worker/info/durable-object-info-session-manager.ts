@@ -17,7 +17,6 @@ import { parseJson } from '../content.ts';
 import { hash, shortHash } from '../hash.ts';
 import { hold } from '../request/hold.ts';
 import { Outbox } from '../request/outbox.ts';
-import { report } from '../request/report.ts';
 import { currentScope } from '../request/request-scope.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject, type SyncLayerStub } from '../routing/object.ts';
@@ -26,6 +25,7 @@ import type { DurableObjectStreamSessionManager } from '../streams/durable-objec
 import { KVInfoSessionManager } from './kv-info-session-manager.ts';
 import { RequestReads } from './request-reads.ts';
 import { subscribersOf } from './subscribers.ts';
+import { reportWriteFailure } from './write-failure.ts';
 
 const QUESTIONS = ['clientInfo', 'clientCapabilities', 'logLevel'] as const;
 
@@ -310,10 +310,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	}
 
 	#tell(failure: unknown): Promise<void> {
-		const error =
-			SessionManagerError.from(failure) ??
-			new SessionManagerError('SESSION_INFO_WRITE_FAILED', String(failure), { cause: failure });
-		return report(this.#onError, error);
+		return reportWriteFailure(this.#onError, failure);
 	}
 }
 

@@ -2,7 +2,6 @@ import type { InfoSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { parseJson } from '../content.ts';
-import { MAX_SESSION_INFO_BYTES } from '../../wire/limits.ts';
 import { hash, shortHash } from '../hash.ts';
 import { type KVBinding, lookUpKV } from '../routing/binding.ts';
 import { isSessionId, parseSessionId, parseUri } from '../../wire/arguments.ts';
@@ -12,7 +11,7 @@ import { hold } from '../request/hold.ts';
 import { infoKeys, subscribedPrefix, subscribersPrefix } from './kv-keys.ts';
 import { type Entry, KVStore } from './kv-store.ts';
 import { currentScope, type RequestScope } from '../request/request-scope.ts';
-import { report } from '../request/report.ts';
+import { reportWriteFailure } from './write-failure.ts';
 import {
 	type ClientCapabilities,
 	type ClientInfo,
@@ -20,6 +19,7 @@ import {
 	type LogLevel,
 	type SessionInfo,
 	SESSION_INFO_ENTRIES as SCHEMAS,
+	toStoredInfo,
 } from '../../wire/session-info.ts';
 
 const DEFAULT_TTL_SECONDS = 7 * 24 * 60 * 60;
@@ -257,7 +257,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 			if (begun && !(await begun)) return;
 			if (value === undefined) return this.#store.delete(key);
 			const result = validate(SCHEMAS[field], value);
-			if (result.kind === 'valid') return this.#store.put(key, toBoundedJson(value));
+			if (result.kind === 'valid') return this.#store.put(key, toStoredInfo(value));
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				`${await describe(field, session)} was not stored (${result.issue}).`,
@@ -353,10 +353,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	#tell(failure: unknown): Promise<void> {
-		const error =
-			SessionManagerError.from(failure) ??
-			new SessionManagerError('SESSION_INFO_WRITE_FAILED', String(failure), { cause: failure });
-		return report(this.#onError, error);
+		return reportWriteFailure(this.#onError, failure);
 	}
 }
 
@@ -373,17 +370,6 @@ async function subscriptionKeys(session: string, uri: string): Promise<Subscript
 		forward: subscribersPrefix(uriHash) + session,
 		reverse: (await subscribedPrefix(session)) + uriHash,
 	};
-}
-
-/** @throws `PAYLOAD_TOO_LARGE` */
-function toBoundedJson(value: unknown): string {
-	const json = JSON.stringify(value);
-	const bytes = new TextEncoder().encode(json).byteLength;
-	if (bytes <= MAX_SESSION_INFO_BYTES) return json;
-	throw new SessionManagerError(
-		'PAYLOAD_TOO_LARGE',
-		`what a client told takes ${bytes} bytes as JSON, and ${MAX_SESSION_INFO_BYTES} is the limit. Nothing was stored.`,
-	);
 }
 
 /** For an error text. */
