@@ -112,12 +112,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	static readonly options: SyncLayerOptions = {};
 
 	static {
-		const { begin, admit, admitWithInfo, attach, has, ask, stats } = this.prototype;
-		const { infoOf, inform, subscribersOf } = this.prototype;
-		void markRetryable(begin, admit, admitWithInfo, attach, has, ask, stats);
-		void markRetryable(infoOf, inform, subscribersOf);
-		const { homes, registerHome, signingKey: key } = this.prototype;
-		void markRetryable(homes, registerHome, key);
+		const { begin, admit, admitWithInfo, infoOf, inform, subscribersOf } = this.prototype;
+		const { attach, has, ask, stats, homes, registerHome, signingKey: key } = this.prototype;
+		void markRetryable(begin, admit, admitWithInfo, infoOf, inform, subscribersOf);
+		void markRetryable(attach, has, ask, stats, homes, registerHome, key);
 	}
 
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
@@ -561,15 +559,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { id } = parseSendOptions(options, 'unsubscribe');
 		const answered = id === undefined ? undefined : this.#answered.get(id);
 		if (answered !== undefined) return answered;
-		const opening = this.#tickets.open.filter(
-			(claim) => claim.kind === 'subscription' && Subscriptions.isTarget(claim.subscription, which),
+		const ended = this.#endSubscriptions(
+			({ subscription }) => Subscriptions.isTarget(subscription, which),
+			() => this.#subscriptions.end(which, why),
+			why,
 		);
-		for (const { slot } of opening) this.#tickets.revoke(slot);
-		const ended = [...opening, ...this.#subscriptions.end(which, why)];
-		const connectionIds = new Set(ended.map(({ connectionId }) => connectionId));
-		for (const connectionId of connectionIds) this.#tickets.noteEnd(connectionId, why);
-		if (id !== undefined) this.#answered.set(id, connectionIds.size);
-		return connectionIds.size;
+		if (id !== undefined) this.#answered.set(id, ended);
+		return ended;
 	}
 
 	/**
@@ -601,13 +597,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#assertSqlite();
 		const sessions = this.#alive(this.#owners?.sessionsOf(who) ?? []);
 		for (const session of sessions) this.end(session);
-		const opening = this.#tickets.open.filter(
-			(claim) => claim.kind === 'subscription' && claim.account === who,
+		this.#endSubscriptions(
+			(claim) => claim.account === who,
+			() => this.#subscriptions.endOf(who),
+			'cancelled',
 		);
-		for (const { slot } of opening) this.#tickets.revoke(slot);
-		for (const { connectionId } of [...opening, ...this.#subscriptions.endOf(who)]) {
-			this.#tickets.noteEnd(connectionId, 'cancelled');
-		}
 		return sessions.length;
 	}
 
@@ -836,6 +830,26 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** Where nothing was ever told of a session, it has no subscriptions. */
 	#forgetResources(row: SessionRows.SessionRow | undefined): void {
 		if (row?.info !== undefined) this.#subscribers?.removeAll(row.sessionId);
+	}
+
+	/**
+	 * @param isOpening whether a subscription that is just being opened is one of them
+	 * @param endOpen ends those that are open
+	 * @returns how many there were
+	 */
+	#endSubscriptions(
+		isOpening: (claim: SubscriptionClaim) => boolean,
+		endOpen: () => readonly { connectionId: string }[],
+		reason: SubscriptionEnd,
+	): number {
+		const opening = this.#tickets.open.filter(
+			(claim) => claim.kind === 'subscription' && isOpening(claim),
+		);
+		for (const { slot } of opening) this.#tickets.revoke(slot);
+		const ended = [...opening, ...endOpen()];
+		const connectionIds = new Set(ended.map(({ connectionId }) => connectionId));
+		for (const connectionId of connectionIds) this.#tickets.noteEnd(connectionId, reason);
+		return connectionIds.size;
 	}
 
 	#broadcast(batch: readonly (Broadcast & { resource: string | undefined })[]): BroadcastResult[] {

@@ -251,7 +251,7 @@ export class SessionGateway<Custom = undefined> {
 	async respond(request: Request, ctx?: Custom): Promise<Response | null> {
 		const response = await this.#respond(request, ctx);
 		if (response) return keptAlive(response, this.#options);
-		if (this.#options.path !== null && this.#isOnPath(request)) {
+		if (this.#options.path !== null && this.#isOnPath(new URL(request.url))) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				`the transport does not serve ${quote(this.#options.path)}, the path of the SessionGateway. Give both the same path.`,
@@ -262,11 +262,13 @@ export class SessionGateway<Custom = undefined> {
 
 	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
 		const session = request.headers.get(SESSION_HEADER) || undefined;
-		const isInUrl = new URL(request.url).searchParams.has(SESSION_PARAMETER);
+		const url = new URL(request.url);
+		const isInUrl = url.searchParams.has(SESSION_PARAMETER);
 		const names = session !== undefined || isInUrl;
-		const isGuarded = this.#isOnPath(request) || (names && (await this.#probe(request, ctx)));
+		const isGuarded = this.#isOnPath(url) || (names && (await this.#probe(request, ctx)));
 		if (!isGuarded) return this.#passUnguarded(request, ctx);
-		if (!isHostAllowed(request, this.#options.allowedHosts)) return refusal('host', NO_HEADERS);
+		if (!isHostAllowed(url, request, this.#options.allowedHosts))
+			return refusal('host', NO_HEADERS);
 		if (isInUrl) return refusal('inUrl', NO_HEADERS);
 		if (isSessionless(request)) return this.#passUnread(request, ctx);
 		const owner = await this.#ownerOf(request);
@@ -321,9 +323,9 @@ export class SessionGateway<Custom = undefined> {
 		return this.#pass(body.request, ctx, request);
 	}
 
-	#isOnPath({ url }: Request): boolean {
+	#isOnPath({ pathname }: URL): boolean {
 		const { path } = this.#options;
-		return path === null || new URL(url).pathname === path;
+		return path === null || pathname === path;
 	}
 
 	/** The transport's answer to a request without content; `null` where it does not serve the URL. */
@@ -547,10 +549,14 @@ function scopeOf(
 }
 
 /** Whether both the URL and the `Host` header name one of the hosts, with its port or with any. */
-function isHostAllowed({ url, headers }: Request, allowed: readonly string[] | undefined): boolean {
+function isHostAllowed(
+	url: URL,
+	{ headers }: Request,
+	allowed: readonly string[] | undefined,
+): boolean {
 	if (!allowed) return true;
 	const host = headers.get('host');
-	return [new URL(url).host, ...(host === null ? [] : [host])].every((name) => {
+	return [url.host, ...(host === null ? [] : [host])].every((name) => {
 		const lower = name.toLowerCase();
 		return allowed.some((of) => {
 			const wanted = of.toLowerCase();

@@ -26,7 +26,7 @@ import { ClientStream, type SessionKeeper, type StreamController } from './clien
 import { hold } from '../request/hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS } from './keep-alive.ts';
 import { Outbox } from '../request/outbox.ts';
-import { currentScope } from '../request/request-scope.ts';
+import { currentScope, type RequestScope } from '../request/request-scope.ts';
 
 /** How much may wait in the Worker for one client, in bytes. */
 const DEFAULT_MAX_QUEUED_BYTES = 1024 * 1024;
@@ -173,10 +173,10 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #create(id: string, controller: StreamController): Promise<void> {
-		assertGuarded();
+		const scope = currentScope();
+		assertGuarded(scope);
 		const session = parseSessionId(id);
-		const homes = currentScope()?.homes;
-		if (homes && !homes.isSameBinding(this.#homes)) {
+		if (scope?.homes?.isSameBinding(this.#homes) === false) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',
 				'the stream manager of the transport and the SessionGateway have different Durable Object bindings. Give both the same one.',
@@ -187,7 +187,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 			session,
 			home: () => this.#homes.toBegin(session),
 			options: this.#options,
-			scope: currentScope(),
+			scope,
 			onFinish: (finished) => this.#forget(session, finished),
 			onDrain: (draining) => {
 				for (const other of streams) if (other !== draining) other.hurry();
@@ -211,7 +211,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #delete(id: string): Promise<void> {
-		assertGuarded();
+		assertGuarded(currentScope());
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? [];
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
@@ -256,8 +256,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 }
 
 /** @throws `INVALID_ARGUMENT` where a gateway stands in front of the transport, at another path than that of the request */
-export function assertGuarded(): void {
-	if (!currentScope()?.isUnguarded) return;
+function assertGuarded(scope: RequestScope | undefined): void {
+	if (!scope?.isUnguarded) return;
 	throw new SessionManagerError(
 		'INVALID_ARGUMENT',
 		'the transport serves sessions at a path that is not that of its SessionGateway. Give both the same path.',
