@@ -31,12 +31,11 @@ import {
 	parseHomeLabel,
 	parseInfoChanges,
 	parseListOptions,
-	parseNotifications,
 	parseOwner,
+	parsePublish,
 	parseQuestions,
 	parseRelay,
 	parseResource,
-	parseSendOptions,
 	parseSessionId,
 	parseSubscribeOptions,
 	parseSubscription,
@@ -533,15 +532,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
 	 */
 	publish(notifications: readonly Notification[], options?: SendOptions): number {
-		const { id } = parseSendOptions(options, 'publish');
-		const parsed = parseNotifications(notifications);
-		const call = id === undefined ? undefined : `publish ${id}`;
-		const answered = call === undefined ? undefined : this.#answered.get(call);
-		if (answered !== undefined) return answered;
-		const delivered = this.#subscriptions.publish(parsed, id);
-		this.#afterAppend();
-		if (call !== undefined) this.#answered.set(call, delivered);
-		return delivered;
+		return this.#publish(parsePublish(notifications, options));
 	}
 
 	/**
@@ -555,33 +546,22 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @throws `INVALID_ARGUMENT`
 	 */
 	unsubscribe(target: SubscriptionTarget, reason: SubscriptionEnd, options?: SendOptions): number {
-		const { target: which, reason: why } = parseUnsubscribe(target, reason);
-		const { id } = parseSendOptions(options, 'unsubscribe');
-		const answered = id === undefined ? undefined : this.#answered.get(id);
-		if (answered !== undefined) return answered;
-		const ended = this.#endSubscriptions(
-			({ subscription }) => Subscriptions.isTarget(subscription, which),
-			() => this.#subscriptions.end(which, why),
-			why,
-		);
-		if (id !== undefined) this.#answered.set(id, ended);
-		return ended;
+		return this.#unsubscribe(parseUnsubscribe(target, reason, options));
 	}
 
 	/**
-	 * For the managers and `SyncLayerClient`: {@link broadcastBatch}, {@link publish}, {@link unsubscribe} and {@link subscribersOf} in one call, and
-	 * which homes there are, for whoever wants to reach all of them.
+	 * For the managers and `SyncLayerClient`: {@link broadcastBatch}, {@link publish}, {@link unsubscribe} and
+	 * {@link subscribersOf} in one call, and which homes there are, for whoever wants to reach all of them. Where an argument
+	 * of one of them is refused, nothing is done.
 	 * @throws what they throw
 	 */
 	relay(input: RelayInput): Relayed {
 		const { broadcasts, publish, unsubscribe, subscribersOf } = parseRelay(input);
 		return {
 			homes: this.#homes.all,
-			broadcasts: broadcasts ? this.broadcastBatch(broadcasts) : [],
-			published: publish ? this.publish(publish.notifications, publish.options) : 0,
-			unsubscribed: unsubscribe
-				? this.unsubscribe(unsubscribe.target, unsubscribe.reason, unsubscribe.options)
-				: 0,
+			broadcasts: broadcasts ? this.#broadcast(broadcasts) : [],
+			published: publish ? this.#publish(publish) : 0,
+			unsubscribed: unsubscribe ? this.#unsubscribe(unsubscribe) : 0,
 			subscribers: subscribersOf === undefined ? [] : this.subscribersOf(subscribersOf),
 		};
 	}
@@ -830,6 +810,28 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** Where nothing was ever told of a session, it has no subscriptions. */
 	#forgetResources(row: SessionRows.SessionRow | undefined): void {
 		if (row?.info !== undefined) this.#subscribers?.removeAll(row.sessionId);
+	}
+
+	#publish({ notifications, id }: ReturnType<typeof parsePublish>): number {
+		const call = id === undefined ? undefined : `publish ${id}`;
+		const answered = call === undefined ? undefined : this.#answered.get(call);
+		if (answered !== undefined) return answered;
+		const delivered = this.#subscriptions.publish(notifications, id);
+		this.#afterAppend();
+		if (call !== undefined) this.#answered.set(call, delivered);
+		return delivered;
+	}
+
+	#unsubscribe({ target, reason, id }: ReturnType<typeof parseUnsubscribe>): number {
+		const answered = id === undefined ? undefined : this.#answered.get(id);
+		if (answered !== undefined) return answered;
+		const ended = this.#endSubscriptions(
+			({ subscription }) => Subscriptions.isTarget(subscription, target),
+			() => this.#subscriptions.end(target, reason),
+			reason,
+		);
+		if (id !== undefined) this.#answered.set(id, ended);
+		return ended;
 	}
 
 	/**

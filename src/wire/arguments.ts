@@ -212,7 +212,16 @@ export interface RelayInput {
 	subscribersOf?: string;
 }
 
-const RelaySchema = v.custom<RelayInput>(isPlainObject, 'not a plain object');
+const RelaySchema = plainObject({
+	broadcasts: v.optional(v.unknown()),
+	publish: v.optional(
+		plainObject({ notifications: v.unknown(), options: v.optional(v.unknown()) }),
+	),
+	unsubscribe: v.optional(
+		plainObject({ target: v.unknown(), reason: v.unknown(), options: v.optional(v.unknown()) }),
+	),
+	subscribersOf: v.optional(v.unknown()),
+});
 
 /** One payload of `SyncLayer.broadcastBatch`, as the arguments of `broadcast`. */
 export interface BroadcastInput {
@@ -452,12 +461,37 @@ export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] 
 	);
 }
 
-/**
- * The methods that it names parse the rest.
- * @throws `INVALID_ARGUMENT`
- */
-export function parseRelay(input: unknown): RelayInput {
-	return parse(RelaySchema, input, 'Give { broadcasts?, publish?, unsubscribe?, subscribersOf? }.');
+/** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
+export function parsePublish(
+	notifications: unknown,
+	options: unknown,
+): { notifications: ReturnType<typeof parseNotifications>; id: string | undefined } {
+	const { id } = parseSendOptions(options, 'publish');
+	return { notifications: parseNotifications(notifications), id };
+}
+
+/** What is to be done, all of it parsed, so that a part that is refused leaves the others undone. */
+export interface ParsedRelay {
+	broadcasts: ReturnType<typeof parseBatch> | undefined;
+	publish: ReturnType<typeof parsePublish> | undefined;
+	unsubscribe: ReturnType<typeof parseUnsubscribe> | undefined;
+	subscribersOf: string | undefined;
+}
+
+/** @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE` */
+export function parseRelay(input: unknown): ParsedRelay {
+	const { broadcasts, publish, unsubscribe, subscribersOf } = parse(
+		RelaySchema,
+		input,
+		'Give { broadcasts?, publish?, unsubscribe?, subscribersOf? }.',
+	);
+	return {
+		broadcasts: broadcasts === undefined ? undefined : parseBatch(broadcasts),
+		publish: publish && parsePublish(publish.notifications, publish.options),
+		unsubscribe:
+			unsubscribe && parseUnsubscribe(unsubscribe.target, unsubscribe.reason, unsubscribe.options),
+		subscribersOf: subscribersOf === undefined ? undefined : parseResource(subscribersOf),
+	};
 }
 
 /** @throws `INVALID_ARGUMENT` */
@@ -505,12 +539,14 @@ export function parseSubscription(input: unknown): SubscriptionInput {
 export function parseUnsubscribe(
 	target: unknown,
 	reason: unknown,
-): { target: SubscriptionTarget; reason: SubscriptionEnd } {
-	return parse(
+	options?: unknown,
+): { target: SubscriptionTarget; reason: SubscriptionEnd; id: string | undefined } {
+	const parsed = parse(
 		v.object({ target: SubscriptionTargetSchema, reason: ReasonSchema }),
 		{ target, reason },
 		"The target of unsubscribe is { origin, id }, { origin } or {}, the reason 'closed' or 'cancelled'.",
 	);
+	return { ...parsed, id: parseSendOptions(options, 'unsubscribe').id };
 }
 
 /** A notification, and its text. */

@@ -2,6 +2,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, expect, inject, it, vi } from 'vitest';
 import { SessionManagerError, type SyncLayer } from '../../src/index.ts';
+import { CostMeter } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';
 import { Random } from '../torture/random.ts';
 import { describe, FOR_NAMED, Hostile, type Input } from './hostile.ts';
@@ -89,26 +90,6 @@ class Verdicts {
 
 afterEach(() => void vi.restoreAllMocks());
 
-/** @returns how many rows all objects of this isolate have written since */
-async function countRows(object: DurableObjectStub<SyncLayer>): Promise<() => number> {
-	let cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
-	let written = 0;
-	await runInDurableObject(object, (_, { storage }) => {
-		const prototype: SqlStorage = Object.getPrototypeOf(storage.sql);
-		const { exec } = prototype;
-		vi.spyOn(prototype, 'exec').mockImplementation(function (this: SqlStorage, ...args) {
-			const cursor = Reflect.apply(exec, this, args);
-			cursors.push(cursor);
-			return cursor;
-		});
-	});
-	return () => {
-		for (const { rowsWritten } of cursors) written += rowsWritten;
-		cursors = [];
-		return written;
-	};
-}
-
 const newObject = () => env.TMCP_DURABLE_OBJECT.getByName(crypto.randomUUID());
 
 it(
@@ -116,23 +97,24 @@ it(
 	async () => {
 		const object = newObject();
 		const bystander = await Bystander.of(object);
-		const rows = await countRows(object);
+		const meter = await CostMeter.watch(object);
 		const hostile = new Hostile(new Random(seed));
 		const verdicts = new Verdicts();
 		for (let done = 0; done < inputs; done += PORTION) {
 			await runInDurableObject(object, async (instance) => {
 				for (let count = 0; count < PORTION; count++) {
 					const input = hostile.next();
-					const before = rows();
+					meter.reset();
 					const start = Date.now();
 					const code = await codeOf(input, THROWN_BY_INPUT, () =>
 						Reflect.apply(Reflect.get(instance, input.method), instance, input.args),
 					);
 					verdicts.note(input, Date.now() - start, code);
-					const changed = rows() - before;
+					const { written, keysWritten } = meter.readInside();
+					const changed = written + keysWritten;
 					if (code !== undefined && changed > 0) {
 						throw new Error(
-							`${changed} rows written by a refused call, seed ${seed}: ${describe(input)}`,
+							`${changed} rows or keys written by a refused call, seed ${seed}: ${describe(input)}`,
 						);
 					}
 				}

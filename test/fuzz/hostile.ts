@@ -19,6 +19,10 @@ export const METHODS = [
 	'subscribe',
 	'publish',
 	'unsubscribe',
+	'relay',
+	'endOwner',
+	'listSessions',
+	'registerHome',
 	'stats',
 ] as const;
 
@@ -129,12 +133,24 @@ export class Hostile {
 					{ ticket: id, connectionId: random.uuid(), account: OWNER },
 				];
 			case 'publish':
-				return [
-					[{ jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: {} }],
-					{ id },
-				];
+				return [[toolsChanged()], { id }];
 			case 'unsubscribe':
 				return [{ origin, id: random.below(5) }, 'closed', { id }];
+			case 'relay':
+				return [
+					{
+						broadcasts: [{ sessions, data, id }],
+						publish: { notifications: [toolsChanged()], options: { id: random.uuid() } },
+						unsubscribe: { target: { origin }, reason: 'closed', options: { id: random.uuid() } },
+						subscribersOf: OWNER,
+					},
+				];
+			case 'endOwner':
+				return [OWNER];
+			case 'listSessions':
+				return [{ after: session, limit: 10 }];
+			case 'registerHome':
+				return [random.pick(['3', 'weur-3', 'me-999'])];
 			case 'stats':
 				return [];
 			default:
@@ -220,13 +236,20 @@ export class Hostile {
 	}
 }
 
+/** A new one each time, because it may be mutated. */
+function toolsChanged(): object {
+	return { jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: {} };
+}
+
 /** To name nobody is to name all, and then it is for all. */
 function relabel(method: Method, args: unknown[]): void {
 	if (method === 'broadcast' && args[0] === undefined && args[1] === FOR_NAMED) args[1] = FOR_ALL;
-	if (method !== 'broadcastBatch') return;
+	if (method !== 'broadcastBatch' && method !== 'relay') return;
 	try {
+		const batch: unknown =
+			method === 'relay' ? Reflect.get(Object(args[0]), 'broadcasts') : args[0];
 		// Not by its iterator: its prototype may be another, which RPC does not carry.
-		const entry = Object(Reflect.get(Object(args[0]), 0));
+		const entry = Object(Reflect.get(Object(batch), 0));
 		if (entry.sessions === undefined && entry.data === FOR_NAMED) entry.data = FOR_ALL;
 	} catch {
 		// It cannot be read.

@@ -195,7 +195,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		const parsed = parseUnsubscribe(target, reason);
 		const options = { id: crypto.randomUUID() };
 		const called = await this.#homes.callAll((stub) =>
-			stub.relay({ unsubscribe: { ...parsed, options } }),
+			stub.relay({ unsubscribe: { target: parsed.target, reason: parsed.reason, options } }),
 		);
 		const answers = answersOf(called, () => 'its listeners');
 		return answers.some(({ unsubscribed }) => unsubscribed > 0);
