@@ -78,7 +78,7 @@ const OptionsSchema = v.strictObject({
 interface CommonOptions {
 	/** The path of the server; `null`: all paths (default `/mcp`). */
 	path?: string | null;
-	/** Who makes a request: see {@link SessionGatewayOptions.owner} (default: nobody, so that a session is its id's holder's). */
+	/** Who makes a request: see {@link SessionGatewayOptions.owner}. Default: nobody; whoever has a session's id may use it. */
 	owner?: NonNullable<SessionGatewayOptions['owner']>;
 	/**
 	 * The class that the Worker exports as the Durable Object, where it is a subclass (default {@link SyncLayer}). What KV
@@ -110,7 +110,7 @@ export type DurableObjectSessionsOptions = CommonOptions &
 	OptionalIf<typeof BINDING, SyncLayerBinding, { binding: SyncLayerBinding | SyncLayerNamespace }> &
 	(
 		| {
-				/** Where what is known of a client is kept: in the Durable Object (default), or in Workers KV. */
+				/** Where client info and resource subscriptions are stored: in the Durable Object (default), or in Workers KV. */
 				info?: 'object';
 		  }
 		| ({
@@ -130,8 +130,8 @@ interface TransportOptions {
 }
 
 /**
- * All parts of this library, made from one set of options: sessions and their streams, what is known of their clients, listen
- * streams, and the gateway that stands in front of the transport.
+ * Makes all parts of this library from one set of options: the managers of sessions, client info and listen streams, and the
+ * gateway in front of the transport.
  *
  * ```ts
  * const sessions = new DurableObjectSessions();

@@ -4,7 +4,7 @@ export const SESSION_MANAGER_ERROR_CODES = [
 	'INVALID_SESSION_ID',
 	/** Another argument, or an option, is not what the method takes. */
 	'INVALID_ARGUMENT',
-	/** A broadcast is larger than the platform carries (32 MiB with its addressees), or what is to be stored than its limit. */
+	/** A broadcast is over the platform's limit (32 MiB with its addressees), or a value to be stored is over its own limit. */
 	'PAYLOAD_TOO_LARGE',
 	/** The Worker's `env` has no binding of that name. */
 	'BINDING_MISSING',

@@ -160,7 +160,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 *
 	 * @param owner whose it is: a SHA-256 in base64url
 	 * @param options `account`: a SHA-256 in base64url that all sessions of one owner have in common, so that they are counted;
-	 * `info`: what is known of its client, as {@link inform} would set it, in the same row
+	 * `info`: client info, stored in the same row, as {@link inform} would store it
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT` (also where the id was issued to another owner), `TOO_MANY_SESSIONS`,
 	 * `OWNER_LIMIT_REACHED`, `SQLITE_MISSING`, `PAYLOAD_TOO_LARGE`
 	 */
@@ -232,9 +232,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * Change what is known of a session: what its client has told, and the resources that it is subscribed to. It begins
-	 * where it is unknown; what comes late for one that has ended is ignored. All is changed or nothing, and to do it again
-	 * changes nothing.
+	 * Change a session's client info and its resource subscriptions. An unknown session begins; for one that has ended,
+	 * nothing happens. Either all changes are made or none. Calling it again with the same changes changes nothing.
 	 *
 	 * A row written for what a client has told, and one for each subscription that is added or removed.
 	 *
@@ -287,8 +286,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * @param options `ticket`, `connectionId`: UUIDs that the caller made, so that the upgrade can leave together with
 	 * this call, and the stream can be detached before the answer is here; `lastEventId`: the last event that the client
 	 * has, as it stands on its `id` line; `resume`: only if `connectionId` served the session last; `owner`: only if
-	 * {@link admit} would say so, and it must be named for a session that was begun with one; `window`: how many bytes of a replay are sent on one socket, an event weighing 1 KiB
-	 * beside its own; the socket is then closed with code 4008 (default: no limit)
+	 * {@link admit} would say so; required for a session that was begun with an owner; `window`: how many bytes of a replay
+	 * are sent on one socket, each event counting 1 KiB more than its size; the socket is then closed with code 4008 (default:
+	 * no limit)
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `STREAM_SUPERSEDED` (with `resume`),
 	 * `STREAM_DETACHED` (of a `connectionId` that was detached before, or of a session that is not this `owner`'s),
 	 * `SQLITE_MISSING` (with `owner`)
@@ -454,8 +454,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * Give a client's answer to the one who asked. The first answer wins; what is no answer to a request that waits, in this
-	 * session and of this owner, is ignored. Where whoever asked has lost its socket, it is waited for up to 10 seconds.
+	 * Deliver a client's answer to the Worker that asked. The first answer wins. An answer is ignored unless a request of this
+	 * session and this owner waits for it. A Worker that has lost its socket is waited for, up to 10 seconds.
 	 *
 	 * @param owner who answers, as for {@link admit}
 	 * @param id the `id` of the answer, as the client sent it
@@ -526,8 +526,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Send notifications to the subscriptions that asked for them, each once and in order.
 	 *
 	 * @param notifications at most 10,000 JSON-RPC notifications, together at most 32 MiB less 4 KiB
-	 * @param options `id`: a UUID; what is repeated with the same id within a minute is sent once, and answers what the first
-	 * call did (0 where the object was restarted in between)
+	 * @param options `id`: a UUID. A call that is repeated with the same id within a minute sends nothing, and answers what the
+	 * first call answered (0 where the object was restarted in between)
 	 * @returns how many times a notification was handed to a stream
 	 * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
 	 */

@@ -49,7 +49,7 @@ export type SessionRow = Known &
 		| { state: 'ended' }
 	);
 
-/** What decides whether a session is alive: all that is read of many sessions at once, for what is known of each is large. */
+/** The columns that tell whether a session is alive. Where many rows are read, these are enough; client info is large. */
 export type Glance = Pick<SessionRow, 'sessionId' | 'state' | 'owner' | 'expiresAt'>;
 
 export type ServedRow = Extract<SessionRow, Served>;
@@ -150,7 +150,7 @@ export function open(
 		state: handedUpTo === undefined ? 'open' : 'away',
 		connectionId,
 		started: isBack ? Math.min(served.started, after) : after,
-		// A portion of what is repeated is no step back.
+		// A repeat comes in portions, of older events too: the position never goes back for one.
 		position: handedUpTo === undefined ? head : Math.max(handedUpTo, after),
 		repeatUntil: isRepeatDone ? undefined : repeatUntil,
 	};

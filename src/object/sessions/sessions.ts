@@ -154,7 +154,7 @@ export class Sessions {
 	 * Delete the rows that have expired, and count the others. One whose session has an open stream lives on: it is given to
 	 * `renew`.
 	 * @param isOpen whether a session has an open stream
-	 * @param onExpire told of each that goes of which something was known
+	 * @param onExpire called with each expired session that had client info
 	 * @returns when the next row expires, in milliseconds since 1970; `undefined` where there is none
 	 */
 	async purge(

@@ -20,6 +20,24 @@ afterEach(async () => {
 	for (const cleanUp of cleanUps.splice(0)) await cleanUp();
 });
 
+/** A stream of a session, once it is open, as a transport opens it. */
+async function opened(
+	streams: DurableObjectStreamSessionManager,
+	session: string,
+): Promise<EventStream> {
+	const started = Promise.withResolvers<void>();
+	const stream = new EventStream(
+		new ReadableStream<Uint8Array>({
+			start(controller) {
+				streams.create(session, controller).then(started.resolve, started.reject);
+			},
+			cancel: () => streams.delete(session),
+		}),
+	);
+	await started.promise;
+	return stream;
+}
+
 /** Instances of a Worker that share their objects and nothing else. */
 class World {
 	noted = new HomeCalls();
@@ -40,16 +58,7 @@ class World {
 		id?: string,
 	): Promise<{ session: string; stream: EventStream }> {
 		const session = id ?? (await this.homes().mint(home));
-		const started = Promise.withResolvers<void>();
-		const stream = new EventStream(
-			new ReadableStream<Uint8Array>({
-				start(controller) {
-					streams.create(session, controller).then(started.resolve, started.reject);
-				},
-				cancel: () => streams.delete(session),
-			}),
-		);
-		await started.promise;
+		const stream = await opened(streams, session);
 		cleanUps.push(() => stream.cancel());
 		return { session, stream };
 	}
@@ -282,19 +291,7 @@ describe('event ids', () => {
 					takesOver: true,
 					primingEvent: undefined,
 				},
-				async () => {
-					const started = Promise.withResolvers<void>();
-					const stream = new EventStream(
-						new ReadableStream<Uint8Array>({
-							start(controller) {
-								streams.create(session, controller).then(started.resolve, started.reject);
-							},
-							cancel: () => streams.delete(session),
-						}),
-					);
-					await started.promise;
-					return stream;
-				},
+				() => opened(streams, session),
 			);
 		const [one, other] = [await homes.mint('1'), await homes.mint('3')];
 		const stream = await open(one);
