@@ -44,6 +44,8 @@ export interface Result extends Verdict {
 	seconds: number;
 	/** How often each thing happened. */
 	counts: Record<string, number>;
+	/** The connections of each session of which something was wrong. */
+	histories: string[];
 }
 
 type OnProgress = (counts: Record<string, number>, seconds: number) => void;
@@ -145,8 +147,13 @@ export class Crash {
 		}
 		const attendance = this.#sessions.map((session) => session.attendance);
 		const startMs = startsMs.toSorted((a, b) => a - b)[Math.floor(startsMs.length / 2)] ?? 0;
+		const verdict = judge(sent, log, attendance);
+		const histories = [...verdict.blamed].map((number) =>
+			[`session ${number}`, ...(this.#sessions[number]?.connections ?? [])].join('\n  '),
+		);
 		return {
-			...judge(sent, log, attendance),
+			...verdict,
+			histories,
 			messages: sent.length,
 			served: this.#sessions.length,
 			logs: logs.size,

@@ -26,6 +26,7 @@ export class EventStream {
 	#slowMs: number;
 	#onEvent: (event: StreamEvent) => void;
 	#hasLeft = false;
+	#response: IncomingMessage | undefined;
 	#end = () => {};
 	#text = '';
 
@@ -55,7 +56,9 @@ export class EventStream {
 			this.#request.on('close', () => {
 				clearTimeout(late);
 				reject(new Error('The connection was closed.'));
-				this.#end();
+				// Whoever reads slowly reads on, where the response had come to its end before.
+				if (!this.#response || this.#response.closed || this.#reading === 'none') this.#end();
+				else this.#response.on('close', () => this.#end());
 			});
 		});
 		// Where it is left before, nobody asks.
@@ -84,6 +87,7 @@ export class EventStream {
 	}
 
 	#read(response: IncomingMessage): void {
+		this.#response = response;
 		// The request reports the end of the connection.
 		response.on('error', () => {});
 		// What nobody reads stays in the socket, whose buffer fills up.

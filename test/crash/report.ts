@@ -18,7 +18,7 @@ export function failuresOf(result: Result) {
 
 export function reportOf(options: CrashOptions, result: Result): string {
 	const { seed, sessions } = options;
-	const { counts, seconds, details } = result;
+	const { counts, seconds, details, histories } = result;
 	const count = (what: string) => counts[what] ?? 0;
 	const aMinute = (what: string) => Math.round((count(what) * 60) / seconds).toLocaleString('en');
 	const others = Object.entries(counts)
@@ -31,5 +31,6 @@ export function reportOf(options: CrashOptions, result: Result): string {
 		`gaps ${result.gaps}, cut off ${result.cutOff}, repeated ${result.repeated}`,
 		others.join(', '),
 		...details.slice(0, SHOWN_DETAILS),
+		...histories,
 	].join('\n');
 }

@@ -35,6 +35,8 @@ export class Session {
 	/** As the server named it; empty until it is begun. */
 	id = '';
 	readonly received = new Record();
+	/** What each of its connections was, and came to. */
+	readonly connections: string[] = [];
 	readonly #kind: Kind;
 	readonly #random: Random;
 	readonly #world: World;
@@ -43,7 +45,7 @@ export class Session {
 	#leftAt = Infinity;
 	#lastEventId: string | undefined;
 	#tries = 0;
-	#connections = 0;
+	#hasConnected = false;
 	#stream: EventStream | undefined;
 	#frozen = new Set<EventStream>();
 	#isOver = false;
@@ -150,9 +152,16 @@ export class Session {
 		const watch = this.#watch(stream, plan);
 		this.#tries++;
 		const status = await Promise.race([stream.status, stream.ended]).catch(() => undefined);
-		if (status === 200 && this.#connections++ > 0) this.#world.count('reconnects');
-		if (status === 200) await stream.ended;
+		if (status === 200) {
+			if (this.#hasConnected) this.#world.count('reconnects');
+			this.#hasConnected = true;
+			await stream.ended;
+		}
 		watch.stop();
+		const how = watch.hasLeft() ? plan.leave?.how : 'not left';
+		this.connections.push(
+			`${this.#kind}, from ${from ?? 'no id'} to ${this.#lastEventId ?? 'no id'}, status ${status}, ${how}`,
+		);
 		this.#stream = undefined;
 		if (status === 404) {
 			this.#world.count('sessions lost');

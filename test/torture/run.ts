@@ -268,7 +268,7 @@ export class Torture {
 				return judge(sent, await this.#log(home), attendance);
 			}),
 		);
-		const total = (of: Exclude<keyof Verdict, 'details'>) =>
+		const total = (of: Exclude<keyof Verdict, 'details' | 'blamed'>) =>
 			verdicts.reduce((sum, verdict) => sum + verdict[of], 0);
 		return {
 			lost: total('lost'),
@@ -277,6 +277,7 @@ export class Torture {
 			outOfOrder: total('outOfOrder'),
 			uninvited: total('uninvited'),
 			details: verdicts.flatMap(({ details }) => details),
+			blamed: new Set(verdicts.flatMap(({ blamed }) => [...blamed])),
 		};
 	}
 

@@ -39,6 +39,8 @@ export interface Verdict {
 	uninvited: number;
 	/** What was wrong, for whoever replays the seed. */
 	details: string[];
+	/** The sessions of which something was wrong. */
+	blamed: Set<number>;
 }
 
 /** Whether the session must have received a message. */
@@ -67,10 +69,13 @@ export function judge(
 		outOfOrder: 0,
 		uninvited: 0,
 		details: [],
+		blamed: new Set(),
 	};
-	const blame = (what: 'lost' | 'duplicated' | 'outOfOrder' | 'uninvited', detail: string) => {
+	type Wrong = 'lost' | 'duplicated' | 'outOfOrder' | 'uninvited';
+	const blame = (what: Wrong, detail: string, session?: number) => {
 		verdict[what]++;
 		verdict.details.push(`${what}: ${detail}`);
+		if (session !== undefined) verdict.blamed.add(session);
 	};
 	const places = new Map<number, number>();
 	for (const [index, message] of log.entries()) {
@@ -96,9 +101,10 @@ export function judge(
 			// Whoever has forgotten what came gets it from the beginning.
 			if (forgotten.size > 0 && !isForgotten) newest = 0;
 			if (forgotten.delete(message)) verdict.repeated++;
-			else if (had.has(message)) blame('duplicated', where());
-			else if (place < newest) blame('outOfOrder', `${where()}, after ${newest}`);
-			if (Number(id?.split('.')[2]) !== place) blame('outOfOrder', `${where()}, misnumbered`);
+			else if (had.has(message)) blame('duplicated', where(), session);
+			else if (place < newest) blame('outOfOrder', `${where()}, after ${newest}`, session);
+			if (Number(id?.split('.')[2]) !== place)
+				blame('outOfOrder', `${where()}, misnumbered`, session);
 			had.add(message);
 			if (isForgotten) forgotten.add(message);
 			newest = Math.max(newest, place);
@@ -111,7 +117,7 @@ export function judge(
 			if (isThere ? isForIt && !isTooEarly : !isOwed(of, session, attendance)) continue;
 			const place = places.get(message);
 			const where = `message ${message} of place ${place} in session ${session}`;
-			blame(isThere ? 'uninvited' : 'lost', where);
+			blame(isThere ? 'uninvited' : 'lost', where, session);
 		}
 	}
 	return verdict;
