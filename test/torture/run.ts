@@ -18,7 +18,10 @@ const INSTANCES = 3;
 /** How long all may take to get what is theirs once nothing disturbs them any more, in milliseconds. */
 const CALM_LIMIT_MS = 30_000;
 
-export interface Result extends Verdict {
+/** Of all homes together: their sessions are numbered in each home. */
+type Judged = Omit<Verdict, 'blamed'>;
+
+export interface Result extends Judged {
 	/** How often a stream was told that it may have missed something. */
 	gaps: number;
 	/** Sessions that the object takes for gone although they have a stream. */
@@ -255,7 +258,7 @@ export class Torture {
 	}
 
 	/** Places are counted in each home, and of a message each home knows its own sessions only. */
-	async #judge(): Promise<Verdict> {
+	async #judge(): Promise<Judged> {
 		const homes = [...new Set(this.#all.map(({ home }) => home))];
 		const verdicts = await Promise.all(
 			homes.map(async (home) => {
@@ -268,7 +271,7 @@ export class Torture {
 				return judge(sent, await this.#log(home), attendance);
 			}),
 		);
-		const total = (of: Exclude<keyof Verdict, 'details' | 'blamed'>) =>
+		const total = (of: Exclude<keyof Judged, 'details'>) =>
 			verdicts.reduce((sum, verdict) => sum + verdict[of], 0);
 		return {
 			lost: total('lost'),
@@ -277,7 +280,6 @@ export class Torture {
 			outOfOrder: total('outOfOrder'),
 			uninvited: total('uninvited'),
 			details: verdicts.flatMap(({ details }) => details),
-			blamed: new Set(verdicts.flatMap(({ blamed }) => [...blamed])),
 		};
 	}
 
