@@ -29,8 +29,16 @@ const fuzz = {
 	inputs: process.env['FUZZ'] === 'long' ? 100_000 : 2_000,
 };
 
-/** `wrangler dev` takes seconds to start, and its tests measure time: one file at a time. */
-const endToEnd = { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false };
+/** Most of these wait most of the time: several files at once take half as long, on two cores too. */
+const inWorkerd = { maxWorkers: 3, sequence: { groupOrder: 0 } };
+
+/** `wrangler dev` takes seconds to start, and its tests measure time: one file at a time, and nothing beside it. */
+const endToEnd = {
+	testTimeout: 60_000,
+	hookTimeout: 60_000,
+	maxWorkers: 1,
+	sequence: { groupOrder: 1 },
+};
 
 /** Managers and gateways that are told nothing else have four homes. */
 const fourHomes = {
@@ -79,6 +87,7 @@ export default defineConfig({
 						'test/{contract,fuzz,object,properties,torture,transports,wire,worker}/**/*.test.ts',
 						'test/*.test.ts',
 					],
+					...inWorkerd,
 				},
 			},
 			{
@@ -87,14 +96,14 @@ export default defineConfig({
 					cloudflareTest({ wrangler: { configPath: 'test/support/worker/wrangler.jsonc' } }),
 				],
 				resolve: { alias },
-				test: { name: 'homes', ...WITH_ANY_HOMES },
+				test: { name: 'homes', ...WITH_ANY_HOMES, ...inWorkerd },
 			},
 			{
 				plugins: [
 					cloudflareTest({ wrangler: { configPath: 'examples/unit-test/wrangler.jsonc' } }),
 				],
 				resolve: { alias },
-				test: { name: 'example', include: ['examples/unit-test/**/*.test.ts'] },
+				test: { name: 'example', include: ['examples/unit-test/**/*.test.ts'], ...inWorkerd },
 			},
 			{
 				test: {
