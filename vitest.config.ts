@@ -30,7 +30,7 @@ const fuzz = {
 };
 
 /** Most of these wait most of the time: several files at once take half as long, on two cores too. */
-const inWorkerd = { maxWorkers: 3, sequence: { groupOrder: 0 } };
+const inWorkerd = { testTimeout: 20_000, maxWorkers: 3, sequence: { groupOrder: 0 } };
 
 /** `wrangler dev` takes seconds to start, and its tests measure time: one file at a time, and nothing beside it. */
 const endToEnd = {
