@@ -5,6 +5,7 @@ import { openSocket, type SubscriptionInput } from '../../src/advanced.ts';
 import { SyncLayer } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
 import { CostMeter } from '../support/costs.ts';
+import { rewindSchema } from '../support/schemas.ts';
 
 let name: string;
 beforeEach(() => {
@@ -93,9 +94,7 @@ describe('a subscription to many resources', () => {
 			);
 			for (const uri of uris(20))
 				storage.sql.exec('INSERT INTO tmcp_filters VALUES (?, ?)', uri, row?.filter_id ?? '');
-			for (const table of ['owners', 'session_count', 'questions', 'subscribers'])
-				storage.sql.exec(`DROP TABLE IF EXISTS tmcp_${table}`);
-			storage.sql.exec('ALTER TABLE tmcp_sessions DROP COLUMN info');
+			rewindSchema(storage, 3);
 			storage.kv.put('tmcp:schema', 2);
 		});
 		await evictDurableObject(object(), { webSockets: 'hibernate' });

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CloseCode, openSocket, type SubscriptionInput } from '../../src/advanced.ts';
 import { codeOf } from '../support/codes.ts';
 import { CostMeter } from '../support/costs.ts';
+import { rewindSchema } from '../support/schemas.ts';
 import { Wire } from '../support/socket.ts';
 
 const OWNER = 'o'.repeat(43);
@@ -139,10 +140,7 @@ describe('the sessions of an object', () => {
 	it('are counted once from what an earlier version of the library stored', async () => {
 		for (const session of ['1', '2', '3']) await beginning(session);
 		await runInDurableObject(limited(), (_, { storage }) => {
-			for (const table of ['owners', 'session_count', 'questions', 'subscribers'])
-				storage.sql.exec(`DROP TABLE tmcp_${table}`);
-			storage.sql.exec('ALTER TABLE tmcp_sessions DROP COLUMN info');
-			storage.kv.put('tmcp:schema', 3);
+			rewindSchema(storage, 3);
 		});
 		await evictDurableObject(limited(), { webSockets: 'close' });
 		for (const session of ['4', '5']) expect(await beginning(session)).toBeUndefined();

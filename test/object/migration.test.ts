@@ -2,6 +2,7 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, expect, it } from 'vitest';
 import type { SyncLayer } from '../../src/index.ts';
+import { rewindSchema } from '../support/schemas.ts';
 import { Wire } from '../support/socket.ts';
 /**
  * What the version with the first schema wrote. `registered` and `open` were issued by a gateway; the streams of `away`,
@@ -94,8 +95,8 @@ it('nothing of the first schema is left', async () => {
 	);
 	expect(tables.toSorted()).toEqual([
 		'tmcp_events',
-		'tmcp_events_lost',
 		'tmcp_filters',
+		'tmcp_losses',
 		'tmcp_owners',
 		'tmcp_questions',
 		'tmcp_session_count',
@@ -103,4 +104,22 @@ it('nothing of the first schema is left', async () => {
 		'tmcp_subscribers',
 		'tmcp_subscription_ends',
 	]);
+});
+
+it('an object of the sixth schema still knows where it lost streams', async () => {
+	await object().has('away');
+	await runInDurableObject(object(), (_, { storage }) => {
+		rewindSchema(storage, 6);
+		storage.sql.exec(
+			`INSERT INTO tmcp_events (seq, at, bytes, total, kind)
+			SELECT seq + 1, at, 0, total, 'lost' FROM tmcp_events ORDER BY seq DESC LIMIT 1`,
+		);
+	});
+	await evictDurableObject(object(), { webSockets: 'close' });
+	await object().has('away');
+	const losses = await runInDurableObject(object(), (_, { storage: { sql } }) =>
+		sql.exec<{ seq: number }>('SELECT seq FROM tmcp_losses').toArray(),
+	);
+	expect(losses).toEqual([{ seq: written.rows.tmcp_events.length + 1 }]);
+	expect(await heard('open')).toEqual([]);
 });

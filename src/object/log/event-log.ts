@@ -49,7 +49,7 @@ const TOLD_KEY = 'tmcp:told';
 const SEPARATOR = '\n';
 
 /** Whether an event was not cut, as a column. */
-const IS_WHOLE = "kind <> 'cut' AND (kind <> 'lost' OR audience IS NULL) AS isWhole";
+const IS_WHOLE = "kind <> 'cut' AS isWhole";
 
 type End = { seq: number; at: number; bytes: number; total: number; isWhole: number };
 
@@ -59,8 +59,8 @@ type End = { seq: number; at: number; bytes: number; total: number; isWhole: num
  * log holds.
  *
  * A row of kind `cut` is an event whose payload was cut within a minute: it keeps the id of its broadcast. A row of kind
- * `lost` marks that the object lost its streams without being told (a deploy, a crash); it outlives the events around it,
- * and has an empty audience when they are cut.
+ * `lost` takes a position where the object lost its streams without being told (a deploy, a crash). These positions are
+ * also in a table of their own, where they outlive the events around them; as an index it would cost each event.
  */
 export class EventLog {
 	#storage: DurableObjectStorage;
@@ -236,7 +236,7 @@ export class EventLog {
 	lostAt(position: number): number {
 		const [mark] = this.#sql
 			.exec<{ seq: number }>(
-				"SELECT seq FROM tmcp_events WHERE kind = 'lost' AND seq > ? ORDER BY seq LIMIT 1",
+				'SELECT seq FROM tmcp_losses WHERE seq > ? ORDER BY seq LIMIT 1',
 				position,
 			)
 			.toArray();
@@ -258,12 +258,7 @@ export class EventLog {
 		if (!going) return;
 		this.#keepIdsOf(this.#floor, going.upTo, now);
 		this.#sql.exec(
-			"UPDATE tmcp_events SET audience = '' WHERE kind = 'lost' AND seq > ? AND seq <= ?",
-			this.#floor,
-			going.upTo,
-		);
-		this.#sql.exec(
-			`DELETE FROM tmcp_events WHERE seq > ? AND seq <= ? AND kind NOT IN ('cut', 'lost')`,
+			"DELETE FROM tmcp_events WHERE seq > ? AND seq <= ? AND kind <> 'cut'",
 			this.#floor,
 			going.upTo,
 		);
@@ -294,7 +289,7 @@ export class EventLog {
 	/** Leave nothing: a log that comes after this one begins anew. @returns whether there was one */
 	static clear(storage: DurableObjectStorage, sql: SqlStorage): boolean {
 		if (storage.kv.get(EPOCH_KEY) === undefined) return false;
-		sql.exec('DELETE FROM tmcp_events');
+		sql.exec('DELETE FROM tmcp_events; DELETE FROM tmcp_losses');
 		for (const key of [EPOCH_KEY, TOLD_KEY, STREAMS_OPENED_KEY]) storage.kv.delete(key);
 		return true;
 	}
@@ -306,6 +301,8 @@ export class EventLog {
 		if (this.#storage.kv.get(STREAMS_OPENED_KEY) === undefined || this.#hasStreams()) return;
 		this.#storage.kv.delete(STREAMS_OPENED_KEY);
 		this.#insert(this.#head + 1, now, 0, 'lost', undefined, null, null);
+		this.#sql.exec('DELETE FROM tmcp_losses WHERE at <= ?', now - this.#markAgeMs);
+		this.#sql.exec('INSERT INTO tmcp_losses (seq, at) VALUES (?, ?)', this.#head, now);
 	}
 
 	#insert(
@@ -353,9 +350,8 @@ export class EventLog {
 		if (this.#floor === 0 || now - this.#stubsPurgedAt < STUB_PURGE_INTERVAL_MS) return;
 		this.#stubsPurgedAt = now;
 		this.#sql.exec(
-			"DELETE FROM tmcp_events WHERE seq <= ? AND at <= CASE kind WHEN 'lost' THEN ? ELSE ? END",
+			'DELETE FROM tmcp_events WHERE seq <= ? AND at <= ?',
 			this.#floor,
-			now - this.#markAgeMs,
 			now - SENT_ID_TTL_MS,
 		);
 	}
