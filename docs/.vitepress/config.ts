@@ -1,7 +1,8 @@
 /** The documentation as a site: `npm run docs`. */
-import { cpSync, globSync, readFileSync } from 'node:fs';
+import { cpSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { defineConfig } from 'vitepress';
+import { llmsFullTxt } from './llms.ts';
 import { groups, slugOf } from './pages.ts';
 import { ROOT } from './quotes.ts';
 
@@ -52,6 +53,7 @@ export default defineConfig({
 	buildEnd({ outDir }) {
 		for (const page of globSync('**/*.md', { cwd: DOCS, exclude: ['public/**', '.vitepress/**'] }))
 			cpSync(join(DOCS, page), join(outDir, page));
+		writeFileSync(join(outDir, 'llms-full.txt'), llmsFullTxt());
 	},
 	markdown: {
 		anchor: { slugify: slugOf },

@@ -112,9 +112,30 @@ function overview(): string {
 	const shapes = [
 		...box({ x: 16, y: 30, width: 130, height: 52, name: 'Client A', lines: ['holds a stream'] }),
 		...box({ x: 16, y: 120, width: 130, height: 52, name: 'Client B', lines: ['calls a tool'] }),
-		...box({ x: 16, y: 210, width: 130, height: 52, name: 'Another Worker', lines: ['cron, queue, admin'] }),
-		...box({ x: 280, y: 30, width: 170, height: 52, name: 'Worker instance 1', lines: ['gateway, transport'] }),
-		...box({ x: 280, y: 120, width: 170, height: 52, name: 'Worker instance 2', lines: ['gateway, transport'] }),
+		...box({
+			x: 16,
+			y: 210,
+			width: 130,
+			height: 52,
+			name: 'Another Worker',
+			lines: ['cron, queue, admin'],
+		}),
+		...box({
+			x: 280,
+			y: 30,
+			width: 170,
+			height: 52,
+			name: 'Worker instance 1',
+			lines: ['gateway, transport'],
+		}),
+		...box({
+			x: 280,
+			y: 120,
+			width: 170,
+			height: 52,
+			name: 'Worker instance 2',
+			lines: ['gateway, transport'],
+		}),
 		...box({
 			x: 580,
 			y: 80,
@@ -145,9 +166,24 @@ function overview(): string {
 function homes(): string {
 	const names = ['home 0', 'home 1', 'home 2', 'home 3'];
 	const shapes = [
-		...box({ x: 16, y: 92, width: 170, height: 52, name: 'any Worker instance', lines: ['reads the home from the id'] }),
+		...box({
+			x: 16,
+			y: 92,
+			width: 170,
+			height: 52,
+			name: 'any Worker instance',
+			lines: ['reads the home from the id'],
+		}),
 		...names.flatMap((name, index) => [
-			...box({ x: 420, y: 12 + index * 54, width: 240, height: 42, name, lines: [`session ids ${index}.…`], isOurs: true }),
+			...box({
+				x: 420,
+				y: 12 + index * 54,
+				width: 240,
+				height: 42,
+				name,
+				lines: [`session ids ${index}.…`],
+				isOurs: true,
+			}),
 			arrow([186, 118], [418, 33 + index * 54], index === 2 ? 'socket' : 'line', index !== 2),
 		]),
 		label(300, 26, 'to all: each home once', 'small'),
@@ -181,7 +217,9 @@ const reconnect = () =>
 		{ note: 'the connection of the client breaks, and nobody notices' },
 		{ from: TWO, to: OBJECT, text: 'RPC broadcast: event 43' },
 		{ from: OBJECT, to: ONE, text: 'WebSocket: event 43', is: 'socket' },
-		{ note: 'event 43 is written to a dead connection; the client comes back at once, to any instance' },
+		{
+			note: 'event 43 is written to a dead connection; the client comes back at once, to any instance',
+		},
 		{ from: CLIENT, to: TWO, text: 'GET, Last-Event-ID: 0.k3f09a2x.42' },
 		{ from: TWO, to: OBJECT, text: 'RPC attach, after event 42' },
 		{ from: OBJECT, to: ONE, text: 'close 4001: superseded', is: 'socket' },

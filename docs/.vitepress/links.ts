@@ -1,7 +1,7 @@
 /** The links of pages, and where they lead: `npm run docs:links` lists those that leave the repository. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { slugOf } from './pages.ts';
+import { pagesInRepository, slugOf } from './pages.ts';
 import { ROOT } from './quotes.ts';
 
 export interface Link {
@@ -48,4 +48,12 @@ export function problemOf({ to, isExternal }: Link, path: string): string | unde
 	if (anchor === undefined) return undefined;
 	if (statSync(target).isDirectory()) return 'a folder has no anchors';
 	return anchorsOf(readFileSync(target, 'utf8')).has(anchor) ? undefined : 'no such heading';
+}
+
+if (import.meta.main) {
+	const external = pagesInRepository()
+		.flatMap((path) => linksOf(readFileSync(join(ROOT, path), 'utf8')))
+		.filter((link) => link.isExternal)
+		.map(({ to }) => to);
+	for (const link of [...new Set(external)].toSorted()) console.log(link);
 }

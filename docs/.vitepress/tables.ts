@@ -1,6 +1,11 @@
 /** Tables in pages that are computed: `<!-- generated: NAME -->` … `<!-- end -->`. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Measured } from '../../bench/benchmark.ts';
+import { LIFE } from '../../bench/life.ts';
+import { PRICE } from '../../bench/model.ts';
+import { SUBJECTS } from '../../bench/subjects.ts';
+import { timesTable } from '../../bench/table.ts';
 import { groups } from './pages.ts';
 import { ROOT } from './quotes.ts';
 
@@ -29,7 +34,60 @@ function contents(): string {
 		.join('\n');
 }
 
-const TABLES: Readonly<Record<string, () => string>> = { codes, contents };
+/** What a million sessions cost that live as `bench/life.ts` says, behind a gateway, with what is known of them in the object. */
+function money(): string {
+	const asked: readonly [string, number, number][] = [
+		['requests of the Worker', LIFE.workerRequests, PRICE.workerRequest],
+		['requests of the object', LIFE.objectRequests, PRICE.objectRequest],
+		['rows written', LIFE.rowsWritten, PRICE.rowWritten],
+		['rows written when it is forgotten', LIFE.rowsWrittenLater, PRICE.rowWritten],
+	];
+	const dollars = (price: number) => `$${(price * 1e6).toFixed(2)}`;
+	const lines = asked.map(
+		([what, count, price]) =>
+			`| ${what} | ${count} | ${dollars(price)} | ${dollars(count * price)} |`,
+	);
+	const sum = asked.reduce((total, [, count, price]) => total + count * price, 0);
+	return [
+		'| | a session | a million of them | a million sessions |',
+		'|---|---:|---:|---:|',
+		...lines,
+		`| in all | | | ${dollars(sum)} |`,
+	].join('\n');
+}
+
+/** What a million sessions cost by where their data is, as `test/worker/info/lives.test.ts` counts it. */
+function lives(): string {
+	const counted = readFileSync(join(ROOT, 'test/worker/info/lives.test.ts'), 'utf8');
+	const prices = new Map(
+		[...counted.matchAll(/'([\w-]+)',\s*\{[^}]*\},\s*([\d.]+),?\s*\]/g)].map(
+			([, subject = '', price]) => [subject, `$${Number(price).toFixed(2)}`],
+		),
+	);
+	const of = (subject: string) => {
+		const price = prices.get(subject);
+		if (price === undefined) throw new Error(`lives.test.ts has no price of ${subject}.`);
+		return price;
+	};
+	return [
+		'| a million sessions | KV | the object |',
+		'|---|---:|---:|',
+		`| behind a gateway | ${of('kv-gateway')} | ${of('object-gateway')} |`,
+		`| without one | ${of('kv')} | ${of('object')} |`,
+		`| with version 0.3 | ${of('peer')} | – |`,
+	].join('\n');
+}
+
+/** What `npm run bench` has measured, with 5,000 streams in one object. */
+function times(): string {
+	const results: { measured: Measured[] } = JSON.parse(
+		readFileSync(join(ROOT, 'bench/results.json'), 'utf8'),
+	);
+	const ofOneSize = results.measured.filter(({ n }) => n === 5_000);
+	return timesTable(ofOneSize, SUBJECTS);
+}
+
+const TABLES: Readonly<Record<string, () => string>> = { codes, contents, lives, money, times };
 
 /** The page with its tables computed anew. */
 export function withTables(page: string): string {

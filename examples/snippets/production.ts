@@ -34,7 +34,11 @@ const gateway = sessions.gateway(
 		...sessions.transport,
 		allowedOrigins: PAGES,
 		// A browser does not take `*` for the token's header.
-		cors: { origin: PAGES, allowedHeaders: ['*', 'authorization'], exposedHeaders: ['mcp-session-id'] },
+		cors: {
+			origin: PAGES,
+			allowedHeaders: ['*', 'authorization'],
+			exposedHeaders: ['mcp-session-id'],
+		},
 	}),
 );
 // #endregion parts

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseJsonc } from '../../examples/quickstart/demo/compatibility.ts';
 import { DIAGRAMS } from '../../docs/.vitepress/diagrams.ts';
+import { llmsTxt } from '../../docs/.vitepress/llms.ts';
 import { linksOf, problemOf } from '../../docs/.vitepress/links.ts';
 import { groups, pagesInRepository } from '../../docs/.vitepress/pages.ts';
 import { ROOT } from '../../docs/.vitepress/quotes.ts';
@@ -66,6 +67,10 @@ it('the sidebar names each page once, with a title and a first sentence', () => 
 		expect(title, name).not.toBe('');
 		expect(summary, name).toMatch(/^\S.{10,240}[.?]$/s);
 	}
+});
+
+it('llms.txt lists the pages that there are', () => {
+	expect(read('docs/public/llms.txt')).toBe(llmsTxt());
 });
 
 it.each(Object.entries(DIAGRAMS))('docs/images/%s is drawn as it would be today', (name, draw) => {
