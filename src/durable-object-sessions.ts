@@ -27,7 +27,7 @@ const KV_BINDING = 'TMCP_SESSION_INFO';
 
 const isAny = () => true;
 
-/** `SyncLayer` or a subclass, as far as its settings are concerned. */
+/** `SyncLayer` or a subclass, as far as its settings are concerned. @inline */
 interface SyncLayerClass {
 	readonly options: SyncLayerOptions;
 }
@@ -74,7 +74,7 @@ const OptionsSchema = v.strictObject({
 	gateway: partSchema<SessionGatewayOptions>(['path', 'info', 'owner', 'keepAlive']),
 });
 
-/** What all parts have in common, said once. */
+/** What all parts have in common, said once. @inline */
 interface CommonOptions {
 	/** The path of the server; `null`: all paths (default `/mcp`). */
 	path?: string | null;
@@ -122,7 +122,7 @@ export type DurableObjectSessionsOptions = CommonOptions &
 		  >)
 	);
 
-/** What `HttpTransport` takes of it. */
+/** What `HttpTransport` takes of it. @inline */
 interface TransportOptions {
 	path: string | null;
 	sessionManager: ReturnType<DurableObjectInfoSessionManager['with']>;

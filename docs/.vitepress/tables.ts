@@ -1,6 +1,6 @@
 /** Tables in pages that are computed: `<!-- generated: NAME -->` … `<!-- end -->`. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Measured } from '../../bench/benchmark.ts';
 import { LIFE } from '../../bench/life.ts';
 import { PRICE } from '../../bench/model.ts';
@@ -32,6 +32,20 @@ function contents(): string {
 			return `## ${title}\n\n${lines.join('\n')}\n`;
 		})
 		.join('\n');
+}
+
+/** The same for the README, in a few lines, and the examples. */
+function pages(): string {
+	const rows = groups().map(({ title, pages: ofGroup }) => {
+		const links = ofGroup.map((page) => `[${page.title}](docs/${page.name}.md)`);
+		return `| ${title} | ${links.join(' · ')} |`;
+	});
+	const examples = globSync('examples/*/README.md', { cwd: ROOT }).toSorted();
+	const ofExamples = examples.map((path) => {
+		const [, title = path] = /^# (.*)$/m.exec(readFileSync(join(ROOT, path), 'utf8')) ?? [];
+		return `[${title}](${dirname(path)})`;
+	});
+	return ['| | |', '|---|---|', ...rows, `| Examples | ${ofExamples.join(' · ')} |`].join('\n');
 }
 
 /** What a million sessions cost that live as `bench/life.ts` says, behind a gateway, with what is known of them in the object. */
@@ -87,7 +101,14 @@ function times(): string {
 	return timesTable(ofOneSize, SUBJECTS);
 }
 
-const TABLES: Readonly<Record<string, () => string>> = { codes, contents, lives, money, times };
+const TABLES: Readonly<Record<string, () => string>> = {
+	codes,
+	contents,
+	lives,
+	money,
+	pages,
+	times,
+};
 
 /** The page with its tables computed anew. */
 export function withTables(page: string): string {

@@ -231,33 +231,33 @@ export interface BroadcastInput {
 	resource?: string | undefined;
 }
 
-/** `options` of `SyncLayer.begin`. */
+/** `options` of `SyncLayer.begin`. @interface */
 export type BeginOptions = v.InferInput<typeof OPTIONS.begin>;
-/** `options` of `SyncLayer.attach`. */
+/** `options` of `SyncLayer.attach`. @interface */
 export type AttachOptions = v.InferInput<typeof OPTIONS.attach>;
-/** `options` of `SyncLayer.detach`. */
+/** `options` of `SyncLayer.detach`. @interface */
 export type DetachOptions = v.InferInput<typeof OPTIONS.detach>;
-/** `options` of `SyncLayer.listSessions`. */
+/** `options` of `SyncLayer.listSessions`. @interface */
 export type ListOptions = v.InferInput<typeof OPTIONS.listSessions>;
-/** `options` of `SyncLayer.publish` and `unsubscribe`. */
+/** `options` of `SyncLayer.publish` and `unsubscribe`. @interface */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
-/** `options` of `SyncLayer.broadcast`. */
+/** `options` of `SyncLayer.broadcast`. @interface */
 export type BroadcastOptions = v.InferInput<typeof BroadcastOptionsSchema>;
-/** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. */
+/** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. @interface */
 export type InfoInput = v.InferInput<typeof InfoSchema>;
-/** A change of what is known of a session, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. */
+/** A change of what is known of a session, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. @interface */
 export type InfoChange = v.InferInput<typeof InfoChangesSchema>[number];
-/** `options` of `SyncLayer.subscribe`. */
+/** `options` of `SyncLayer.subscribe`. @interface */
 export type SubscribeOptions = v.InferInput<typeof OPTIONS.subscribe>;
-/** A request that a server is about to send to its client, for `SyncLayer.ask`: its id, and how long it waits. */
+/** A request that a server is about to send to its client, for `SyncLayer.ask`: its id, and how long it waits. @interface */
 export type QuestionInput = v.InferInput<typeof QuestionsSchema>[number];
-/** `options` of `SyncLayer.ask`. */
+/** `options` of `SyncLayer.ask`. @interface */
 export type AskOptions = v.InferInput<typeof AskOptionsSchema>;
 /** Which subscriptions `SyncLayer.unsubscribe` ends: one, those of an origin, or all. */
 export type SubscriptionTarget = v.InferOutput<typeof SubscriptionTargetSchema>;
-/** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. */
+/** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. @interface */
 export type SubscriptionInput = v.InferOutput<typeof SubscriptionSchema>;
-/** A JSON-RPC notification. */
+/** A JSON-RPC notification. @interface */
 export type Notification = v.InferOutput<typeof NotificationSchema>;
 /** Why a subscription ends. */
 export type SubscriptionEnd = v.InferOutput<typeof ReasonSchema>;

@@ -1,4 +1,3 @@
-import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import worker from '../../examples/snippets/production.ts';
 import { INITIALIZE } from './gateway/client.ts';
@@ -24,7 +23,7 @@ function ask(method: string, path: string, headers: Record<string, string>, mess
 		},
 		...(message && { body: JSON.stringify({ jsonrpc: '2.0', id: 1, ...message }) }),
 	});
-	return worker.fetch(request, env);
+	return worker.fetch(request);
 }
 
 const initialize = (headers: Record<string, string>) =>

@@ -289,7 +289,7 @@ export interface Called<T> {
 	outcome: PromiseSettledResult<T>;
 }
 
-/** What a manager takes as its first argument. */
+/** What a manager takes as its first argument. @inline */
 export type Homes = SyncLayerBinding | SyncLayerNamespace | SessionHomes;
 
 export function homesOf(binding: Homes | undefined): SessionHomes {
