@@ -146,7 +146,7 @@ interface TransportOptions {
 export class DurableObjectSessions {
 	/** The options of an `HttpTransport`; `cors`, `oauth` and whatever else it takes may be added. */
 	readonly transport: TransportOptions;
-	/** Which object has which session: for a {@link SyncLayerClient} in the same Worker. */
+	/** Which object has which session: for a `SyncLayerClient` in the same Worker. */
 	readonly homes: SessionHomes;
 	#gatewayOptions: SessionGatewayOptions;
 
@@ -187,7 +187,7 @@ export class DurableObjectSessions {
 
 	/**
 	 * What answers requests in the place of the transport.
-	 * @param transport made with the {@link transport} options
+	 * @param transport made with the options of `transport`
 	 */
 	gateway<Custom = undefined>(transport: GatewayTransport<Custom>): SessionGateway<Custom> {
 		return new SessionGateway(transport, this.homes, this.#gatewayOptions);

@@ -32,6 +32,8 @@ export function anchorsOf(page: string): Set<string> {
 		for (let count = 1; anchors.has(anchor); count++) anchor = `${slug}-${count}`;
 		anchors.add(anchor);
 	}
+	// typedoc names the rows of its tables.
+	for (const [, id = ''] of prose.matchAll(/<a id="([^"]+)">/g)) anchors.add(id);
 	return anchors;
 }
 

@@ -35,7 +35,7 @@ function contents(): string {
 }
 
 /** The same for the README, in a few lines, and the examples. */
-function pages(): string {
+function readmePages(): string {
 	const rows = groups().map(({ title, pages: ofGroup }) => {
 		const links = ofGroup.map((page) => `[${page.title}](docs/${page.name}.md)`);
 		return `| ${title} | ${links.join(' · ')} |`;
@@ -106,7 +106,7 @@ const TABLES: Readonly<Record<string, () => string>> = {
 	contents,
 	lives,
 	money,
-	pages,
+	pages: readmePages,
 	times,
 };
 

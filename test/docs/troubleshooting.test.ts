@@ -21,7 +21,7 @@ const isSaid = (text: string) => sources.some((source) => source.includes(text))
 function fixedParts(message: string): string[] {
 	return message
 		.replace(/^[A-Z_]+: |^TS\d+: /, '')
-		.split(/"[^"]*"|'[^']*'|`[^`]*`|\bTMCP_DURABLE_OBJECT\b/)
+		.split(/"[^"]*"|'[^']*'|`[^`]*`|\bTMCP_DURABLE_OBJECT\b|\d+| is not (?=a )/)
 		.map((part) => part.trim())
 		.filter((part) => part.length > 8);
 }
