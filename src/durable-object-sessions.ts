@@ -150,7 +150,10 @@ export class DurableObjectSessions {
 	readonly homes: SessionHomes;
 	#gatewayOptions: SessionGatewayOptions;
 
-	/** @throws `INVALID_ARGUMENT` for options that are none */
+	/**
+	 * @param options required only where a binding has not its default name
+	 * @throws `INVALID_ARGUMENT` for options that are none
+	 */
 	constructor(
 		...[options]: Record<never, never> extends DurableObjectSessionsOptions
 			? [options?: DurableObjectSessionsOptions]

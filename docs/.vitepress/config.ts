@@ -53,6 +53,7 @@ export default defineConfig({
 	buildEnd({ outDir }) {
 		for (const page of globSync('**/*.md', { cwd: DOCS, exclude: ['public/**', '.vitepress/**'] }))
 			cpSync(join(DOCS, page), join(outDir, page));
+		cpSync(join(ROOT, 'SECURITY.md'), join(outDir, 'security.md'));
 		writeFileSync(join(outDir, 'llms-full.txt'), llmsFullTxt());
 	},
 	markdown: {
