@@ -156,7 +156,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Issue a session: {@link admit} knows it from now on, and broadcasts to all wait for it. Doing it again changes
 	 * nothing. Where it is not admitted within `unusedSessionTtl`, it expires.
 	 *
-	 * It costs a row read and two written, and one more of each where there is an `account`.
+	 * It costs a row written, and one read and one more written where there is an `account`; and a row more for every 64th.
 	 *
 	 * @param owner whose it is: a SHA-256 in base64url
 	 * @param options `account`: a SHA-256 in base64url that all sessions of one owner have in common, so that they are counted;
@@ -187,8 +187,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			if (row.info !== before.info) this.#streams.save({ ...before, info: row.info });
 			return;
 		}
+		const ofOwner = this.#assertRoomForSession(session, account);
 		this.ctx.storage.transactionSync(() => {
-			this.#countSession(session, account);
+			if (account !== undefined) {
+				this.#owners?.put(account, ofOwner, now + lifetimes.sessionTtlMs);
+			}
 			// Of an earlier session of the same id, which has expired and was not purged yet.
 			if (!before) this.#forgetResources(this.#sessions.get(session));
 			this.#streams.save(row);
@@ -950,21 +953,23 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 
-	/** Both limits are looked at before anything is written: a refusal costs no row. */
-	#countSession(session: string, account: string | undefined): void {
+	/**
+	 * Both limits are looked at before anything is written: a refusal costs no row.
+	 * @returns all sessions that the owner has with this one
+	 */
+	#assertRoomForSession(session: string, account: string | undefined): readonly string[] {
 		const { maxSessions, maxSessionsPerOwner } = this.#options.limits;
 		const ofOwner =
 			account === undefined ? [] : this.#owners?.withOneMore(account, session, maxSessionsPerOwner);
 		if (!ofOwner) throw ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
 		const isNew = this.#sessions.get(session) === undefined;
-		if (isNew && !this.#sessions.countOne(maxSessions)) {
+		if (isNew && !this.#sessions.known?.takeOne(maxSessions)) {
 			throw new SessionManagerError(
 				'TOO_MANY_SESSIONS',
 				`the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`,
 			);
 		}
-		if (account === undefined) return;
-		this.#owners?.put(account, ofOwner, Date.now() + this.#options.lifetimes.sessionTtlMs);
+		return ofOwner;
 	}
 
 	#assertFewResources({ filters }: SubscriptionInput): void {

@@ -1,3 +1,4 @@
+import { SessionCount } from './session-count.ts';
 import type { Glance, SessionRow } from './session-row.ts';
 
 /** How many rows are remembered: a GET asks for the same one in `admit`, in `attach` and at its upgrade. */
@@ -35,9 +36,12 @@ export class Sessions {
 	#sql: SqlStorage | undefined;
 	/** Rows as they are stored; `undefined` for a session that has none. */
 	#cache = new Map<string, SessionRow | undefined>();
+	/** How many there are. */
+	readonly known: SessionCount | undefined;
 
 	constructor(sql: SqlStorage | undefined) {
 		this.#sql = sql;
+		this.known = sql && new SessionCount(sql);
 	}
 
 	get(session: string): SessionRow | undefined {
@@ -97,16 +101,6 @@ export class Sessions {
 		this.#remember(row.sessionId, row);
 	}
 
-	/**
-	 * Count a session that is about to get its row. Those that were not counted so, and those that are gone, are noticed by
-	 * the next {@link purge}. Reads and writes one row.
-	 * @returns whether there is room for it: there were fewer than `max`, with those that have ended
-	 */
-	countOne(max: number): boolean {
-		const counting = 'UPDATE tmcp_session_count SET n = n + 1 WHERE n < ?';
-		return this.#sql?.exec(counting, max).rowsWritten === 1;
-	}
-
 	/** Sessions that a broadcast names for the first time, in one statement. */
 	beginAll(sessions: readonly string[], since: number, expiresAt: number): void {
 		for (const ids of pagesOf(sessions)) {
@@ -163,7 +157,7 @@ export class Sessions {
 		renew: (row: SessionRow) => SessionRow,
 		onExpire: (session: string) => void,
 	): Promise<number | undefined> {
-		if (!this.#sql) {
+		if (!this.#sql || !this.known) {
 			for (const [session, row] of this.#cache) {
 				if (row && row.expiresAt <= now) this.#cache.delete(session);
 			}
@@ -171,7 +165,7 @@ export class Sessions {
 		}
 		let next: number | undefined;
 		let kept = 0;
-		const knownBefore = storedCount(this.#sql);
+		const begunBefore = this.known.begun;
 		for (let last: string | undefined = ''; last !== undefined;) {
 			const page: (GlanceColumns & { is_informed: number })[] = this.#sql
 				.exec<GlanceColumns & { is_informed: number }>(
@@ -200,9 +194,7 @@ export class Sessions {
 			if (last !== undefined) await scheduler.wait(0);
 		}
 		// Of those that began meanwhile some were read as well: rather too many than too few, until the next time.
-		const knownNow = storedCount(this.#sql);
-		const count = kept + (knownNow - knownBefore);
-		if (count !== knownNow) this.#sql.exec('UPDATE tmcp_session_count SET n = ?', count);
+		this.known.correct(kept + (this.known.begun - begunBefore));
 		return next;
 	}
 
@@ -210,10 +202,6 @@ export class Sessions {
 		if (this.#sql && this.#cache.size >= MAX_CACHED_ROWS) this.#cache.clear();
 		this.#cache.set(session, row);
 	}
-}
-
-function storedCount(sql: SqlStorage): number {
-	return sql.exec<{ n: number }>('SELECT n FROM tmcp_session_count').one().n;
 }
 
 /** Ids as JSON, in pages that SQLite takes: 2 MB in a value. An id has 256 characters at most. */
