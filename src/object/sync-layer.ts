@@ -72,7 +72,6 @@ import * as SessionRows from './sessions/session-row.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.ts';
 import { signingKey } from './signing-key.ts';
-import { Subscribers } from './sessions/subscribers.ts';
 import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
@@ -123,7 +122,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#log = this.#openLog();
 	#sessions = new Sessions(this.#sql);
 	#owners = this.#sql && new Owners(this.#sql, (sessions) => this.#alive(sessions));
-	#subscribers = this.#sql && new Subscribers(this.#sql);
 	#sent = new SentIds(() => this.#log?.recentIds(Date.now()) ?? []);
 	#tickets = new Tickets<AnyClaim>();
 	#streams = new Streams(
@@ -192,8 +190,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			if (account !== undefined) {
 				this.#owners?.put(account, ofOwner, now + lifetimes.sessionTtlMs);
 			}
-			// Of an earlier session of the same id, which has expired and was not purged yet.
-			if (!before) this.#forgetResources(this.#sessions.get(session));
 			this.#streams.save(row);
 		});
 	}
@@ -238,7 +234,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Change a session's client info and its resource subscriptions. An unknown session begins; for one that has ended,
 	 * nothing happens. Either all changes are made or none. Calling it again with the same changes changes nothing.
 	 *
-	 * A row written for what a client has told, and one for each subscription that is added or removed.
+	 * A row written, however many changes there are.
 	 *
 	 * @param changes up to 10,000, one after another: `{ set: { clientInfo, clientCapabilities, logLevel } }` (`null` forgets
 	 * one; all that is known is at most 32 KiB of JSON), `{ subscribe }` and `{ unsubscribe }`, each with the SHA-256 of a
@@ -252,32 +248,24 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const stored = this.#sessions.get(session);
 		if (stored?.state === 'ended' && stored.expiresAt > Date.now()) return;
 		const live = this.#isAlive(stored) ? stored : undefined;
-		if (!live) this.#forgetResources(stored);
-		const concernsResources = parsed.some(({ set }) => set === undefined);
-		const known = live && concernsResources ? this.#subscribers?.of(session) : undefined;
-		const before = { info: live?.info, resources: known ?? new Set<string>() };
-		const after = changed(before, parsed, this.#options.limits.maxResourcesPerSession);
-		for (const resource of after.resources) {
-			if (!before.resources.has(resource)) this.#subscribers?.add(session, resource);
-		}
-		for (const resource of before.resources) {
-			if (!after.resources.has(resource)) this.#subscribers?.remove(session, resource);
-		}
-		if (!live && after.info === undefined) return;
 		const of = { sessionId: session, owner: undefined, head: this.#head };
 		const row = live ?? SessionRows.begin(undefined, of, this.#options.lifetimes, Date.now());
-		this.#streams.save(row.info === after.info ? row : { ...row, info: after.info });
+		const after = changed(row, parsed, this.#options.limits.maxResourcesPerSession);
+		if (!live && after.info === undefined) return;
+		const isSame = after.info === row.info && after.resources === row.resources;
+		this.#streams.save(live && isSame ? live : { ...row, ...after });
 	}
 
 	/**
-	 * The sessions that are subscribed to a resource. Reads a 64th of all subscriptions, and a row for each session.
+	 * The sessions that are subscribed to a resource. The first call after a wake reads the row of each session that the
+	 * object knows, the next ones none; with over 100,000 subscriptions each call reads all.
 	 * @param resource the SHA-256 of its URI in base64url
 	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
 	subscribersOf(resource: string): string[] {
 		const of = parseResource(resource);
 		this.#assertSqlite();
-		return this.#subscribers?.to(of, Date.now()) ?? [];
+		return this.#sessions.subscribers?.to(of, Date.now()) ?? [];
 	}
 
 	/**
@@ -370,7 +358,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#questions.end(session);
 		// With a log, a session that has no row was never heard of.
 		const row = this.#sessions.get(session);
-		this.#forgetResources(row);
 		if (!this.#log || row) {
 			this.#streams.save(SessionRows.end(session, this.#head, this.#options.lifetimes, Date.now()));
 			this.#owners?.ended();
@@ -719,7 +706,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			now,
 			(session) => this.#streams.has(session),
 			(row) => SessionRows.renew(row, lifetimes, now),
-			(session) => this.#subscribers?.removeAll(session),
 		);
 		this.#alarm.schedule(this.#owners?.purge(now, now + lifetimes.sessionTtlMs));
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
@@ -808,11 +794,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			wasOpen = true;
 		}
 		return wasOpen;
-	}
-
-	/** Where nothing was ever told of a session, it has no subscriptions. */
-	#forgetResources(row: SessionRows.SessionRow | undefined): void {
-		if (row?.info !== undefined) this.#subscribers?.removeAll(row.sessionId);
 	}
 
 	#publish({ notifications, id }: ReturnType<typeof parsePublish>): number {

@@ -93,9 +93,10 @@ describe('a subscription to many resources', () => {
 			);
 			for (const uri of uris(20))
 				storage.sql.exec('INSERT INTO tmcp_filters VALUES (?, ?)', uri, row?.filter_id ?? '');
-			for (const table of ['owners', 'session_count', 'questions', 'subscribers'])
+			for (const table of ['owners', 'session_count', 'questions'])
 				storage.sql.exec(`DROP TABLE IF EXISTS tmcp_${table}`);
-			storage.sql.exec('ALTER TABLE tmcp_sessions DROP COLUMN info');
+			for (const column of ['info', 'resources'])
+				storage.sql.exec(`ALTER TABLE tmcp_sessions DROP COLUMN ${column}`);
 			storage.kv.put('tmcp:schema', 2);
 		});
 		await evictDurableObject(object(), { webSockets: 'hibernate' });

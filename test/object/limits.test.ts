@@ -139,9 +139,10 @@ describe('the sessions of an object', () => {
 	it('are counted once from what an earlier version of the library stored', async () => {
 		for (const session of ['1', '2', '3']) await beginning(session);
 		await runInDurableObject(limited(), (_, { storage }) => {
-			for (const table of ['owners', 'session_count', 'questions', 'subscribers'])
+			for (const table of ['owners', 'session_count', 'questions'])
 				storage.sql.exec(`DROP TABLE tmcp_${table}`);
-			storage.sql.exec('ALTER TABLE tmcp_sessions DROP COLUMN info');
+			for (const column of ['info', 'resources'])
+				storage.sql.exec(`ALTER TABLE tmcp_sessions DROP COLUMN ${column}`);
 			storage.kv.put('tmcp:schema', 3);
 		});
 		await evictDurableObject(limited(), { webSockets: 'close' });

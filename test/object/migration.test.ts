@@ -100,7 +100,38 @@ it('nothing of the first schema is left', async () => {
 		'tmcp_questions',
 		'tmcp_session_count',
 		'tmcp_sessions',
-		'tmcp_subscribers',
 		'tmcp_subscription_ends',
 	]);
+});
+
+it('what sessions were subscribed to, a row each, stands in their own rows', async () => {
+	const [a, b] = ['a'.repeat(43), 'b'.repeat(43)];
+	for (const session of ['one', 'two', 'three']) await object().begin(session, OWNER);
+	await runInDurableObject(object(), (_, { storage }) => {
+		storage.sql.exec('ALTER TABLE tmcp_sessions DROP COLUMN resources');
+		storage.sql.exec(
+			`CREATE TABLE tmcp_subscribers (
+				bucket TEXT NOT NULL,
+				session_id TEXT NOT NULL,
+				resource TEXT NOT NULL,
+				PRIMARY KEY (bucket, session_id, resource)
+			) WITHOUT ROWID`,
+		);
+		for (const row of [
+			['a', 'one', a],
+			['b', 'one', b],
+			['a', 'two', a],
+			['a', 'unknown', a],
+		]) {
+			storage.sql.exec('INSERT INTO tmcp_subscribers VALUES (?, ?, ?)', ...row);
+		}
+		storage.sql.exec("UPDATE tmcp_sessions SET info = '{}' WHERE session_id IN ('one', 'two')");
+		storage.kv.put('tmcp:schema', 6);
+	});
+	await evictDurableObject(object(), { webSockets: 'close' });
+	expect((await object().subscribersOf(a)).toSorted()).toEqual(['one', 'two']);
+	expect(await object().subscribersOf(b)).toEqual(['one']);
+	await object().inform('one', [{ unsubscribe: a }]);
+	expect(await object().subscribersOf(a)).toEqual(['two']);
+	expect(await object().subscribersOf(b)).toEqual(['one']);
 });

@@ -14,6 +14,8 @@ interface Known {
 	expiresAt: number;
 	/** What is known of its client, as JSON; `undefined` where nothing was ever told. */
 	info: string | undefined;
+	/** The resources that it is subscribed to, each as a hash, one a line; `undefined` for none. */
+	resources: string | undefined;
 }
 
 /** A session that has, or had, a stream. */
@@ -110,6 +112,7 @@ export function begin(
 			since: head,
 			expiresAt: owner === undefined ? deadline(owner, times, now) : now + times.unusedTtlMs,
 			info: undefined,
+			resources: undefined,
 		};
 	}
 	const owner = row.owner ?? of.owner;
@@ -145,6 +148,7 @@ export function open(
 		sessionId,
 		owner: before?.owner,
 		info: before?.info,
+		resources: before?.resources,
 		since: before?.since ?? after,
 		expiresAt: before ? renew(before, times, now).expiresAt : deadline(undefined, times, now),
 		state: handedUpTo === undefined ? 'open' : 'away',
@@ -194,6 +198,7 @@ export function detachUnlogged(
 		sessionId,
 		owner: row?.owner,
 		info: row?.info,
+		resources: row?.resources,
 		since: 0,
 		expiresAt,
 		connectionId: '',
@@ -215,6 +220,7 @@ export function end(
 		sessionId,
 		owner: undefined,
 		info: undefined,
+		resources: undefined,
 		since: head,
 		expiresAt: now + endedTtlMs,
 	};

@@ -1,8 +1,12 @@
 import { SessionCount } from './session-count.ts';
 import type { Glance, SessionRow } from './session-row.ts';
+import { Subscribers } from './subscribers.ts';
 
 /** How many rows are remembered: a GET asks for the same one in `admit`, in `attach` and at its upgrade. */
 const MAX_CACHED_ROWS = 1_000;
+
+/** How many characters of client info and subscriptions are remembered with them. */
+const MAX_CACHED_CHARS = 32 * 1024 * 1024;
 
 /** How many rows are looked at before other calls have their turn. */
 const PURGE_PAGE = 1_000;
@@ -17,6 +21,7 @@ type Columns = Record<string, SqlStorageValue> & {
 	since: number;
 	expires_at: number;
 	info: string | null;
+	resources: string | null;
 	connection_id: string | null;
 	started: number | null;
 	position: number | null;
@@ -36,12 +41,17 @@ export class Sessions {
 	#sql: SqlStorage | undefined;
 	/** Rows as they are stored; `undefined` for a session that has none. */
 	#cache = new Map<string, SessionRow | undefined>();
+	/** At least as many as there are in the cache. */
+	#cachedChars = 0;
 	/** How many there are. */
 	readonly known: SessionCount | undefined;
+	/** Those of resources. */
+	readonly subscribers: Subscribers | undefined;
 
 	constructor(sql: SqlStorage | undefined) {
 		this.#sql = sql;
 		this.known = sql && new SessionCount(sql);
+		this.subscribers = sql && new Subscribers(sql);
 	}
 
 	get(session: string): SessionRow | undefined {
@@ -82,23 +92,26 @@ export class Sessions {
 		const served = 'connectionId' in row ? row : undefined;
 		this.#sql?.exec(
 			`INSERT INTO tmcp_sessions
-			(session_id, state, owner, since, expires_at, info, connection_id, started, position, repeat_until)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			(session_id, state, owner, since, expires_at, info, resources, connection_id, started, position, repeat_until)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET state = excluded.state, owner = excluded.owner, since = excluded.since,
-			expires_at = excluded.expires_at, info = excluded.info, connection_id = excluded.connection_id, started = excluded.started,
-			position = excluded.position, repeat_until = excluded.repeat_until`,
+			expires_at = excluded.expires_at, info = excluded.info, resources = excluded.resources,
+			connection_id = excluded.connection_id, started = excluded.started, position = excluded.position,
+			repeat_until = excluded.repeat_until`,
 			row.sessionId,
 			row.state,
 			row.owner ?? null,
 			row.since,
 			row.expiresAt,
 			row.info ?? null,
+			row.resources ?? null,
 			served?.connectionId ?? null,
 			served?.started ?? null,
 			served?.position ?? null,
 			served?.repeatUntil ?? null,
 		);
 		this.#remember(row.sessionId, row);
+		this.subscribers?.changed(row.sessionId, row);
 	}
 
 	/** Sessions that a broadcast names for the first time, in one statement. */
@@ -119,6 +132,7 @@ export class Sessions {
 		if (this.get(session) === undefined) return;
 		this.#sql?.exec('DELETE FROM tmcp_sessions WHERE session_id = ?', session);
 		this.#remember(session, undefined);
+		this.subscribers?.changed(session, undefined);
 	}
 
 	/** The first `limit` rows after a session, in the order of ids, that are `wanted`. */
@@ -148,14 +162,12 @@ export class Sessions {
 	 * Delete the rows that have expired, and count the others. One whose session has an open stream lives on: it is given to
 	 * `renew`.
 	 * @param isOpen whether a session has an open stream
-	 * @param onExpire called with each expired session that had client info
 	 * @returns when the next row expires, in milliseconds since 1970; `undefined` where there is none
 	 */
 	async purge(
 		now: number,
 		isOpen: (session: string) => boolean,
 		renew: (row: SessionRow) => SessionRow,
-		onExpire: (session: string) => void,
 	): Promise<number | undefined> {
 		if (!this.#sql || !this.known) {
 			for (const [session, row] of this.#cache) {
@@ -167,15 +179,14 @@ export class Sessions {
 		let kept = 0;
 		const begunBefore = this.known.begun;
 		for (let last: string | undefined = ''; last !== undefined;) {
-			const page: (GlanceColumns & { is_informed: number })[] = this.#sql
-				.exec<GlanceColumns & { is_informed: number }>(
-					`SELECT ${GLANCE}, info IS NOT NULL AS is_informed FROM tmcp_sessions
-					WHERE session_id > ? ORDER BY session_id LIMIT ?`,
+			const page: GlanceColumns[] = this.#sql
+				.exec<GlanceColumns>(
+					`SELECT ${GLANCE} FROM tmcp_sessions WHERE session_id > ? ORDER BY session_id LIMIT ?`,
 					last,
 					PURGE_PAGE,
 				)
 				.toArray();
-			for (const { session_id: session, expires_at, is_informed } of page) {
+			for (const { session_id: session, expires_at } of page) {
 				let expiresAt = expires_at;
 				const row = expiresAt <= now && isOpen(session) ? this.get(session) : undefined;
 				if (row) {
@@ -184,7 +195,6 @@ export class Sessions {
 					({ expiresAt } = renewed);
 				} else if (expiresAt <= now) {
 					this.delete(session);
-					if (is_informed) onExpire(session);
 					continue;
 				}
 				kept++;
@@ -199,7 +209,13 @@ export class Sessions {
 	}
 
 	#remember(session: string, row: SessionRow | undefined): void {
-		if (this.#sql && this.#cache.size >= MAX_CACHED_ROWS) this.#cache.clear();
+		const chars = (row?.info?.length ?? 0) + (row?.resources?.length ?? 0);
+		this.#cachedChars += chars;
+		const isFull = this.#cache.size >= MAX_CACHED_ROWS || this.#cachedChars > MAX_CACHED_CHARS;
+		if (this.#sql && isFull) {
+			this.#cache.clear();
+			this.#cachedChars = chars;
+		}
 		this.#cache.set(session, row);
 	}
 }
@@ -222,6 +238,7 @@ function rowOf(columns: Columns): SessionRow {
 		since: columns.since,
 		expiresAt: columns.expires_at,
 		info: columns.info ?? undefined,
+		resources: columns.resources ?? undefined,
 	};
 	const { state } = columns;
 	if (state === 'begun' || state === 'ended') return { state, ...known };
