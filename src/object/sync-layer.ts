@@ -196,7 +196,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * Whether a session was issued to this owner, and has neither ended nor expired. The call is a sign of life, which is
-	 * written once in a tenth of `sessionTtl`.
+	 * written once in a tenth of `sessionTtl`. The first one waits up to half a second, to be written in one row with the
+	 * stream that follows; if the object is lost meanwhile, the session has the rest of its `unusedSessionTtl`, in which any
+	 * other request is the first one again.
 	 *
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
@@ -207,7 +209,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const row = this.#liveRow(session);
 		// In this order, so that an unknown session takes equal time.
 		if (!isOwner(row?.owner, who) || row === undefined) return false;
-		this.#streams.save(SessionRows.renew(row, this.#options.lifetimes, Date.now()));
+		this.#streams.renew(row);
 		return true;
 	}
 

@@ -238,6 +238,8 @@ describe('it costs', () => {
 		await runInDurableObject(object(), (instance) => {
 			instance.begin('session', OWNER, { info: { clientInfo: CLIENT } });
 			instance.admit('session', OWNER);
+			// It is written with this.
+			instance.inform('session', [{ set: { logLevel: 'info' } }]);
 			for (let other = 0; other < 200; other++) {
 				instance.inform(`other-${other}`, [{ subscribe: resources[other % 4] ?? '' }]);
 			}

@@ -71,6 +71,9 @@ export interface Lifetimes {
 /** Signs of life are written once in a tenth of the time to live. */
 const RENEWALS_PER_TTL = 10;
 
+/** A row that is written later than it changed has at least this much time left as it is stored, in milliseconds. */
+const MIN_LEFT_MS = 60_000;
+
 /** For how long a first stream may go unread without a loss, in milliseconds. */
 export const REPEAT_WINDOW_MS = 60_000;
 
@@ -87,6 +90,21 @@ function deadline(owner: string | undefined, times: Lifetimes, now: number): num
 export function renew<Row extends SessionRow>(row: Row, times: Lifetimes, now: number): Row {
 	if (row.state === 'ended' || row.expiresAt > now + ttlOf(row.owner, times)) return row;
 	return { ...row, expiresAt: deadline(row.owner, times, now) };
+}
+
+/**
+ * Whether the renewal of a row may wait for what its client does next: its session was not admitted before, so a stream is
+ * about to open, and it does not expire soon.
+ */
+export function mayWait(
+	{ state, owner, expiresAt }: SessionRow,
+	times: Lifetimes,
+	now: number,
+): boolean {
+	const left = expiresAt - now;
+	return (
+		state === 'begun' && owner !== undefined && left > MIN_LEFT_MS && left <= times.unusedTtlMs
+	);
 }
 
 export function isServed(row: SessionRow | undefined): row is ServedRow {
