@@ -21,6 +21,7 @@ import {
 	type ListOptions,
 	type InfoChange,
 	type Notification,
+	type ParsedRelay,
 	parseAnswer,
 	parseAskOptions,
 	parseAttachOptions,
@@ -135,7 +136,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
 	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
 	#homes = new Homes(this.ctx.storage, this.#sql !== undefined);
-	/** What `publish` and `unsubscribe` answered to a call, for its retry. */
+	/** What `publish`, `unsubscribe` and `relay` answered to a call, for its retry. */
 	#answered = new Recent<number>(END_MEMORY_MS);
 
 	/**
@@ -206,11 +207,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const session = parseSessionId(sessionId);
 		const who = parseOwner(owner);
 		this.#assertSqlite();
-		const row = this.#liveRow(session);
-		// In this order, so that an unknown session takes equal time.
-		if (!isOwner(row?.owner, who) || row === undefined) return false;
-		this.#streams.renew(row);
-		return true;
+		const row = this.#ownRow(session, who);
+		if (row) this.#streams.renew(row);
+		return row !== undefined;
 	}
 
 	/** {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost. */
@@ -543,14 +542,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * For the managers and `SyncLayerClient`: {@link broadcastBatch}, {@link publish}, {@link unsubscribe} and
-	 * {@link subscribersOf} in one call, and which homes there are, for whoever wants to reach all of them. Where an argument
-	 * of one of them is refused, nothing is done.
+	 * {@link subscribersOf} in one call, and which homes there are, for whoever wants to reach all of them; for the gateway,
+	 * {@link admit} and {@link end} as well. Where an argument of one of them is refused, or the session that is to end is not
+	 * admitted, nothing is done.
 	 * @throws what they throw
 	 */
 	relay(input: RelayInput): Relayed {
-		const { broadcasts, publish, unsubscribe, subscribersOf } = parseRelay(input);
+		const { broadcasts, publish, end, unsubscribe, subscribersOf } = parseRelay(input);
+		const ended = end !== undefined && this.#endOwned(end);
+		if (end && !ended) return { ...NOTHING_RELAYED, homes: this.#homes.all };
 		return {
 			homes: this.#homes.all,
+			ended,
 			broadcasts: broadcasts ? this.#broadcast(broadcasts) : [],
 			published: publish ? this.#publish(publish) : 0,
 			unsubscribed: unsubscribe ? this.#unsubscribe(unsubscribe) : 0,
@@ -776,6 +779,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return this.#isAlive(row) ? row : undefined;
 	}
 
+	/** The same, where the session was issued to this owner. */
+	#ownRow(session: string, owner: string): SessionRows.SessionRow | undefined {
+		const row = this.#liveRow(session);
+		// Compared for an unknown session, too, so that it takes equal time.
+		return isOwner(row?.owner, owner) ? row : undefined;
+	}
+
 	#alive(sessions: readonly string[]): string[] {
 		const rows = this.#sessions.getAll(sessions);
 		return sessions.filter((session) => this.#isAlive(rows.get(session)));
@@ -806,6 +816,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#afterAppend();
 		if (call !== undefined) this.#answered.set(call, delivered);
 		return delivered;
+	}
+
+	/** @returns whether the session was its owner's; the same for a call that is repeated with its id */
+	#endOwned({ session, owner, id }: NonNullable<ParsedRelay['end']>): boolean {
+		this.#assertSqlite();
+		const call = id === undefined ? undefined : `end ${id}`;
+		if (call !== undefined && this.#answered.get(call) !== undefined) return true;
+		if (!this.#ownRow(session, owner)) return false;
+		this.end(session);
+		if (call !== undefined) this.#answered.set(call, 1);
+		return true;
 	}
 
 	#unsubscribe({ target, reason, id }: ReturnType<typeof parseUnsubscribe>): number {
@@ -997,6 +1018,14 @@ const PURGED_AT_KEY = 'tmcp:purged_at';
 const SESSIONS_PER_PAGE = 100;
 
 const NOTHING_SENT: BroadcastResult = { delivered: 0, waiting: 0, missed: 0 };
+
+const NOTHING_RELAYED: Omit<Relayed, 'homes'> = {
+	broadcasts: [],
+	published: 0,
+	ended: false,
+	unsubscribed: 0,
+	subscribers: [],
+};
 
 /** As long as a SHA-256 in base64url, and none. */
 const DUMMY_OWNER = '-'.repeat(43);

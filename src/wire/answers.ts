@@ -83,6 +83,8 @@ export interface Relayed {
 	broadcasts: BroadcastResult[];
 	/** How many times a notification was handed to a stream. */
 	published: number;
+	/** Whether the session was its owner's, and has ended. */
+	ended: boolean;
 	/** How many subscriptions were ended. */
 	unsubscribed: number;
 	/** The sessions that are subscribed to the resource. */

@@ -1,9 +1,10 @@
 import * as v from 'valibot';
 import { accountOf } from '../account.ts';
 import { hash } from '../hash.ts';
-import { type RequestScope, runInScope } from '../request/request-scope.ts';
+import { type Ended, type RequestScope, runInScope } from '../request/request-scope.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
+import type { Relayed } from '../../wire/answers.ts';
 import { isSessionId } from '../../wire/arguments.ts';
 import { MAX_ANSWER_BYTES, MAX_ANSWER_TIMEOUT_MS } from '../../wire/limits.ts';
 import {
@@ -26,8 +27,8 @@ const SESSION_HEADER = 'mcp-session-id';
 
 /**
  * What a gateway stands in front of: tmcp's `HttpTransport`, or an object that answers as it does. Where a request has no
- * valid session, the transport gets a probe first (a POST with the same headers, but without content type and body), so
- * that its own refusals come before those of the gateway.
+ * valid session, or is a DELETE, the transport gets a probe first (a POST with the same headers, but without content type and
+ * body), so that its own refusals come before those of the gateway, and before the session ends.
  */
 export interface GatewayTransport<Custom> {
 	respond(request: Request, ctx?: Custom): Promise<Response | null>;
@@ -343,7 +344,15 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		if (!(await this.#mayBeOurs(session))) return this.#receive(request, ctx, owner, 'unknown');
 		const ownerHash = await this.#hashOfOwner(session, owner);
-		const scope = { ...scopeOf(request, this.#options, ownerHash), homes: this.#homes };
+		const scope: RequestScope = {
+			...scopeOf(request, this.#options, ownerHash),
+			homes: this.#homes,
+		};
+		if (request.method === 'DELETE' && !isRefusal(await this.#probe(request, ctx))) {
+			const ended = await this.#end(session, ownerHash);
+			if (!ended) return this.#receive(request, ctx, owner, 'unknown');
+			return runInScope({ ...scope, ended }, () => this.#transport.respond(request, ctx));
+		}
 		const admitted = await runInScope(scope, async () => {
 			if (!(await this.#admit(session, ownerHash, request))) return undefined;
 			if (!hasMessage(request)) return { response: await this.#transport.respond(request, ctx) };
@@ -357,6 +366,24 @@ export class SessionGateway<Custom = undefined> {
 		return this.#options.sessionIds === 'signed'
 			? this.#homes.isMinted(session)
 			: isSessionId(session);
+	}
+
+	/**
+	 * Admit a session, and end it: in one call, with the listen streams that have it as their origin.
+	 * @returns `undefined` where it is not admitted; also where the object was lost right after it had ended the session, and
+	 * another one was asked: then there is no such session any more, either
+	 */
+	async #end(session: string, owner: string): Promise<Ended | undefined> {
+		const home = await this.#homes.of(session);
+		const options = { id: crypto.randomUUID() };
+		const { ended, homes }: Relayed = await callObject(home, (stub) =>
+			stub.relay({
+				end: { session, owner, options },
+				unsubscribe: { target: { origin: session }, reason: 'cancelled', options },
+			}),
+		);
+		if (!ended) return undefined;
+		return { session, home: home.label, homes, info: this.#options.info };
 	}
 
 	async #admit(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
@@ -422,7 +449,7 @@ export class SessionGateway<Custom = undefined> {
 		ctx: Custom | undefined,
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
-		if (!answer || answer.status === 401 || answer.status === 403) return answer;
+		if (isRefusal(answer)) return answer;
 		return this.#bodyRefusal(why, answer.headers);
 	}
 
@@ -443,7 +470,7 @@ export class SessionGateway<Custom = undefined> {
 		why: 'missing' | 'unknown',
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
-		if (!answer || answer.status === 401 || answer.status === 403) return answer;
+		if (isRefusal(answer)) return answer;
 		if (!hasMessage(request)) return refusal(why, answer.headers);
 		const body = await readMessage(request, this.#options);
 		if (typeof body === 'string') return this.#bodyRefusal(body, answer.headers);
@@ -523,6 +550,11 @@ export class SessionGateway<Custom = undefined> {
 }
 
 const NO_HEADERS = new Headers();
+
+/** Whether the transport answers like this whatever a request says: it does not serve the URL, or not this client. */
+function isRefusal(answer: Response | null): answer is null | (Response & { status: 401 | 403 }) {
+	return answer === null || answer.status === 401 || answer.status === 403;
+}
 
 const NO_SESSION = {
 	ownerHash: undefined,

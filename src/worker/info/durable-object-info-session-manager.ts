@@ -184,9 +184,11 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		return this.#change(id, () => ofResource(uri, (unsubscribe) => ({ unsubscribe })));
 	}
 
-	/** Delete all that is stored for the session. Where its stream manager ended it, there is nothing left to delete. */
+	/** Delete all that is stored for the session. Where the gateway has ended it, there is nothing left to delete. */
 	delete(id: string): Promise<void> {
-		const deleted = this.#change(id, () => ({ forget: true }));
+		const ended = currentScope()?.ended;
+		const hasEnded = ended?.session === id && ended.info === this;
+		const deleted = hasEnded ? Promise.resolve() : this.#change(id, () => ({ forget: true }));
 		return this.#fallback?.delete(id).then(() => deleted) ?? deleted;
 	}
 

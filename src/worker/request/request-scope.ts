@@ -20,6 +20,19 @@ export interface RequestScope {
 	isUnguarded?: boolean;
 	/** Of an `initialize`: what is told of the client meanwhile, to be stored when the session begins. */
 	beginning?: Beginning | undefined;
+	/** Of a DELETE: what has ended with the call that admitted the session, so that it is not asked for again. */
+	ended?: Ended;
+}
+
+/** A session that the gateway has ended. */
+export interface Ended {
+	session: string;
+	/** The label of its home, in which the listen streams of this origin have ended with it. */
+	home: string;
+	/** The labels of all homes, where that is the first one. */
+	homes: readonly string[];
+	/** The manager whose information was in the session's row. */
+	info: unknown;
 }
 
 let storage: AsyncLocalStorage<RequestScope> | undefined;

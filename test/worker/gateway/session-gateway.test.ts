@@ -201,8 +201,11 @@ describe.each([
 
 	it(`costs one call of the object${method === 'POST' ? ', and one of KV beside it' : ' for the check'}`, async () => {
 		const calls = await asked(() => statusOf(send(client)));
-		const checks = calls.filter((call) => /admit|getWithMetadata/.test(call));
-		if (method === 'POST') {
+		const checks = calls.filter((call) => /rpc (admit|relay|end)|getWithMetadata/.test(call));
+		if (method === 'DELETE') {
+			// Which ends it as well.
+			expect(checks).toEqual(['+rpc relay', '-rpc relay']);
+		} else if (method === 'POST') {
 			expect(checks).toHaveLength(4);
 			expect(checks.slice(0, 2)).toEqual(['+kv getWithMetadata', '+rpc admit']);
 		} else {
@@ -680,6 +683,17 @@ describe('what the transport has to say comes first', () => {
 		const evil = new SessionClient('/gateway/cors', { origin: 'https://evil.example' });
 		expect(await statusOf(POST(evil))).toBe(403);
 		expect(await statusOf(evil.post('initialize', INITIALIZE))).toBe(403);
+	});
+
+	it('and a DELETE that it refuses ends nothing', async () => {
+		const good = { origin: 'https://good.example' };
+		const page = await SessionClient.begin('/gateway/cors', good);
+		expect(await statusOf(DELETE(page.with({ origin: 'https://evil.example' })))).toBe(403);
+		expect(await statusOf(POST(page))).toBe(200);
+		const deleted = await DELETE(page);
+		expect(deleted.status).toBe(200);
+		expect(deleted.headers.get('access-control-allow-origin')).toBe('*');
+		expect(await statusOf(POST(page))).toBe(404);
 	});
 
 	it('its CORS headers, without which a page could not read why it is refused', async () => {
