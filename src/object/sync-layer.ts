@@ -67,6 +67,7 @@ import { SentIds } from './log/sent-ids.ts';
 import { parseSyncLayerOptions, type SyncLayerOptions } from './options.ts';
 import { Recent } from './recent.ts';
 import { markRetryable } from './retryable.ts';
+import { AdmittedSession } from './sessions/admitted-session.ts';
 import { Owners } from './sessions/owners.ts';
 import { changed, withInfo } from './sessions/session-info.ts';
 import * as SessionRows from './sessions/session-row.ts';
@@ -212,10 +213,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return row !== undefined;
 	}
 
-	/** {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost. */
-	admitWithInfo(sessionId: string, owner: string): Admitted | undefined {
+	/**
+	 * {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost.
+	 * @param willChange answer a stub as well, with {@link inform} of this session: what is called on it is not billed as
+	 * another request (https://developers.cloudflare.com/durable-objects/platform/pricing/, footnote 1). The object stays
+	 * awake until it is disposed
+	 */
+	admitWithInfo(sessionId: string, owner: string, willChange?: boolean): Admitted | undefined {
 		if (!this.admit(sessionId, owner)) return undefined;
-		return { info: this.#sessions.get(sessionId)?.info };
+		const { info } = this.#sessions.get(sessionId) ?? {};
+		if (willChange !== true) return { info };
+		return { info, session: new AdmittedSession((changes) => this.inform(sessionId, changes)) };
 	}
 
 	/**

@@ -1,5 +1,5 @@
 /** What `SyncLayer` answers by RPC. */
-import type { SubscriptionEnd } from './arguments.ts';
+import type { InfoChange, SubscriptionEnd } from './arguments.ts';
 
 /** Where a stream stands in the log that it opens on. */
 export interface LogPosition {
@@ -15,6 +15,8 @@ export interface LogPosition {
 export interface Admitted {
 	/** What is known of the client, as `SyncLayer.infoOf` answers it. */
 	info: string | undefined;
+	/** Where that was asked for: `SyncLayer.inform` of this session. Dispose it, or the object stays awake. */
+	session?: Rpc.RpcTargetBranded & { inform(changes: readonly InfoChange[]): void };
 }
 
 /** The answer of `SyncLayer.attach`. */

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { accountOf } from '../account.ts';
 import { hash } from '../hash.ts';
+import { hold } from '../request/hold.ts';
 import { type Ended, type RequestScope, runInScope } from '../request/request-scope.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
@@ -21,7 +22,7 @@ import { hasResult, readAnswer } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
 import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
-import { isListen, isSessionless } from './request-kind.ts';
+import { changesSession, isListen, isSessionless } from './request-kind.ts';
 
 const SESSION_HEADER = 'mcp-session-id';
 
@@ -42,7 +43,8 @@ export interface SessionPrefetcher {
 
 /** Admits sessions in the place of the gateway, and knows from the same call what the transport will ask for. */
 export interface SessionAdmitter {
-	admit(sessionId: string, ownerHash: string): Promise<boolean>;
+	/** @param willChange whether the request is to change what is known of the session, and does nothing else */
+	admit(sessionId: string, ownerHash: string, willChange: boolean): Promise<boolean>;
 }
 
 /** How many bytes a message may have, unless told otherwise: 256 KiB. */
@@ -353,12 +355,15 @@ export class SessionGateway<Custom = undefined> {
 			if (!ended) return this.#receive(request, ctx, owner, 'unknown');
 			return runInScope({ ...scope, ended }, () => this.#transport.respond(request, ctx));
 		}
+		const body = hasMessage(request) ? await readMessage(request, this.#options) : undefined;
+		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
+		const willChange = body?.kind === 'session' && changesSession(body.message);
 		const admitted = await runInScope(scope, async () => {
-			if (!(await this.#admit(session, ownerHash, request))) return undefined;
-			if (!hasMessage(request)) return { response: await this.#transport.respond(request, ctx) };
-			return { response: await this.#takeMessage(session, ownerHash, request, ctx, scope) };
+			if (!(await this.#admit(session, ownerHash, request, willChange))) return undefined;
+			if (!body) return { response: await this.#transport.respond(request, ctx) };
+			return { response: await this.#takeMessage(session, ownerHash, body, ctx, scope) };
 		});
-		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown');
+		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown', body);
 	}
 
 	/** An id that was made up costs nobody anything: no call, no row, no KV. */
@@ -386,11 +391,16 @@ export class SessionGateway<Custom = undefined> {
 		return { session, home: home.label, homes, info: this.#options.info };
 	}
 
-	async #admit(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
+	async #admit(
+		session: string,
+		ownerHash: string,
+		{ method }: Request,
+		willChange: boolean,
+	): Promise<boolean> {
 		const { info } = this.#options;
 		// Only on a POST does the transport read the session's info.
 		if (info && method === 'POST') {
-			if ('admit' in info) return info.admit(session, ownerHash);
+			if ('admit' in info) return info.admit(session, ownerHash, willChange);
 			info.prefetch(session);
 		}
 		return callObject(this.#homes.of(session), (stub) => stub.admit(session, ownerHash));
@@ -400,12 +410,10 @@ export class SessionGateway<Custom = undefined> {
 	async #takeMessage(
 		session: string,
 		ownerHash: string,
-		request: Request,
+		body: MessageBody,
 		ctx: Custom | undefined,
 		scope: RequestScope,
 	): Promise<Response | null> {
-		const body = await readMessage(request, this.#options);
-		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
 		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, ctx);
 		const response = await this.#transport.respond(body.request, ctx);
 		if (!response || body.kind === 'sessionless') return response;
@@ -416,7 +424,8 @@ export class SessionGateway<Custom = undefined> {
 			timeout: this.#options.answerTimeout,
 			requestId: Reflect.get(Object(body.message), 'id'),
 			respond: (answer) =>
-				runInScope(scope, () => this.#transport.respond(withMessage(request, answer), ctx)),
+				runInScope(scope, () => this.#transport.respond(withMessage(body.request, answer), ctx)),
+			onEnd: () => void (scope.onAnswered && hold(scope.onAnswered())),
 		});
 	}
 
@@ -462,17 +471,19 @@ export class SessionGateway<Custom = undefined> {
 	/**
 	 * Answer a request without a valid session. The transport is probed before the body is read: it may refuse the request
 	 * for its path, origin or token, and a refusal of ours needs the transport's CORS headers to be readable by a page.
+	 * @param read its body, where that was read before
 	 */
 	async #receive(
 		request: Request,
 		ctx: Custom | undefined,
 		owner: string | undefined,
 		why: 'missing' | 'unknown',
+		read?: MessageBody,
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
 		if (isRefusal(answer)) return answer;
 		if (!hasMessage(request)) return refusal(why, answer.headers);
-		const body = await readMessage(request, this.#options);
+		const body = read ?? (await readMessage(request, this.#options));
 		if (typeof body === 'string') return this.#bodyRefusal(body, answer.headers);
 		if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
 		if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);

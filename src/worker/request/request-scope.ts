@@ -22,6 +22,8 @@ export interface RequestScope {
 	beginning?: Beginning | undefined;
 	/** Of a DELETE: what has ended with the call that admitted the session, so that it is not asked for again. */
 	ended?: Ended;
+	/** What the admission has left for the end of the response, which the gateway calls. */
+	onAnswered?: () => Promise<void>;
 }
 
 /** A session that the gateway has ended. */
