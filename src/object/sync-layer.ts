@@ -215,15 +215,19 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost.
-	 * @param willChange answer a stub as well, with {@link inform} of this session: what is called on it is not billed as
-	 * another request (https://developers.cloudflare.com/durable-objects/platform/pricing/, footnote 1). The object stays
-	 * awake until it is disposed
+	 * @param goesOn answer a stub as well, with {@link inform} and {@link attach} of this session: what is called on it is not
+	 * billed as another request (https://developers.cloudflare.com/durable-objects/platform/pricing/, footnote 1). The
+	 * object stays awake until it is disposed
 	 */
-	admitWithInfo(sessionId: string, owner: string, willChange?: boolean): Admitted | undefined {
+	admitWithInfo(sessionId: string, owner: string, goesOn?: boolean): Admitted | undefined {
 		if (!this.admit(sessionId, owner)) return undefined;
 		const { info } = this.#sessions.get(sessionId) ?? {};
-		if (willChange !== true) return { info };
-		return { info, session: new AdmittedSession((changes) => this.inform(sessionId, changes)) };
+		if (goesOn !== true) return { info };
+		const session = new AdmittedSession({
+			inform: (changes) => this.inform(sessionId, changes),
+			attach: (options) => this.attach(sessionId, options),
+		});
+		return { info, session };
 	}
 
 	/**

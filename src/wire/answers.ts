@@ -1,5 +1,5 @@
 /** What `SyncLayer` answers by RPC. */
-import type { InfoChange, SubscriptionEnd } from './arguments.ts';
+import type { AttachOptions, InfoChange, SubscriptionEnd } from './arguments.ts';
 
 /** Where a stream stands in the log that it opens on. */
 export interface LogPosition {
@@ -15,8 +15,11 @@ export interface LogPosition {
 export interface Admitted {
 	/** What is known of the client, as `SyncLayer.infoOf` answers it. */
 	info: string | undefined;
-	/** Where that was asked for: `SyncLayer.inform` of this session. Dispose it, or the object stays awake. */
-	session?: Rpc.RpcTargetBranded & { inform(changes: readonly InfoChange[]): void };
+	/** Where that was asked for: `inform` and `attach` of this session. Dispose it, or the object stays awake. */
+	session?: Rpc.RpcTargetBranded & {
+		inform(changes: readonly InfoChange[]): void;
+		attach(options: AttachOptions): Attached;
+	};
 }
 
 /** The answer of `SyncLayer.attach`. */

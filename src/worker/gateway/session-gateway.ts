@@ -3,6 +3,7 @@ import { accountOf } from '../account.ts';
 import { hash } from '../hash.ts';
 import { hold } from '../request/hold.ts';
 import { type Ended, type RequestScope, runInScope } from '../request/request-scope.ts';
+import type { Answered } from '../routing/answered.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
 import type { Relayed } from '../../wire/answers.ts';
@@ -359,9 +360,18 @@ export class SessionGateway<Custom = undefined> {
 		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
 		const willChange = body?.kind === 'session' && changesSession(body.message);
 		const admitted = await runInScope(scope, async () => {
-			if (!(await this.#admit(session, ownerHash, request, willChange))) return undefined;
-			if (!body) return { response: await this.#transport.respond(request, ctx) };
-			return { response: await this.#takeMessage(session, ownerHash, body, ctx, scope) };
+			const isAdmitted =
+				request.method === 'GET'
+					? await this.#admitToStream(session, ownerHash, scope)
+					: await this.#admit(session, ownerHash, request, willChange);
+			if (!isAdmitted) return undefined;
+			if (body) return { response: await this.#takeMessage(session, ownerHash, body, ctx, scope) };
+			try {
+				return { response: await this.#transport.respond(request, ctx) };
+			} finally {
+				// Where no stream was opened.
+				scope.attaching?.dispose();
+			}
 		});
 		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown', body);
 	}
@@ -404,6 +414,21 @@ export class SessionGateway<Custom = undefined> {
 			info.prefetch(session);
 		}
 		return callObject(this.#homes.of(session), (stub) => stub.admit(session, ownerHash));
+	}
+
+	/** Admit a GET, whose stream is then attached by the same call. */
+	async #admitToStream(session: string, owner: string, scope: RequestScope): Promise<boolean> {
+		const admitted: Answered | undefined = await callObject(this.#homes.of(session), (stub) =>
+			stub.admitWithInfo(session, owner, true),
+		);
+		const { session: target } = admitted ?? {};
+		if (target) {
+			scope.attaching = {
+				attach: async (options) => target.attach(options),
+				dispose: () => admitted?.[Symbol.dispose]?.(),
+			};
+		}
+		return admitted !== undefined;
 	}
 
 	/** Answer a POST of a session. */

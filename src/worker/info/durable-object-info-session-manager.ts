@@ -17,6 +17,7 @@ import { hash, shortHash } from '../hash.ts';
 import { hold } from '../request/hold.ts';
 import { Outbox } from '../request/outbox.ts';
 import { currentScope } from '../request/request-scope.ts';
+import type { Answered } from '../routing/answered.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject, type SyncLayerStub } from '../routing/object.ts';
 import { answersOf } from '../routing/send.ts';
@@ -46,13 +47,6 @@ export interface ObjectInfoSessionManagerOptions {
 	fallback?: KVInfoSessionManager;
 	/** Called once for each call that failed to write (default: `console.error`). */
 	onError?: (error: SessionManagerError) => void | Promise<void>;
-}
-
-/** What `SyncLayer.admitWithInfo` answers, as it arrives. */
-interface Answered {
-	info: string | undefined;
-	session?: { inform(changes: readonly InfoChange[]): Promise<void> };
-	[Symbol.dispose]?(): void;
 }
 
 interface Item {

@@ -1,4 +1,6 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
+import type { Attached } from '../../wire/answers.ts';
+import type { AttachOptions } from '../../wire/arguments.ts';
 import type { Beginning } from '../info/beginning.ts';
 import type { SessionHomes } from '../routing/homes.ts';
 
@@ -22,8 +24,16 @@ export interface RequestScope {
 	beginning?: Beginning | undefined;
 	/** Of a DELETE: what has ended with the call that admitted the session, so that it is not asked for again. */
 	ended?: Ended;
+	/** Of a GET: the session's `attach`, as part of the call that admitted it. */
+	attaching?: Attaching;
 	/** What the admission has left for the end of the response, which the gateway calls. */
 	onAnswered?: () => Promise<void>;
+}
+
+/** Used once, and disposed in any case. */
+export interface Attaching {
+	attach(options: AttachOptions): Promise<Attached>;
+	dispose(): void;
 }
 
 /** A session that the gateway has ended. */

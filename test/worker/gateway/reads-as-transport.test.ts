@@ -77,6 +77,11 @@ function noting(admitted: Set<string>): SyncLayerNamespace {
 							return isAdmitted;
 						};
 						if (method === 'admit') return admit;
+						// Of a GET.
+						if (method === 'admitWithInfo') {
+							return async (session: string, owner: string) =>
+								(await admit(session, owner)) ? { info: undefined } : undefined;
+						}
 						if (method !== 'relay') return Reflect.get(stub, method);
 						// Of a DELETE; but the session goes on, for the requests that come after it.
 						return async ({

@@ -209,7 +209,7 @@ describe.each([
 			expect(checks).toHaveLength(4);
 			expect(checks.slice(0, 2)).toEqual(['+kv getWithMetadata', '+rpc admit']);
 		} else {
-			expect(checks).toEqual(['+rpc admit', '-rpc admit']);
+			expect(checks).toEqual(['+rpc admitWithInfo', '-rpc admitWithInfo']);
 		}
 	});
 });
@@ -515,7 +515,8 @@ describe('a session', () => {
 					return method(...args);
 				};
 			return {
-				admit: (...args: Parameters<typeof stub.admit>) => stub.admit(...args),
+				admitWithInfo: async (...args: Parameters<typeof stub.admit>) =>
+					(await stub.admit(...args)) ? {} : undefined,
 				signingKey: () => stub.signingKey(),
 				registerHome: (home: string) => stub.registerHome(home),
 				attach: late((...args: Parameters<typeof stub.attach>) => stub.attach(...args)),

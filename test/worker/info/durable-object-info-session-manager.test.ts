@@ -233,9 +233,11 @@ describe('with a transport', () => {
 				await changing('resources/subscribe', { uri: 5 });
 				await changing('resources/subscribe', { uri: 'memo://nowhere' });
 				await changing('tools/call', { name: 'look', arguments: {} });
-				held.made = admitWithInfo.mock.calls.filter(([, , willChange]) => willChange).length;
-				expect(held.made).toBe(5);
-				await vi.waitFor(() => expect(held.disposed).toBe(5));
+				const stream = await client.open();
+				held.made = admitWithInfo.mock.calls.filter(([, , goesOn]) => goesOn).length;
+				expect(held.made).toBe(6);
+				await vi.waitFor(() => expect(held.disposed).toBe(6));
+				await stream.cancel();
 			} finally {
 				Reflect.deleteProperty(AdmittedSession.prototype, Symbol.dispose);
 				admitWithInfo.mockRestore();
