@@ -19,6 +19,7 @@ import { askingResponse } from '../answers/asking-response.ts';
 import { hasResult, readAnswer } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
+import { AllowedHostsSchema, isForAllowedHost } from './allowed-hosts.ts';
 import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
 import { isListen, isSessionless } from './request-kind.ts';
 
@@ -70,7 +71,7 @@ const OptionsSchema = v.strictObject({
 	),
 	maxBodyBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_BODY_BYTES),
 	bodyTimeout: v.optional(TimerSchema, DEFAULT_BODY_TIMEOUT_MS),
-	allowedHosts: v.optional(v.array(v.pipe(v.string(), v.nonEmpty('an empty host')))),
+	allowedHosts: v.optional(AllowedHostsSchema),
 	sessionIds: v.optional(v.picklist(['signed', 'transport']), 'signed'),
 });
 
@@ -127,11 +128,13 @@ export interface SessionGatewayOptions {
 	/** How long the body of a POST may take to arrive, in milliseconds (default 30,000). Then it is refused with 408. */
 	bodyTimeout?: number;
 	/**
-	 * The hosts that a request may be for, as its `Host` header and URL name them: `example.com` (any port), or
-	 * `example.com:8787`. Any other is refused with 403. It keeps web pages from reaching a server on the reader's own machine
-	 * or network by DNS rebinding. Default: all, because a deployed Worker is reached by its own host names only.
+	 * The hosts that a request may be for, as its `Host` header and URL name them: `example.com` or `[::1]` (any port), or
+	 * `example.com:8787` (`:443` is that of https, `:80` that of http). At least one; neither URLs nor patterns. Any other is
+	 * refused with 403. It keeps web pages from reaching a server on the reader's own machine or network by DNS rebinding,
+	 * which `allowedOrigins` of the transport lets, because it takes each origin that is the request's own host. Default: all,
+	 * because a deployed Worker is reached by its own host names only.
 	 */
-	allowedHosts?: string[];
+	allowedHosts?: readonly string[];
 	/**
 	 * Who makes the ids of sessions. `signed` (default): the gateway, with their home and a signature, so that an id that was
 	 * made up is refused without asking anybody. `transport`: its `getSessionId`; then each unknown id costs a call, and the
@@ -267,8 +270,10 @@ export class SessionGateway<Custom = undefined> {
 		const names = session !== undefined || isInUrl;
 		const isGuarded = this.#isOnPath(url) || (names && (await this.#probe(request, ctx)));
 		if (!isGuarded) return this.#passUnguarded(request, ctx);
-		if (!isHostAllowed(url, request, this.#options.allowedHosts))
+		const { allowedHosts } = this.#options;
+		if (allowedHosts && !isForAllowedHost(url, request, allowedHosts)) {
 			return refusal('host', NO_HEADERS);
+		}
 		if (isInUrl) return refusal('inUrl', NO_HEADERS);
 		if (isSessionless(request)) return this.#passUnread(request, ctx);
 		const owner = await this.#ownerOf(request);
@@ -546,23 +551,6 @@ function scopeOf(
 		takesOver: isGet && takeover,
 		primingEvent: version >= FIRST_PRIMED_VERSION ? PRIMING_EVENT : OTHER_PRIMING_EVENT,
 	};
-}
-
-/** Whether both the URL and the `Host` header name one of the hosts, with its port or with any. */
-function isHostAllowed(
-	url: URL,
-	{ headers }: Request,
-	allowed: readonly string[] | undefined,
-): boolean {
-	if (!allowed) return true;
-	const host = headers.get('host');
-	return [url.host, ...(host === null ? [] : [host])].every((name) => {
-		const lower = name.toLowerCase();
-		return allowed.some((of) => {
-			const wanted = of.toLowerCase();
-			return lower === wanted || lower.replace(/:\d+$/, '') === wanted;
-		});
-	});
 }
 
 function otherId(): SessionManagerError {
