@@ -295,14 +295,15 @@ export class SessionGateway<Custom = undefined> {
 
 	/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
 	async #passUnguarded(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		// Before the message is served: a tool may run for it, and what it tells of a client would be stored.
+		if (hasMessage(request) && !isSessionless(request)) {
+			assertServesNoSessions(await this.#probe(request, ctx), request);
+		}
 		const scope = { ...NO_SESSION, account: undefined, isUnguarded: true };
 		const response = await runInScope(scope, () => this.#transport.respond(request, ctx));
-		if (!response?.headers.has(SESSION_HEADER)) return response;
-		await response.body?.cancel();
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
-			`the transport serves sessions at ${quote(new URL(request.url).pathname)}, which is not the path of the SessionGateway. Give both the same path.`,
-		);
+		if (response?.headers.has(SESSION_HEADER)) await response.body?.cancel();
+		assertServesNoSessions(response, request);
+		return response;
 	}
 
 	/**
@@ -557,6 +558,18 @@ function otherId(): SessionManagerError {
 	return new SessionManagerError(
 		'INVALID_ARGUMENT',
 		"the transport did not take the session id that the gateway gave to an initialize. Give the gateway sessionIds: 'transport' where another than tmcp's HttpTransport makes its own.",
+	);
+}
+
+/**
+ * @param answer what the transport says to a request that is not for the path of the gateway
+ * @throws `INVALID_ARGUMENT` where it names a session
+ */
+function assertServesNoSessions(answer: Response | null, { url }: Request): void {
+	if (!answer?.headers.has(SESSION_HEADER)) return;
+	throw new SessionManagerError(
+		'INVALID_ARGUMENT',
+		`the transport serves sessions at ${quote(new URL(url).pathname)}, which is not the path of the SessionGateway. Give both the same path.`,
 	);
 }
 
