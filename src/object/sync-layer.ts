@@ -408,7 +408,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * {@link broadcast} several payloads in their order. Nothing is sent where one is refused; where one cannot be stored,
 	 * those before it were sent, and a retry with the same ids sends the rest.
 	 *
-	 * @param batch at most 10,000, together at most 32 MiB less 4 KiB
+	 * @param batch at most 10,000, together at most 32 MiB less 4 KiB, which name at most 100,000 sessions together: a session
+	 * counts as often as it is named (`PAYLOAD_TOO_LARGE`)
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
 	broadcastBatch(batch: readonly BroadcastInput[]): BroadcastResult[] {
