@@ -526,7 +526,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/**
 	 * Send notifications to the subscriptions that asked for them, each once and in order.
 	 *
-	 * @param notifications at most 10,000 JSON-RPC notifications, together at most 32 MiB less 4 KiB
+	 * @param notifications at most 10,000 JSON-RPC notifications, together at most 32 MiB less 4 KiB. What JSON cannot say (a
+	 * `Map`, a function, `NaN`) is refused wherever it is, but a property that is `undefined` counts as missing
 	 * @param options `id`: a UUID. A call that is repeated with the same id within a minute sends nothing, and answers what the
 	 * first call answered (0 where the object was restarted in between)
 	 * @returns how many times a notification was handed to a stream

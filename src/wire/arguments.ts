@@ -19,16 +19,8 @@ import {
 	MAX_URI_CHARS,
 } from './limits.ts';
 import { SESSION_INFO_ENTRIES } from './session-info.ts';
-import { toJson } from './to-json.ts';
+import { isPlainObject, toJson } from './to-json.ts';
 import { validate } from './validate.ts';
-
-/** Whether it is an object as JSON has it: no array, no instance of a class, none that is written as something else. */
-function isPlainObject(value: unknown): boolean {
-	if (typeof value !== 'object' || value === null) return false;
-	const prototype: unknown = Object.getPrototypeOf(value);
-	if (prototype !== Object.prototype && prototype !== null) return false;
-	return typeof Reflect.get(value, 'toJSON') !== 'function';
-}
 
 /** valibot alone takes an array or a `Map` for an empty object. */
 function plain<Schema extends v.GenericSchema>(schema: Schema) {

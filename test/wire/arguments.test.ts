@@ -10,6 +10,7 @@ import {
 	parseNotifications,
 	parseOwner,
 	parseQuestions,
+	parseRelay,
 	parseSendOptions,
 	parseSessionId,
 	parseSubscribeOptions,
@@ -266,6 +267,63 @@ describe('only a plain object is an object', () => {
 		]) {
 			expect(() => parseNotifications([input])).toThrow(/^INVALID_ARGUMENT: /);
 		}
+	});
+});
+
+describe('what JSON cannot say is refused in a notification, wherever it is', () => {
+	class Instance {
+		readonly own = 1;
+	}
+	const places: [string, (value: unknown) => unknown][] = [
+		['as one of the params', (value) => ({ value })],
+		['in an object', (value) => ({ of: { of: value } })],
+		['in an array', (value) => ({ of: [1, [value]] })],
+	];
+	const values: [string, unknown][] = [
+		['a Map', new Map([['a', 1]])],
+		['a Set', new Set([1])],
+		['a Date', new Date(0)],
+		['an ArrayBuffer', new ArrayBuffer(1)],
+		['bytes', new Uint8Array(1)],
+		['an Error', new Error('x')],
+		['a pattern', /x/],
+		['headers', new Headers()],
+		['an instance of a class', new Instance()],
+		['a boxed string', Object('x')],
+		['a function', () => 'called'],
+		['a symbol', Symbol('x')],
+		['a BigInt', 1n],
+		['NaN', Number.NaN],
+		['infinity', -Infinity],
+		['what is written as something else', { toJSON: () => 'x' }],
+	];
+	const parsers: [string, (params: unknown) => unknown][] = [
+		['in the object', (params) => parseNotifications([{ ...LIST_CHANGED, params }])],
+		[
+			'in a relay',
+			(params) => parseRelay({ publish: { notifications: [{ ...LIST_CHANGED, params }] } }),
+		],
+		['in the Worker', (params) => normaliseNotification({ ...LIST_CHANGED, params })],
+	];
+	describe.each(parsers)('%s', (_, parse) => {
+		it.each(values)('%s', (_name, value) => {
+			for (const [, at] of places) {
+				expect(() => parse(at(value))).toThrow(/^INVALID_ARGUMENT: .*not JSON/);
+			}
+		});
+
+		it('undefined in an array; as a property it counts as missing', () => {
+			expect(() => parse({ of: [undefined] })).toThrow(/^INVALID_ARGUMENT: .*not JSON/);
+			expect(() => parse({ of: Object.assign([], { length: 3 }) })).toThrow(/^INVALID_ARGUMENT: /);
+			expect(() => parse({ of: { it: undefined } })).not.toThrow();
+		});
+	});
+
+	it('and everything that JSON can say is taken', () => {
+		const params = { none: null, yes: true, zero: -0, text: '\ud800', list: [[], {}, 1.5] };
+		const [written] = parseNotifications([{ ...LIST_CHANGED, params }]);
+		expect(written?.json).toBe(JSON.stringify({ ...LIST_CHANGED, params }));
+		expect(parseNotifications([{ ...LIST_CHANGED, params: Object.create(null) }])).toHaveLength(1);
 	});
 });
 
