@@ -171,6 +171,11 @@ const REFUSALS = {
 	},
 	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
 	unknown: { status: 404, code: -32001, message: 'Session not found' },
+	unreadable: {
+		status: 400,
+		code: -32600,
+		message: 'Invalid Request: the server cannot read this initialize',
+	},
 	tooLarge: {
 		status: 413,
 		code: -32600,
@@ -474,9 +479,14 @@ export class SessionGateway<Custom = undefined> {
 		const scope = { ...NO_SESSION, account: undefined, beginning };
 		const { response, text } = await runInScope(scope, async () => {
 			const answered = await this.#transport.respond(withSession(request, minted), ctx);
-			// Once all of it is there, all that it tells of the client was told.
-			return { response: answered, text: (await answered?.text()) ?? '' };
+			// Once all of it is there, all that it tells of the client was told. Where tmcp cannot read the message, it breaks off.
+			const text = await answered?.text().catch(() => undefined);
+			return { response: answered, text: answered ? text : '' };
 		});
+		if (text === undefined) {
+			beginning.done(false);
+			return refusal('unreadable', headers);
+		}
 		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
 		if (!response || session === null || !hasResult(text)) {
 			beginning.done(false);

@@ -263,6 +263,22 @@ describe('an initialize', () => {
 		expect(await keys()).toEqual(before);
 	});
 
+	it('that tmcp cannot read is refused, and begins nothing', async () => {
+		const { gateway, getByName } = serve();
+		// The key that ids are signed with is asked for once.
+		await begin(gateway);
+		getByName.mockClear();
+		const before = await keys();
+		const response = await gateway.respond(
+			post(message('initialize', { ...INITIALIZE, _meta: 'no object' })),
+		);
+		expect(response?.status).toBe(400);
+		expect(response?.headers.has('mcp-session-id')).toBe(false);
+		expect(await response?.json()).toMatchObject({ id: null, error: { code: -32600 } });
+		expect(getByName).not.toHaveBeenCalled();
+		expect(await keys()).toEqual(before);
+	});
+
 	it('that fails begins nothing, and names no session', async () => {
 		const { gateway, getByName } = serve();
 		// The key that ids are signed with is asked for once.
