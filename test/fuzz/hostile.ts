@@ -286,7 +286,12 @@ function isJsonValue(value: unknown): boolean {
 			? Number.isFinite(value)
 			: value === null || ['string', 'boolean'].includes(typeof value);
 	}
-	if (Array.isArray(value)) return Array.from<unknown>(value).every(isJsonValue);
+	if (Array.isArray(value)) {
+		// Not by its iterator: its prototype may be another.
+		return Array.from({ length: value.length }, (_, index): unknown =>
+			Object.hasOwn(value, index) ? value[index] : undefined,
+		).every(isJsonValue);
+	}
 	if (![Object.prototype, null].includes(Object.getPrototypeOf(value))) return false;
 	return Object.values(value).every((of) => of === undefined || isJsonValue(of));
 }

@@ -480,8 +480,8 @@ export class SessionGateway<Custom = undefined> {
 		const { response, text } = await runInScope(scope, async () => {
 			const answered = await this.#transport.respond(withSession(request, minted), ctx);
 			// Once all of it is there, all that it tells of the client was told. Where tmcp cannot read the message, it breaks off.
-			const text = await answered?.text().catch(() => undefined);
-			return { response: answered, text: answered ? text : '' };
+			const whole = await answered?.text().catch(() => undefined);
+			return { response: answered, text: answered ? whole : '' };
 		});
 		if (text === undefined) {
 			beginning.done(false);
