@@ -509,7 +509,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#assertUnused(ticket, claim);
 		const reason =
 			asEnd(this.#tickets.endOf(connectionId)) ??
-			(resume === undefined ? undefined : this.#subscriptions.ends.endedSince(parsed, resume));
+			(resume === undefined
+				? undefined
+				: this.#subscriptions.ends.endedSince(parsed, account, resume));
 		if (reason) return { kind: 'ended', reason };
 		const others = [
 			this.#tickets.claimOf(claim.slot),
@@ -567,7 +569,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * End all sessions of an owner, and its open listen streams.
+	 * End all sessions of an owner, and its listen streams, open, just being opened, or coming back.
 	 * @param account as the gateway gave it to {@link begin} and {@link subscribe}
 	 * @returns how many sessions there were
 	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`

@@ -160,7 +160,7 @@ export class SyncLayerClient {
 	}
 
 	/**
-	 * End all sessions of an owner, and close its open listen streams.
+	 * End all sessions of an owner, and its listen streams: one that is between two sockets ends when it comes back.
 	 * @param owner as the gateway's `owner` names it
 	 * @returns how many sessions there were
 	 * @throws `SQLITE_MISSING`
