@@ -2,7 +2,14 @@ import { env } from 'cloudflare:workers';
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../../errors.ts';
 import type { Relayed } from '../../wire/answers.ts';
-import { FIRST_HOME, formatHome, MAX_HOMES, parseHome } from '../../wire/home.ts';
+import {
+	FIRST_HOME,
+	formatHome,
+	HOME_LEASE_MS,
+	MAX_HOMES,
+	parseHome,
+	type Region,
+} from '../../wire/home.ts';
 import { parseOptions } from '../../wire/options.ts';
 import { readSessionId } from '../../wire/session-id.ts';
 import { lookUpSyncLayer, type SyncLayerBinding, type SyncLayerNamespace } from './binding.ts';
@@ -31,8 +38,8 @@ export interface SessionHomesOptions {
 	 */
 	homes?: number;
 	/**
-	 * `nearest`: a session that a {@link SessionGateway} begins gets a home in the region of its first request. Default: the
-	 * platform places each object where it is asked for first.
+	 * `nearest`: a session that a {@link SessionGateway} begins gets a home in the region of its first request, and a listen
+	 * stream that passes it one in the region of its own. Default: the platform places each object where it is asked for first.
 	 */
 	placement?: 'nearest';
 	/**
@@ -128,8 +135,9 @@ export class SessionHomes {
 	 * Where something has its home that belongs to no session.
 	 * @internal
 	 */
-	toBeginByHash(key: string): HomeOrPromise {
-		return this.register(this.#place(key));
+	toBeginByHash(key: string, cf: unknown): HomeOrPromise {
+		return this.register(this.#place(key, this.#regionOf(cf)));
+	 * @param cf `request.cf` of its request
 	}
 
 	/**
@@ -165,8 +173,8 @@ export class SessionHomes {
 	 * @internal
 	 */
 	choose(cf: unknown, isFull: (label: string) => boolean): string | undefined {
-		const { homes, placement } = this.#options;
-		const region = placement && regionOf(cf);
+		const { homes } = this.#options;
+		const region = this.#regionOf(cf);
 		const labels = Array.from({ length: homes }, (_, index) => formatHome({ index, region }));
 		const free = labels.filter((label) => !isFull(label));
 		return free[Math.floor(Math.random() * free.length)];
@@ -233,9 +241,14 @@ export class SessionHomes {
 		return [...this.#registered];
 	}
 
-	#place(key: string): Home {
+	#place(key: string, region?: Region): Home {
 		const index = rendezvous(key, this.#options.homes);
-		return this.at(formatHome({ index, region: undefined }));
+		return this.at(formatHome({ index, region }));
+	}
+
+	/** Where a new home is to be; `undefined` where the platform decides. */
+	#regionOf(cf: unknown): Region | undefined {
+		return this.#options.placement && regionOf(cf);
 	}
 
 	/** Whether new sessions are begun there, or were. */

@@ -305,3 +305,66 @@ describe('event ids', () => {
 		await foreign.cancel();
 	});
 });
+describe('listen streams with placement', () => {
+	const PARIS = { continent: 'EU', country: 'FR', longitude: '2.35' };
+	const NEAREST = { homes: 2, placement: 'nearest' } as const;
+
+	function listenFrom(manager: DurableObjectSubscriptionManager, origin: string, cf: unknown) {
+		const told: unknown[] = [];
+		const scope = {
+			account: undefined,
+			ownerHash: undefined,
+			lastEventId: undefined,
+			takesOver: false,
+			primingEvent: undefined,
+			cf,
+		};
+		const callbacks = {
+			acknowledge() {},
+			send: (notification: unknown) => void told.push(notification),
+			close: (reason: unknown) => void told.push(reason),
+		};
+		const listening = runInScope(scope, () =>
+			manager.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks),
+		);
+		return listening.then(() => told);
+	}
+
+	it('have a home in the region of their request, and hear what any instance sends', async () => {
+		const world = new World();
+		const managerOf = (options: SessionHomesOptions) =>
+			new DurableObjectSubscriptionManager(world.homes(options));
+		const manager = managerOf(NEAREST);
+		const origins = Array.from({ length: 4 }, () => crypto.randomUUID());
+		const [nowhere = '', ...others] = origins;
+		const all = [
+			await listenFrom(manager, nowhere, undefined),
+			...(await Promise.all(others.map((origin) => listenFrom(manager, origin, PARIS)))),
+		];
+		const homes = world.noted.calls.filter((call) => call.endsWith(' subscribe'));
+		expect(homes.slice(0, 1)).toEqual([expect.stringMatching(/^[01] /)]);
+		expect(homes.slice(1)).toEqual(others.map(() => expect.stringMatching(/^weur-[01] /)));
+		for (const call of homes.slice(1)) {
+			expect(world.noted.placed.get(call.split(' ')[0] ?? '')).toBe('weur');
+		}
+		// Another instance, without placement and with another number of homes, reaches and ends them all the same.
+		const other = managerOf({ homes: 3 });
+		const calls = await world.noted.of(() => other.send(TOOLS));
+		expect(new Set(calls).size).toBe(calls.length);
+		for (const told of all) await vi.waitFor(() => expect(told).toEqual([TOOLS]));
+		for (const [index, origin] of origins.entries()) {
+			expect(await managerOf({ homes: 1 }).close(1, origin, 'closed')).toBe(true);
+			await vi.waitFor(() => expect(all[index]).toEqual([TOOLS, 'closed']));
+		}
+	});
+
+	it('have a home as before without placement', async () => {
+		const world = new World();
+		const manager = new DurableObjectSubscriptionManager(world.homes({ homes: 2 }));
+		const origin = crypto.randomUUID();
+		await listenFrom(manager, origin, PARIS);
+		expect(world.noted.calls).toContainEqual(expect.stringMatching(/^[01] subscribe$/));
+		await manager.closeAll(origin);
+	});
+});
+
