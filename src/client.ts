@@ -3,6 +3,7 @@
  */
 export {
 	type AllStats,
+	type ListedSession,
 	type Notified,
 	type ServerNotification,
 	type SessionPage,

@@ -84,7 +84,7 @@ beforeEach(async () => {
 
 describe('an initialize', () => {
 	it('is answered by the transport, and its session is known from then on', async () => {
-		expect(client.sessionId).toMatch(/^\d\.[\w-]{22}\.[\w-]{22}$/);
+		expect(client.sessionId).toMatch(/^\d\.[\da-z]{6}\.[\w-]{22}\.[\w-]{22}$/);
 		expect(await client.call('whoami')).toMatchObject({
 			result: { content: [{ text: 'alice' }] },
 		});
