@@ -34,7 +34,7 @@ export interface SessionHomesOptions {
 	/**
 	 * Over how many objects new sessions and listen streams are spread (default 1; at most 1,000). With `placement` each region
 	 * that is used has so many. It can be raised at any time: sessions stay where they are. After it was lowered, the homes
-	 * that there were are still asked whenever all are.
+	 * that there were are still asked whenever all are, until nothing lives there any more.
 	 */
 	homes?: number;
 	/**
@@ -80,6 +80,10 @@ export class SessionHomes {
 	#options: v.InferOutput<typeof OptionsSchema>;
 	/** Those that are registered in the first home, as far as this instance knows. */
 	#registered = new Set([FIRST_HOME]);
+	/** Until when something may begin in a home that this instance has registered, in milliseconds since 1970. */
+	#leases = new Map([[FIRST_HOME, Infinity]]);
+	/** When the first home was told last that others are vacant, in milliseconds since 1970. */
+	#toldAt = 0;
 	#signer: Signer | undefined;
 
 	/**
@@ -133,20 +137,20 @@ export class SessionHomes {
 
 	/**
 	 * Where something has its home that belongs to no session.
+	 * @param cf `request.cf` of its request
 	 * @internal
 	 */
 	toBeginByHash(key: string, cf: unknown): HomeOrPromise {
 		return this.register(this.#place(key, this.#regionOf(cf)));
-	 * @param cf `request.cf` of its request
 	}
 
 	/**
 	 * The first home is told of a home before anything begins in it, so that everybody can find it. One call for each
-	 * instance and home.
+	 * instance and home in ten minutes.
 	 * @internal
 	 */
 	register(home: Home): HomeOrPromise {
-		return this.#registered.has(home.label) ? home : this.#register(home);
+		return (this.#leases.get(home.label) ?? 0) > Date.now() ? home : this.#register(home);
 	}
 
 	/**
@@ -211,7 +215,9 @@ export class SessionHomes {
 		const registered = first[0]?.outcome.status === 'fulfilled' ? first[0].outcome.value.homes : [];
 		this.#note(registered);
 		const missed = registered.filter((label) => !known.includes(label));
-		return [...first, ...(await this.callEach(missed, work))];
+		const called = [...first, ...(await this.callEach(missed, work))];
+		await this.#tellVacant(called);
+		return called;
 	}
 
 	/**
@@ -271,12 +277,32 @@ export class SessionHomes {
 
 	async #register(home: Home): Promise<Home> {
 		const first = this.at(FIRST_HOME);
+		const until = Date.now() + HOME_LEASE_MS;
 		this.#note(await callObject<readonly string[]>(first, (stub) => stub.registerHome(home.label)));
+		this.#leases.set(home.label, until);
 		return home;
 	}
 
+	/** @param labels of all homes, as the first one answered; none where it did not */
 	#note(labels: readonly string[]): void {
-		for (const label of labels) this.#registered.add(label);
+		if (labels.length > 0) this.#registered = new Set(labels);
+	}
+
+	/** The first home may forget those in which nothing lives. It decides, because it knows which were registered lately. */
+	async #tellVacant(called: readonly Called<Relayed>[]): Promise<void> {
+		const vacant = called.flatMap(({ label, outcome }) =>
+			label !== FIRST_HOME && outcome.status === 'fulfilled' && outcome.value.isVacant
+				? [label]
+				: [],
+		);
+		const now = Date.now();
+		if (vacant.length === 0 || now < this.#toldAt + HOME_LEASE_MS) return;
+		this.#toldAt = now;
+		const telling = callObject<readonly string[]>(this.at(FIRST_HOME), (stub) =>
+			stub.forgetHomes(vacant),
+		);
+		// Where it fails, they are asked a while longer: what was to be sent is sent.
+		this.#note(await telling.catch(() => []));
 	}
 
 	/** A failure is not remembered: the next one asks again. */

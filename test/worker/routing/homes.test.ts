@@ -1,11 +1,14 @@
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SyncLayerClient } from '../../../src/client.ts';
 import {
 	DurableObjectStreamSessionManager,
 	DurableObjectSubscriptionManager,
 	SessionHomes,
 	type SessionHomesOptions,
 	SessionManagerError,
+	type SyncLayer,
 } from '../../../src/index.ts';
 import { runInScope } from '../../../src/worker/request/request-scope.ts';
 import { codeOf } from '../../support/codes.ts';
@@ -45,6 +48,10 @@ class World {
 
 	homes(options?: SessionHomesOptions): SessionHomes {
 		return new SessionHomes(ownHomes(env.TMCP_DURABLE_OBJECT, this.#prefix, this.noted), options);
+	}
+
+	object(home: string): DurableObjectStub<SyncLayer> {
+		return env.TMCP_DURABLE_OBJECT.getByName(`${this.#prefix}/${home}`);
 	}
 
 	streams(homes: number): DurableObjectStreamSessionManager {
@@ -237,6 +244,101 @@ describe('a home', () => {
 	});
 });
 
+describe('a home that is no longer used', () => {
+	const HOUR_MS = 3_600_000;
+	let passed = 0;
+	const pass = (ms: number) => void (passed += ms);
+
+	beforeEach(() => {
+		const now = Date.now.bind(Date);
+		passed = 0;
+		const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + passed);
+		cleanUps.push(async () => void clock.mockRestore());
+	});
+
+	/** Which homes a message to all asks, of an instance that has just started. */
+	async function askedBy(world: World, homes: number): Promise<string[]> {
+		const calls = await world.noted.of(() => world.streams(homes).send(undefined, event('x')));
+		return calls.filter((call) => call.endsWith(' relay'));
+	}
+
+	const alarmOf = (world: World, home: string) =>
+		runInDurableObject(world.object(home), (instance) => instance.alarm());
+
+	it('is asked until what lived there has ended and is forgotten, and then no more', async () => {
+		const world = new World();
+		const { session, stream } = await world.open('3');
+		pass(HOUR_MS);
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		expect(await stream.messages(1)).toEqual(['x']);
+		await new SyncLayerClient(world.homes()).end(session);
+		await stream.ended;
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		pass(8 * 24 * HOUR_MS);
+		await alarmOf(world, '3');
+		// The first one finds nothing there, the second one that it has stayed so.
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		pass(HOUR_MS);
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		expect(await askedBy(world, 1)).toEqual(['0 relay']);
+		expect(await askedBy(world, 4)).toEqual(['0 relay']);
+	});
+
+	it('is not forgotten while an instance may still begin something there', async () => {
+		const world = new World();
+		await world.homes({ homes: 4 }).register(world.homes().at('3'));
+		for (const minutes of [0, 20, 10]) {
+			pass(minutes * 60_000);
+			expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		}
+		expect(await askedBy(world, 1)).toEqual(['0 relay']);
+	});
+
+	it('is registered anew by an instance that had registered it before, when something begins there', async () => {
+		const world = new World();
+		const homes = world.homes({ homes: 4 });
+		await homes.register(homes.at('3'));
+		for (let n = 0; n < 2; n++) {
+			pass(HOUR_MS);
+			await askedBy(world, 1);
+		}
+		expect(await askedBy(world, 1)).toEqual(['0 relay']);
+		const { stream } = await world.open('3', new DurableObjectStreamSessionManager(homes));
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		expect(await stream.messages(1)).toEqual(['x']);
+	});
+
+	it('is not forgotten where its listen streams are between two sockets, again and again', async () => {
+		const world = new World();
+		const manager = new DurableObjectSubscriptionManager(world.homes({ homes: 4 }));
+		const told: unknown[] = [];
+		const callbacks = {
+			acknowledge() {},
+			send: (notification: unknown) => void told.push(notification),
+			close() {},
+		};
+		const origin = crypto.randomUUID();
+		for (const id of [1, 2, 3, 4]) {
+			await manager.create({ id, origin, filters: { toolsListChanged: true } }, callbacks);
+		}
+		const homes = await world.homes().labels();
+		const count = async () => (await new SyncLayerClient(world.homes()).stats()).sum.subscriptions;
+		for (let round = 0; round < 2; round++) {
+			pass(HOUR_MS);
+			for (const home of homes) {
+				await evictDurableObject(world.object(home), { webSockets: 'close' });
+			}
+			await askedBy(world, 1);
+			await vi.waitFor(async () => expect(await count()).toBe(4), 5_000);
+		}
+		expect(await world.homes().labels()).toEqual(homes);
+		await new DurableObjectSubscriptionManager(world.homes()).send(TOOLS);
+		await vi.waitFor(() => expect(told).toEqual([TOOLS, TOOLS, TOOLS, TOOLS]));
+		await manager.closeAll(origin);
+	}, 10_000);
+});
+
 describe('listen streams', () => {
 	async function listen(manager: DurableObjectSubscriptionManager, id: number, origin: string) {
 		const told: unknown[] = [];
@@ -274,37 +376,6 @@ describe('listen streams', () => {
 	});
 });
 
-describe('event ids', () => {
-	it('name the home, and one of another home is told as a gap', async () => {
-		const gaps: string[] = [];
-		const streams = new DurableObjectStreamSessionManager(
-			new SessionHomes('TMCP_DURABLE_OBJECT', { homes: 4 }),
-			{ onGap: (session) => void gaps.push(session) },
-		);
-		const homes = new SessionHomes('TMCP_DURABLE_OBJECT', { homes: 4 });
-		const open = (session: string, lastEventId?: string) =>
-			runInScope(
-				{
-					account: undefined,
-					ownerHash: undefined,
-					lastEventId,
-					takesOver: true,
-					primingEvent: undefined,
-				},
-				() => opened(streams, session),
-			);
-		const [one, other] = [await homes.mint('1'), await homes.mint('3')];
-		const stream = await open(one);
-		await streams.send([one], event('x'));
-		await stream.messages(1);
-		const [, id = ''] = /^id: (.*)$/m.exec(stream.raw) ?? [];
-		expect(id).toMatch(/^1\./);
-		await stream.cancel();
-		const foreign = await open(other, id);
-		expect(gaps).toEqual([other]);
-		await foreign.cancel();
-	});
-});
 describe('listen streams with placement', () => {
 	const PARIS = { continent: 'EU', country: 'FR', longitude: '2.35' };
 	const NEAREST = { homes: 2, placement: 'nearest' } as const;
@@ -368,3 +439,34 @@ describe('listen streams with placement', () => {
 	});
 });
 
+describe('event ids', () => {
+	it('name the home, and one of another home is told as a gap', async () => {
+		const gaps: string[] = [];
+		const streams = new DurableObjectStreamSessionManager(
+			new SessionHomes('TMCP_DURABLE_OBJECT', { homes: 4 }),
+			{ onGap: (session) => void gaps.push(session) },
+		);
+		const homes = new SessionHomes('TMCP_DURABLE_OBJECT', { homes: 4 });
+		const open = (session: string, lastEventId?: string) =>
+			runInScope(
+				{
+					account: undefined,
+					ownerHash: undefined,
+					lastEventId,
+					takesOver: true,
+					primingEvent: undefined,
+				},
+				() => opened(streams, session),
+			);
+		const [one, other] = [await homes.mint('1'), await homes.mint('3')];
+		const stream = await open(one);
+		await streams.send([one], event('x'));
+		await stream.messages(1);
+		const [, id = ''] = /^id: (.*)$/m.exec(stream.raw) ?? [];
+		expect(id).toMatch(/^1\./);
+		await stream.cancel();
+		const foreign = await open(other, id);
+		expect(gaps).toEqual([other]);
+		await foreign.cancel();
+	});
+});
