@@ -10,6 +10,8 @@ const RETRY_MS = 1_000;
 /** How long anything that a crowd is waited for may take, in milliseconds. */
 const LIMIT_MS = 180_000;
 
+const SEND_PATH = '/send';
+
 const PROTOCOL_VERSION = '2025-06-18';
 
 const INITIALIZE = JSON.stringify({
@@ -36,6 +38,8 @@ export function messageOf(number: number): string {
 interface Client {
 	session: string;
 	lastEventId: string | undefined;
+	/** Which of the servers it is a client of. */
+	server: number;
 	/** How often it has received each message. */
 	received: number[];
 	/** Settles when its stream has ended. */
@@ -46,7 +50,7 @@ interface Client {
 export class Crowd {
 	/** How often a client that came back was not let in at once. */
 	refused = 0;
-	#url = '';
+	#urls: string[] = [];
 	#agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
 	#isClosed = false;
 	#clients: Client[] = [];
@@ -54,19 +58,20 @@ export class Crowd {
 	#reached: number[] = [];
 	#waiter: { isDone: () => boolean; done: () => void } | undefined;
 
-	/** @param port where the server listens */
-	at(port: number): this {
-		this.#url = `http://127.0.0.1:${port}`;
+	/** @param ports where the servers listen, among which the clients are divided */
+	at(ports: readonly number[]): this {
+		this.#urls = ports.map((port) => `http://127.0.0.1:${port}`);
 		return this;
 	}
 
 	/** Begin sessions, without streams yet. */
 	async begin(count: number): Promise<void> {
-		await inParallel(Array.from({ length: count }), async () => {
-			const { status, session, text } = await this.#post('/mcp', INITIALIZE);
+		const servers = Array.from({ length: count }, (_, nth) => nth % this.#urls.length);
+		await inParallel(servers, async (server) => {
+			const { status, session, text } = await this.#post(server, '/mcp', INITIALIZE);
 			if (status !== 200 || session === '') throw new Error(`initialize: ${status} ${text}`);
 			const ended = Promise.resolve();
-			this.#clients.push({ session, lastEventId: undefined, received: [], ended });
+			this.#clients.push({ session, lastEventId: undefined, server, received: [], ended });
 		});
 	}
 
@@ -77,8 +82,8 @@ export class Crowd {
 
 	/** End all sessions, and the streams with them. */
 	async end(): Promise<void> {
-		await inParallel(this.#clients, ({ session }) =>
-			this.#ask('DELETE', '/mcp', { 'mcp-session-id': session }),
+		await inParallel(this.#clients, ({ session, server }) =>
+			this.#ask('DELETE', server, '/mcp', { 'mcp-session-id': session }),
 		);
 		await this.ended();
 	}
@@ -105,11 +110,14 @@ export class Crowd {
 		);
 	}
 
-	/** Send to all. @returns the answer of `SyncLayerClient.broadcast` */
-	async send(number: number): Promise<unknown> {
-		const { status, text } = await this.#post('/send', messageOf(number));
-		if (status !== 200) throw new Error(`A message could not be sent: ${status} ${text}`);
-		return JSON.parse(text);
+	/** Send to all, with one call of each server. */
+	async send(number: number): Promise<void> {
+		await Promise.all(
+			this.#urls.map(async (_, server) => {
+				const { status, text } = await this.#post(server, SEND_PATH, messageOf(number));
+				if (status !== 200) throw new Error(`A message could not be sent: ${status} ${text}`);
+			}),
+		);
 	}
 
 	/** Until so many have a message, or everyone. */
@@ -146,23 +154,26 @@ export class Crowd {
 		this.#agent.destroy();
 	}
 
-	#post(path: string, body: string) {
+	#post(server: number, path: string, body: string) {
 		const headers = {
 			'content-type': 'application/json',
 			accept: 'application/json, text/event-stream',
 		};
-		return this.#ask('POST', path, headers, body);
+		return this.#ask('POST', server, path, headers, body);
 	}
 
 	#ask(
 		method: string,
+		server: number,
 		path: string,
 		headers: Record<string, string>,
 		body?: string,
 	): Promise<{ status: number; session: string; text: string }> {
 		return new Promise((resolve, reject) => {
-			const options = { agent: this.#agent, method, headers };
-			const sent = request(this.#url + path, options, (response) => {
+			// After a while without a request workerd closes a connection, maybe just when one is on its way.
+			const agent = path === SEND_PATH ? (false as const) : this.#agent;
+			const options = { agent, method, headers };
+			const sent = request(`${this.#urls[server]}${path}`, options, (response) => {
 				let text = '';
 				response.setEncoding('utf8');
 				response.on('data', (chunk: string) => (text += chunk));
@@ -186,15 +197,19 @@ export class Crowd {
 				'mcp-protocol-version': PROTOCOL_VERSION,
 				...(client.lastEventId !== undefined && { 'last-event-id': client.lastEventId }),
 			};
-			const sent = request(`${this.#url}/mcp`, { agent: false, headers }, (response) => {
-				if (response.statusCode !== 200) {
-					response.resume();
-					reject(new Error(`GET: ${response.statusCode}`));
-					return;
-				}
-				client.ended = new Promise((end) => response.on('close', end));
-				this.#read(response, client, resolve);
-			});
+			const sent = request(
+				`${this.#urls[client.server]}/mcp`,
+				{ agent: false, headers },
+				(response) => {
+					if (response.statusCode !== 200) {
+						response.resume();
+						reject(new Error(`GET: ${response.statusCode}`));
+						return;
+					}
+					client.ended = new Promise((end) => response.on('close', end));
+					this.#read(response, client, resolve);
+				},
+			);
 			sent.on('error', reject);
 			sent.on('close', () => reject(new Error('The connection was closed.')));
 			sent.end();

@@ -6,9 +6,12 @@ import { parseArgs } from 'node:util';
 import { bundleWorker } from './bundle.ts';
 import { Crowd } from './crowd.ts';
 import { describeMachine, type Machine, machineLine } from './machine.ts';
-import { assertEnoughFiles, WorkerdProcess } from './workerd.ts';
+import { fileLimit, WorkerdProcess } from './workerd.ts';
 
-/** Files of workerd beside one for each stream. */
+/** Files that workerd has open for a stream whose client is in another process. */
+const FILES_PER_STREAM = 2;
+
+/** Files of a process beside these. */
 const OTHER_FILES = 1_000;
 
 const WARM_UP_SESSIONS = 100;
@@ -27,6 +30,8 @@ export interface Size {
 
 /** What one run has measured: times in milliseconds. */
 export interface ScaleRun extends Size {
+	/** Of workerd: one cannot hold more streams than half as many as it may have open files. */
+	processes: number;
 	/** `initialize` of all sessions, 50 at once. */
 	beginMs: number;
 	/** A GET of each session until its first event, 50 at once. */
@@ -50,18 +55,38 @@ export interface ScaleResults {
 
 export const RESULTS = new URL('scale-results.json', import.meta.url);
 
-/** @throws where a client has missed a message, or got one twice */
-export async function measureScale(file: string, size: Size): Promise<ScaleRun> {
+/**
+ * @param onStep told of each step before it starts
+ * @throws where a client has missed a message, or got one twice
+ */
+export async function measureScale(
+	file: string,
+	size: Size,
+	onStep: (what: string) => void = () => {},
+): Promise<ScaleRun> {
 	const { homes, streams } = size;
-	await assertEnoughFiles(streams + OTHER_FILES);
-	const server = await WorkerdProcess.start(file, false, { HOMES: String(homes) });
-	const crowd = new Crowd().at(server.port);
+	const limit = await fileLimit();
+	if (streams + OTHER_FILES > limit)
+		throw new Error(`${streams} clients are more than ${limit} files.`);
+	const processes = Math.ceil((streams * FILES_PER_STREAM) / (limit - OTHER_FILES));
+	if (homes % processes !== 0) {
+		throw new Error(
+			`${streams} streams take ${processes} processes, and ${homes} homes cannot be divided by that.`,
+		);
+	}
+	const variables = { HOMES: String(homes / processes) };
+	const servers = new Servers(file, processes, variables);
+	const crowd = new Crowd();
 	try {
-		await warmUp(server.port);
-		const before = await server.residentBytes();
+		crowd.at(await servers.start());
+		onStep(`${streams} sessions begin on ${homes} homes in ${processes} processes`);
+		await warmUp(servers.ports);
+		const before = await servers.residentBytes();
 		const beginMs = await timed(() => crowd.begin(streams));
+		onStep('their streams open');
 		const openMs = await timed(() => crowd.open());
-		const memoryKB = ((await server.residentBytes()) - before) / streams / 1024;
+		const memoryKB = ((await servers.residentBytes()) - before) / streams / 1024;
+		onStep('messages are sent');
 		const broadcastMs: number[] = [];
 		let messages = 0;
 		const sendToAll = async () => {
@@ -71,11 +96,13 @@ export async function measureScale(file: string, size: Size): Promise<ScaleRun> 
 		};
 		for (let n = 0; n < BROADCASTS; n++) broadcastMs.push(await timed(sendToAll));
 
-		await server.kill();
+		onStep('workerd is killed and started again');
+		await servers.kill();
 		await crowd.ended();
-		const startMs = await timed(() => server.startAgain());
-		crowd.at(server.port);
+		const startMs = await timed(() => servers.startAgain());
+		crowd.at(servers.ports);
 		await crowd.send(messages++);
+		onStep('all come back');
 		const returnMs = await timed(async () => {
 			const returning = crowd.comeBack();
 			// In the middle of it: some are back, some are not.
@@ -88,16 +115,60 @@ export async function measureScale(file: string, size: Size): Promise<ScaleRun> 
 		await sendToAll();
 		crowd.assertWhole(messages);
 		const { refused } = crowd;
-		return { ...size, beginMs, openMs, memoryKB, broadcastMs, startMs, returnMs, refused };
+		const times = { beginMs, openMs, broadcastMs, startMs, returnMs };
+		return { ...size, processes, ...times, memoryKB, refused };
 	} finally {
 		crowd.close();
-		await server.stop();
+		await servers.stop();
+	}
+}
+
+/** The processes of a run, each with some of the homes. */
+class Servers {
+	#file: string;
+	#count: number;
+	#variables: Record<string, string>;
+	#all: WorkerdProcess[] = [];
+
+	constructor(file: string, count: number, variables: Record<string, string>) {
+		this.#file = file;
+		this.#count = count;
+		this.#variables = variables;
+	}
+
+	get ports(): number[] {
+		return this.#all.map(({ port }) => port);
+	}
+
+	/** @returns their ports */
+	async start(): Promise<number[]> {
+		while (this.#all.length < this.#count) {
+			this.#all.push(await WorkerdProcess.start(this.#file, false, this.#variables));
+		}
+		return this.ports;
+	}
+
+	async residentBytes(): Promise<number> {
+		const bytes = await Promise.all(this.#all.map((server) => server.residentBytes()));
+		return bytes.reduce((sum, of) => sum + of, 0);
+	}
+
+	async kill(): Promise<void> {
+		await Promise.all(this.#all.map((server) => server.kill()));
+	}
+
+	async startAgain(): Promise<void> {
+		await Promise.all(this.#all.map((server) => server.startAgain()));
+	}
+
+	async stop(): Promise<void> {
+		await Promise.all(this.#all.map((server) => server.stop()));
 	}
 }
 
 /** Compiles what will be timed, and touches the disk of each home. */
-async function warmUp(port: number): Promise<void> {
-	const crowd = new Crowd().at(port);
+async function warmUp(ports: readonly number[]): Promise<void> {
+	const crowd = new Crowd().at(ports);
 	await crowd.begin(WARM_UP_SESSIONS);
 	await crowd.open();
 	for (let n = 0; n < WARM_UP_SENDS; n++) {
@@ -136,7 +207,7 @@ if (import.meta.main) {
 	const runs = await withScaleWorker(async (file) => {
 		const done: ScaleRun[] = [];
 		for (const size of [...small, { homes: Number(homes), streams: Number(streams) }]) {
-			const run = await measureScale(file, size);
+			const run = await measureScale(file, size, (what) => console.error(what));
 			console.log(JSON.stringify(run));
 			done.push(run);
 		}

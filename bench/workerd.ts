@@ -139,15 +139,18 @@ export class WorkerdProcess {
 	}
 }
 
-/**
- * @param files how many workerd needs
- * @throws where the operating system allows too few open files
- */
-export async function assertEnoughFiles(files = FILES): Promise<void> {
+/** How many files a process may have open. */
+export async function fileLimit(): Promise<number> {
 	const { stdout } = await promisify(execFile)('sh', ['-c', 'ulimit -Hn']);
 	const limit = stdout.trim();
-	if (limit === 'unlimited' || Number(limit) >= files) return;
-	throw new Error(`A process may open ${limit} files; workerd needs ${files}: raise ulimit -Hn.`);
+	return limit === 'unlimited' ? Infinity : Number(limit);
+}
+
+/** @throws where the operating system allows too few open files */
+export async function assertEnoughFiles(): Promise<void> {
+	const limit = await fileLimit();
+	if (limit >= FILES) return;
+	throw new Error(`A process may open ${limit} files; workerd needs ${FILES}: raise ulimit -Hn.`);
 }
 
 async function serve(
