@@ -44,7 +44,7 @@ export interface Verdict {
 }
 
 /** Whether the session must have received a message. */
-export function isOwed(
+function isOwed(
 	{ to, triedAt, confirmedAt }: Sent,
 	session: number,
 	{ openAt, leftAt = Infinity }: Attendance,
