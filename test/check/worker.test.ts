@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -110,4 +111,19 @@ it('a missing configuration, and a missing wrangler, are told', async () => {
 	expect(await message()).toMatch(/^CONFIGURATION_UNREADABLE: there is none of wrangler.json, /);
 	writeFileSync(join(directory, 'wrangler.json'), wrangler());
 	expect(await message()).toMatch(/^CONFIGURATION_UNREADABLE: wrangler is not installed .*npm i/);
+});
+
+it('the command prints the list, and says with its status whether anything is wrong', () => {
+	const command = (...args: string[]) =>
+		spawnSync(process.execPath, [join(root, 'src/check/cli.ts'), ...args], {
+			cwd: root,
+			encoding: 'utf8',
+		});
+
+	const wrong = command('--binding', 'STREAMS', '--path', '/elsewhere');
+	expect(wrong.stderr).toMatch(/^- BINDING_MISSING: .*"STREAMS".*#binding_missing\n1 wrong\.\n$/);
+	expect(wrong.status).toBe(1);
+	const misused = command('--info', 'redis');
+	expect(misused.stderr).toMatch(/^TypeError: --info is kv or object, not redis\n/);
+	expect(misused.status).toBe(2);
 });
