@@ -11,6 +11,7 @@ const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.met
 const alias = {
 	'@tmcp/session-manager-durable-objects/advanced': source('advanced.ts'),
 	'@tmcp/session-manager-durable-objects/client': source('client.ts'),
+	'@tmcp/session-manager-durable-objects/diagnostics': source('diagnostics.ts'),
 	'@tmcp/session-manager-durable-objects': source('index.ts'),
 };
 

@@ -51,7 +51,7 @@ describe('the package that npm would publish', () => {
 			'src',
 		]);
 		const files = readdirSync(join(project.package, 'dist'), { encoding: 'utf8', recursive: true });
-		for (const entry of ['index', 'advanced', 'client'])
+		for (const entry of ['index', 'advanced', 'client', 'diagnostics'])
 			expect(files).toEqual(expect.arrayContaining([`${entry}.js`, `${entry}.d.ts`]));
 		for (const file of files.filter((name) => name.includes('.')))
 			expect(file).toMatch(/\.(js|js\.map|d\.ts)$/);
@@ -78,7 +78,9 @@ describe('the package that npm would publish', () => {
 		expect([...others]).toEqual(expect.arrayContaining(['cloudflare:workers', 'valibot']));
 		for (const from of [
 			...others,
-			...['advanced', 'client'].flatMap((entry) => [...load(`dist/${entry}.js`).others]),
+			...['advanced', 'client', 'diagnostics'].flatMap((entry) => [
+				...load(`dist/${entry}.js`).others,
+			]),
 		])
 			if (!from.startsWith('cloudflare:')) expect(allowed).toContain(from);
 	});

@@ -1,4 +1,7 @@
 import * as v from 'valibot';
+import * as channels from '../../diagnostics/channels.ts';
+import { publishFailure } from '../../diagnostics/failure.ts';
+import { runInTrace, traceOfHeaders, traceOfMessage } from '../../diagnostics/trace.ts';
 import { accountOf } from '../account.ts';
 import { hash } from '../hash.ts';
 import { type RequestScope, runInScope } from '../request/request-scope.ts';
@@ -13,6 +16,7 @@ import {
 	PositiveIntegerSchema,
 	TimerSchema,
 } from '../../wire/options.ts';
+import { readSessionId } from '../../wire/session-id.ts';
 import { parseWireId } from '../../wire/wire-id.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
@@ -249,7 +253,7 @@ export class SessionGateway<Custom = undefined> {
 	 * `INVALID_ARGUMENT` where the transport has another `path`, or another `info`
 	 */
 	async respond(request: Request, ctx?: Custom): Promise<Response | null> {
-		const response = await this.#respond(request, ctx);
+		const response = await this.#respondObserved(request, ctx);
 		if (response) return keptAlive(response, this.#options);
 		if (this.#options.path !== null && this.#isOnPath(new URL(request.url))) {
 			throw new SessionManagerError(
@@ -260,6 +264,17 @@ export class SessionGateway<Custom = undefined> {
 		return null;
 	}
 
+	/** Where somebody listens, what happens is told in the trace of the request, and so is what fails. */
+	async #respondObserved(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const trace = channels.isObserved() ? traceOfHeaders(request.headers) : undefined;
+		try {
+			return await runInTrace(trace, () => this.#respond(request, ctx));
+		} catch (error) {
+			publishFailure(error, whereOf(request));
+			throw error;
+		}
+	}
+
 	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
 		const session = request.headers.get(SESSION_HEADER) || undefined;
 		const url = new URL(request.url);
@@ -268,8 +283,8 @@ export class SessionGateway<Custom = undefined> {
 		const isGuarded = this.#isOnPath(url) || (names && (await this.#probe(request, ctx)));
 		if (!isGuarded) return this.#passUnguarded(request, ctx);
 		if (!isHostAllowed(url, request, this.#options.allowedHosts))
-			return refusal('host', NO_HEADERS);
-		if (isInUrl) return refusal('inUrl', NO_HEADERS);
+			return refusal(request, 'host', NO_HEADERS);
+		if (isInUrl) return refusal(request, 'inUrl', NO_HEADERS);
 		if (isSessionless(request)) return this.#passUnread(request, ctx);
 		const owner = await this.#ownerOf(request);
 		return session === undefined
@@ -320,7 +335,7 @@ export class SessionGateway<Custom = undefined> {
 		if (!hasMessage(request)) return this.#transport.respond(request, ctx);
 		const body = await readMessage(request, this.#options);
 		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
-		return this.#pass(body.request, ctx, request);
+		return inTraceOf(body, () => this.#pass(body.request, ctx, request));
 	}
 
 	#isOnPath({ pathname }: URL): boolean {
@@ -380,16 +395,18 @@ export class SessionGateway<Custom = undefined> {
 		const body = await readMessage(request, this.#options);
 		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
 		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, ctx);
-		const response = await this.#transport.respond(body.request, ctx);
-		if (!response || body.kind === 'sessionless') return response;
-		return askingResponse(response, {
-			home: () => this.#homes.of(session),
-			session,
-			owner: ownerHash,
-			timeout: this.#options.answerTimeout,
-			requestId: Reflect.get(Object(body.message), 'id'),
-			respond: (answer) =>
-				runInScope(scope, () => this.#transport.respond(withMessage(request, answer), ctx)),
+		return inTraceOf(body, async () => {
+			const response = await this.#transport.respond(body.request, ctx);
+			if (!response || body.kind === 'sessionless') return response;
+			return askingResponse(response, {
+				home: () => this.#homes.of(session),
+				session,
+				owner: ownerHash,
+				timeout: this.#options.answerTimeout,
+				requestId: Reflect.get(Object(body.message), 'id'),
+				respond: (answer) =>
+					runInScope(scope, () => this.#transport.respond(withMessage(request, answer), ctx)),
+			});
 		});
 	}
 
@@ -408,12 +425,12 @@ export class SessionGateway<Custom = undefined> {
 		if (response?.status !== 202 || !answer || !parseWireId(answer.id)) return response;
 		const text = JSON.stringify(answer);
 		if (new TextEncoder().encode(text).byteLength > MAX_ANSWER_BYTES) {
-			return refusal('tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
+			return refusal(request, 'tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
 		}
 		const outcome = await callObject(this.#homes.of(session), (stub) =>
 			stub.answer(session, ownerHash, answer.id, text),
 		);
-		return outcome === 'lost' ? refusal('lost', response.headers) : response;
+		return outcome === 'lost' ? refusal(request, 'lost', response.headers) : response;
 	}
 
 	async #refuseBody(
@@ -423,13 +440,13 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
 		if (!answer || answer.status === 401 || answer.status === 403) return answer;
-		return this.#bodyRefusal(why, answer.headers);
+		return this.#bodyRefusal(request, why, answer.headers);
 	}
 
-	#bodyRefusal(why: 'tooLarge' | 'tooSlow', headers: Headers): Response {
+	#bodyRefusal(request: Request, why: 'tooLarge' | 'tooSlow', headers: Headers): Response {
 		const { maxBodyBytes, bodyTimeout } = this.#options;
 		const data = why === 'tooLarge' ? { maxBytes: maxBodyBytes } : { maxMs: bodyTimeout };
-		return refusal(why, headers, data);
+		return refusal(request, why, headers, data);
 	}
 
 	/**
@@ -444,12 +461,14 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
 		if (!answer || answer.status === 401 || answer.status === 403) return answer;
-		if (!hasMessage(request)) return refusal(why, answer.headers);
+		if (!hasMessage(request)) return refusal(request, why, answer.headers);
 		const body = await readMessage(request, this.#options);
-		if (typeof body === 'string') return this.#bodyRefusal(body, answer.headers);
-		if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
-		if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
-		return refusal(why, answer.headers);
+		if (typeof body === 'string') return this.#bodyRefusal(request, body, answer.headers);
+		return inTraceOf(body, async () => {
+			if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
+			if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
+			return refusal(request, why, answer.headers);
+		});
 	}
 
 	async #begin(
@@ -460,7 +479,7 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		const isFull = (home: string) => Date.now() < (this.#fullUntil.get(home) ?? 0);
 		const chosen = this.#homes.choose(request.cf, isFull);
-		if (chosen === undefined) return refusal('TOO_MANY_SESSIONS', headers);
+		if (chosen === undefined) return refusal(request, 'TOO_MANY_SESSIONS', headers);
 		const isSigned = this.#options.sessionIds === 'signed';
 		const minted = isSigned ? await this.#homes.mint(chosen) : undefined;
 		const { info } = this.#options;
@@ -497,7 +516,7 @@ export class SessionGateway<Custom = undefined> {
 			const { code } = SessionManagerError.from(error) ?? {};
 			if (code === 'TOO_MANY_SESSIONS') await this.#noteFull(session);
 			if (code === 'TOO_MANY_SESSIONS' || code === 'OWNER_LIMIT_REACHED') {
-				return refusal(code, headers);
+				return refusal(request, code, headers);
 			}
 			throw error;
 		} finally {
@@ -572,8 +591,28 @@ function otherId(): SessionManagerError {
 	);
 }
 
-function refusal(why: keyof typeof REFUSALS, headers: Headers, data?: object): Response {
+/** Run what answers a message, in the trace that the message names. */
+function inTraceOf<T>({ message }: MessageBody, work: () => T): T {
+	return runInTrace(channels.isObserved() ? traceOfMessage(message) : undefined, work);
+}
+
+/** Where an event of a request happens. */
+function whereOf({ headers }: Request) {
+	const session = headers.get(SESSION_HEADER) || undefined;
+	const home = session === undefined ? undefined : readSessionId(session)?.home;
+	return { side: 'worker', home, session } as const;
+}
+
+function refusal(
+	request: Request,
+	why: keyof typeof REFUSALS,
+	headers: Headers,
+	data?: object,
+): Response {
 	const { status, ...error } = REFUSALS[why];
+	if (channels.refused.hasSubscribers) {
+		channels.refused.publish({ ...whereOf(request), reason: why, status });
+	}
 	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
 	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));
 	const message = { jsonrpc: '2.0', id: null, error: { ...error, data } };
