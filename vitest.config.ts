@@ -97,6 +97,15 @@ export default defineConfig({
 				resolve: { alias },
 				test: { name: 'example', include: ['examples/unit-test/**/*.test.ts'] },
 			},
+			...Object.entries({ analytics: 'wrangler', spans: 'spans' }).map(([name, config]) => ({
+				plugins: [
+					cloudflareTest({
+						wrangler: { configPath: `examples/observability/${config}.jsonc` },
+					}),
+				],
+				resolve: { alias },
+				test: { name, include: [`examples/observability/${name}.test.ts`] },
+			})),
 			{
 				test: {
 					name: 'node',
