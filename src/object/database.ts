@@ -64,6 +64,8 @@ const MIGRATIONS: readonly Migration[] = [
 		resource TEXT NOT NULL,
 		PRIMARY KEY (bucket, session_id, resource)
 	) WITHOUT ROWID`,
+	// For operators, who ask how old a session is: NULL for one that began before this.
+	'ALTER TABLE tmcp_sessions ADD COLUMN begun_at INTEGER',
 ];
 
 type Migration = string | ((sql: SqlStorage) => void);

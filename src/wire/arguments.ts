@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import { MAX_EVENT_ID_CHARS } from './event-id.ts';
 import { parseHome } from './home.ts';
+import { INSPECTED_BY_DEFAULT, MAX_INSPECTED } from './inspection.ts';
 import {
 	broadcastBytes,
 	leastBytes,
@@ -95,6 +96,17 @@ const InfoChangesSchema = v.pipe(
 	v.maxLength(MAX_INFO_CHANGES, `more than ${MAX_INFO_CHANGES}`),
 );
 
+const InspectedLimit = v.optional(
+	v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_INSPECTED)),
+	INSPECTED_BY_DEFAULT,
+);
+
+/** A page of a list, for `SyncLayer.inspect`. */
+const PageSchema = plainObject({
+	after: v.optional(v.pipe(v.string(), v.maxLength(MAX_SESSION_ID_CHARS))),
+	limit: InspectedLimit,
+});
+
 /** The options of each method that has some of its own. */
 const OPTIONS = {
 	begin: plainObject({ account: v.optional(OwnerSchema), info: v.optional(InfoSchema) }),
@@ -110,6 +122,18 @@ const OPTIONS = {
 	listSessions: plainObject({
 		after: v.optional(v.string()),
 		limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000))),
+	}),
+	inspect: plainObject({
+		sessions: v.optional(PageSchema),
+		listeners: v.optional(PageSchema),
+		log: v.optional(
+			plainObject({
+				after: integer(0),
+				before: integer(0),
+				limit: InspectedLimit,
+				payloads: v.optional(v.boolean()),
+			}),
+		),
 	}),
 	subscribe: plainObject({
 		ticket: Uuid,
@@ -239,6 +263,8 @@ export type AttachOptions = v.InferInput<typeof OPTIONS.attach>;
 export type DetachOptions = v.InferInput<typeof OPTIONS.detach>;
 /** `options` of `SyncLayer.listSessions`. */
 export type ListOptions = v.InferInput<typeof OPTIONS.listSessions>;
+/** `options` of `SyncLayer.inspect`. */
+export type InspectOptions = v.InferInput<typeof OPTIONS.inspect>;
 /** `options` of `SyncLayer.publish` and `unsubscribe`. */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 /** `options` of `SyncLayer.broadcast`. */
@@ -320,6 +346,9 @@ export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseListOptions = optionsParser('listSessions', OPTIONS.listSessions);
+
+/** @throws `INVALID_ARGUMENT` */
+export const parseInspectOptions = optionsParser('inspect', OPTIONS.inspect);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscribe);

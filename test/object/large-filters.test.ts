@@ -95,7 +95,8 @@ describe('a subscription to many resources', () => {
 				storage.sql.exec('INSERT INTO tmcp_filters VALUES (?, ?)', uri, row?.filter_id ?? '');
 			for (const table of ['owners', 'session_count', 'questions', 'subscribers'])
 				storage.sql.exec(`DROP TABLE IF EXISTS tmcp_${table}`);
-			storage.sql.exec('ALTER TABLE tmcp_sessions DROP COLUMN info');
+			for (const column of ['info', 'begun_at'])
+				storage.sql.exec(`ALTER TABLE tmcp_sessions DROP COLUMN ${column}`);
 			storage.kv.put('tmcp:schema', 2);
 		});
 		await evictDurableObject(object(), { webSockets: 'hibernate' });

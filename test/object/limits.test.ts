@@ -141,7 +141,8 @@ describe('the sessions of an object', () => {
 		await runInDurableObject(limited(), (_, { storage }) => {
 			for (const table of ['owners', 'session_count', 'questions', 'subscribers'])
 				storage.sql.exec(`DROP TABLE tmcp_${table}`);
-			storage.sql.exec('ALTER TABLE tmcp_sessions DROP COLUMN info');
+			for (const column of ['info', 'begun_at'])
+				storage.sql.exec(`ALTER TABLE tmcp_sessions DROP COLUMN ${column}`);
 			storage.kv.put('tmcp:schema', 3);
 		});
 		await evictDurableObject(limited(), { webSockets: 'close' });

@@ -20,6 +20,7 @@ type Columns = Record<string, SqlStorageValue> & {
 	started: number | null;
 	position: number | null;
 	repeat_until: number | null;
+	begun_at: number | null;
 };
 
 const GLANCE = 'session_id, state, owner, expires_at';
@@ -72,15 +73,20 @@ export class Sessions {
 		return rows;
 	}
 
-	/** Writes nothing where the row is the one that is stored. */
+	/**
+	 * Writes nothing where the row is the one that is stored. When its session began is kept in the table only, and anew where
+	 * the row before is that of an earlier session of the same id.
+	 */
 	put(row: SessionRow): void {
 		if (this.#cache.get(row.sessionId) === row) return;
 		const served = 'connectionId' in row ? row : undefined;
 		this.#sql?.exec(
 			`INSERT INTO tmcp_sessions
-			(session_id, state, owner, since, expires_at, info, connection_id, started, position, repeat_until)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET state = excluded.state, owner = excluded.owner, since = excluded.since,
+			(session_id, state, owner, since, expires_at, info, connection_id, started, position, repeat_until, begun_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET begun_at = CASE WHEN (state = 'ended' AND excluded.state <> 'ended')
+			OR (expires_at <= excluded.begun_at AND excluded.state = 'begun') THEN excluded.begun_at ELSE begun_at END,
+			state = excluded.state, owner = excluded.owner, since = excluded.since,
 			expires_at = excluded.expires_at, info = excluded.info, connection_id = excluded.connection_id, started = excluded.started,
 			position = excluded.position, repeat_until = excluded.repeat_until`,
 			row.sessionId,
@@ -93,6 +99,7 @@ export class Sessions {
 			served?.started ?? null,
 			served?.position ?? null,
 			served?.repeatUntil ?? null,
+			Date.now(),
 		);
 		this.#remember(row.sessionId, row);
 	}
@@ -111,10 +118,11 @@ export class Sessions {
 	beginAll(sessions: readonly string[], since: number, expiresAt: number): void {
 		for (const ids of pagesOf(sessions)) {
 			this.#sql?.exec(
-				`INSERT OR IGNORE INTO tmcp_sessions (session_id, state, since, expires_at)
-				SELECT value, 'begun', ?, ? FROM json_each(?)`,
+				`INSERT OR IGNORE INTO tmcp_sessions (session_id, state, since, expires_at, begun_at)
+				SELECT value, 'begun', ?, ?, ? FROM json_each(?)`,
 				since,
 				expiresAt,
+				Date.now(),
 				ids,
 			);
 		}
@@ -140,6 +148,38 @@ export class Sessions {
 			if (page.length === limit) break;
 		}
 		return page;
+	}
+
+	/**
+	 * The sessions after one, in the order of ids, of at most `scanned` rows: a table of rows that are not wanted is not read
+	 * to its end.
+	 * @returns `last`: the last id that was looked at, where there may be more
+	 */
+	scan(
+		after: string,
+		limit: number,
+		scanned: number,
+		wanted: (row: SessionRow) => boolean,
+	): { found: { row: SessionRow; begunAt: number | undefined }[]; last: string | undefined } {
+		const found: { row: SessionRow; begunAt: number | undefined }[] = [];
+		let [looked, last] = [0, ''];
+		const rows = this.#sql?.exec<Columns>(
+			'SELECT * FROM tmcp_sessions WHERE session_id > ? ORDER BY session_id LIMIT ?',
+			after,
+			scanned,
+		);
+		for (const columns of rows ?? []) {
+			[looked, last] = [looked + 1, columns.session_id];
+			const row = rowOf(columns);
+			if (wanted(row)) found.push({ row, begunAt: columns.begun_at ?? undefined });
+			if (found.length === limit) return { found, last };
+		}
+		return { found, last: looked === scanned ? last : undefined };
+	}
+
+	/** How many rows there are, as they were counted: those that have ended and are not forgotten included. Reads one row. */
+	get known(): number {
+		return this.#sql ? storedCount(this.#sql) : 0;
 	}
 
 	/** How many have begun and not ended. Reads every row: for operators. */
