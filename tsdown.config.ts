@@ -1,7 +1,7 @@
 import { defineConfig } from 'tsdown';
 
 export default defineConfig({
-	entry: ['src/index.ts', 'src/advanced.ts', 'src/client.ts'],
+	entry: ['src/index.ts', 'src/advanced.ts', 'src/client.ts', 'src/inspector.ts'],
 	format: 'esm',
 	platform: 'neutral',
 	target: 'es2024',

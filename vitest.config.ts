@@ -11,6 +11,7 @@ const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.met
 const alias = {
 	'@tmcp/session-manager-durable-objects/advanced': source('advanced.ts'),
 	'@tmcp/session-manager-durable-objects/client': source('client.ts'),
+	'@tmcp/session-manager-durable-objects/inspector': source('inspector.ts'),
 	'@tmcp/session-manager-durable-objects': source('index.ts'),
 };
 
@@ -49,7 +50,7 @@ const fourHomes = {
 const WITH_ANY_HOMES = {
 	include: ['test/{contract,transports}/**/*.test.ts', 'test/worker/**/*.test.ts'],
 	exclude: [
-		'test/worker/{client,routing}/**',
+		'test/worker/{client,inspector,routing}/**',
 		'test/worker/answers/{answers,event-blocks}.test.ts',
 		'test/worker/connection/lifetime.test.ts',
 		'test/worker/gateway/{hostile-requests,limits,message-body,request-kind,session-ids}.test.ts',
@@ -100,6 +101,13 @@ export default defineConfig({
 				test: {
 					name: 'node',
 					include: ['test/{bench,crash,e2e,package}/**/*.test.ts'],
+					...endToEnd,
+				},
+			},
+			{
+				test: {
+					name: 'browser',
+					include: ['test/browser/**/*.test.ts'],
 					...endToEnd,
 				},
 			},
