@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Measured } from '../../bench/benchmark.ts';
@@ -27,9 +27,21 @@ it.each(quotations.map(([, file = '', code = '']) => ({ file, code })))(
 );
 
 it('the README, which npm shows without the repository, links to nothing in it', () => {
-	const links = [...readme.matchAll(/\]\(([^)]*)\)/g)].map(([, link = '']) => link);
+	const links = [...readme.matchAll(/(?<!!\[[^\]]*)\]\(([^)]*)\)/g)].map(([, link = '']) => link);
 	expect(links).not.toEqual([]);
 	for (const link of links) expect(link).toMatch(/^https:|^#/);
+});
+
+it('the pictures that the README shows are in the repository, small, and say in words what is on them', () => {
+	const pictures = [...readme.matchAll(/!\[([^\]]*)\]\(([^)]*)\)/g)];
+	expect(pictures.map(([, , file]) => file)).toEqual([
+		'docs/images/inspector.png',
+		'docs/images/playground.png',
+	]);
+	for (const [, words = '', file = ''] of pictures) {
+		expect(words.length).toBeGreaterThan(40);
+		expect(statSync(resolve(root, file)).size).toBeLessThan(200_000);
+	}
 });
 
 it('the README quotes every file of the unit-test example', () => {
