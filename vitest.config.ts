@@ -99,7 +99,10 @@ export default defineConfig({
 			{
 				test: {
 					name: 'node',
-					include: ['test/{bench,crash,e2e,package}/**/*.test.ts'],
+					include: [
+						'test/{bench,crash,e2e,package}/**/*.test.ts',
+						'examples/*/test/*.test.ts',
+					],
 					...endToEnd,
 				},
 			},
