@@ -99,10 +99,7 @@ export default defineConfig({
 			{
 				test: {
 					name: 'node',
-					include: [
-						'test/{bench,crash,e2e,package}/**/*.test.ts',
-						'examples/*/test/*.test.ts',
-					],
+					include: ['test/{bench,crash,e2e,package}/**/*.test.ts', 'examples/*/test/*.test.ts'],
 					...endToEnd,
 				},
 			},

@@ -56,5 +56,7 @@ test('with OAuth, a tool knows its caller, and a client finds the authorisation 
 	const { text } = await post('oauth', 'tools/call', whoAmI, await begin('oauth', ALICE));
 	expect(text).toContain('alice');
 	const metadata = new URL('/.well-known/oauth-protected-resource', servers.oauth.url);
-	expect(await (await fetch(metadata)).json()).toMatchObject({ authorization_servers: [expect.any(String)] });
+	expect(await (await fetch(metadata)).json()).toMatchObject({
+		authorization_servers: [expect.any(String)],
+	});
 });

@@ -43,5 +43,7 @@ test('the cron reaches every session', async () => {
 
 	expect(await ran.text()).toBe('ok');
 	await client.receives('notifications/message', 1);
-	expect(client.received[0]?.params).toMatchObject({ data: expect.stringMatching(/^It is \d{4}-/) });
+	expect(client.received[0]?.params).toMatchObject({
+		data: expect.stringMatching(/^It is \d{4}-/),
+	});
 });
