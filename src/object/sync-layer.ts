@@ -551,8 +551,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * For the managers and `SyncLayerClient`: {@link broadcastBatch}, {@link publish}, {@link unsubscribe} and
-	 * {@link subscribersOf} in one call, and which homes there are, for whoever wants to reach all of them. Where an argument
-	 * of one of them is refused, nothing is done.
+	 * {@link subscribersOf} in one call. The first home also returns the labels of all homes, for a caller that has to reach
+	 * each of them.
+	 * If one argument is refused, nothing is done.
 	 * @throws what they throw
 	 */
 	relay(input: RelayInput): Relayed {
@@ -1013,7 +1014,7 @@ const NOTHING_SENT: BroadcastResult = { delivered: 0, waiting: 0, missed: 0 };
 /** As long as a SHA-256 in base64url, and none. */
 const DUMMY_OWNER = '-'.repeat(43);
 
-/** Takes equal time whoever is the owner, and where there is none. */
+/** Compares in constant time; without an owner with a dummy, so that unknown sessions take equal time. */
 function isOwner(owner: string | undefined, who: string): boolean {
 	const encoder = new TextEncoder();
 	const isSame = crypto.subtle.timingSafeEqual(

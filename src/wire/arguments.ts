@@ -245,7 +245,7 @@ export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 export type BroadcastOptions = v.InferInput<typeof BroadcastOptionsSchema>;
 /** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. */
 export type InfoInput = v.InferInput<typeof InfoSchema>;
-/** A change of what is known of a session, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. */
+/** A change of client info or resource subscriptions, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. */
 export type InfoChange = v.InferInput<typeof InfoChangesSchema>[number];
 /** `options` of `SyncLayer.subscribe`. */
 export type SubscribeOptions = v.InferInput<typeof OPTIONS.subscribe>;
@@ -299,7 +299,7 @@ function reading<T>(read: () => T, hint: string): T {
 	}
 }
 
-/** A parser of the options of one method, all of which may be missing. */
+/** Makes the parser of a method's options. Each option may be missing, and so may the whole object. */
 function optionsParser<Entries extends v.ObjectEntries>(
 	method: string,
 	schema: PlainObjectSchema<Entries>,
@@ -445,7 +445,7 @@ export function parseBroadcast(
 }
 
 /**
- * Several broadcasts, each of which {@link parseBroadcast} takes.
+ * Validates several broadcasts, each as {@link parseBroadcast} does.
  * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
 export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] {

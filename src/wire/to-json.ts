@@ -10,7 +10,7 @@ import { SessionManagerError } from '../errors.ts';
  */
 export function toJson(input: unknown, max: number): string {
 	let left = max;
-	/** Never more than what is written. */
+	/** Counts no more characters than the JSON will have. */
 	function count(this: unknown, key: string, value: unknown): unknown {
 		if (value !== undefined && !Array.isArray(this)) left -= key.length;
 		if (typeof value === 'string') left -= writtenLength(value, left);
