@@ -108,7 +108,7 @@ export default defineConfig({
 			{
 				test: {
 					name: 'node',
-					include: ['test/{bench,crash,e2e,package}/**/*.test.ts'],
+					include: ['test/{bench,crash,docs,e2e,package}/**/*.test.ts'],
 					...endToEnd,
 				},
 			},

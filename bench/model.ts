@@ -25,7 +25,7 @@ const LOG_GB = (16 * 1024 * 1024) / 1e9;
 const OBJECT_GB = 0.128;
 
 /** Dollars: list prices, without what is included (workers/platform/pricing, durable-objects/platform/pricing). */
-const PRICE = {
+export const PRICE = {
 	workerRequest: 0.3e-6,
 	objectRequest: 0.15e-6,
 	rowWritten: 1e-6,

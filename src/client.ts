@@ -1,5 +1,7 @@
 /**
  * For Workers beside the server: they reach its clients without tmcp in their bundle.
+ *
+ * @module client
  */
 export {
 	type AllStats,

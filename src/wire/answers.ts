@@ -23,7 +23,7 @@ export interface Attached {
 	sessionId: string;
 	/** Names this one stream of the session, for `SyncLayer.detach`. */
 	connectionId: string;
-	/** Opens one socket, once, within {@link ticketTtlMs}. */
+	/** Opens one socket, once, within `ticketTtlMs`. */
 	ticket: string;
 	/** How long the ticket is valid, in milliseconds. */
 	ticketTtlMs: number;
@@ -37,7 +37,7 @@ export interface Attached {
 export type Subscribed =
 	| {
 			kind: 'subscribed';
-			/** Opens one socket, once, within {@link ticketTtlMs}. */
+			/** Opens one socket, once, within `ticketTtlMs`. */
 			ticket: string;
 			/** How long the ticket is valid, in milliseconds. */
 			ticketTtlMs: number;

@@ -86,9 +86,13 @@ const ResourceSchema = v.pipe(
 const InfoChangesSchema = v.pipe(
 	v.array(
 		plainObject({
+			/** What is known of the client from now on. */
 			set: v.optional(InfoSchema),
+			/** Subscribe to a resource: the SHA-256 of its URI in base64url. */
 			subscribe: v.optional(ResourceSchema),
+			/** Unsubscribe from one. */
 			unsubscribe: v.optional(ResourceSchema),
+			/** Leave nothing. */
 			forget: v.optional(v.literal(true)),
 		}),
 	),
@@ -97,36 +101,70 @@ const InfoChangesSchema = v.pipe(
 
 /** The options of each method that has some of its own. */
 const OPTIONS = {
-	begin: plainObject({ account: v.optional(OwnerSchema), info: v.optional(InfoSchema) }),
+	begin: plainObject({
+		/** What all sessions of one owner have in common, so that they are counted: a SHA-256 in base64url. */
+		account: v.optional(OwnerSchema),
+		/** What is known of the client. It is stored in the same row. */
+		info: v.optional(InfoSchema),
+	}),
 	attach: plainObject({
+		/** A UUID that the caller made, so that the upgrade can leave together with this call. */
 		ticket: Uuid,
+		/** A UUID that the caller made, so that the stream can be detached before the answer is here. */
 		connectionId: Uuid,
+		/** The last event that the client has, as it stands on its `id` line. */
 		lastEventId: LastEventId,
+		/** Only if `connectionId` served the session last. */
 		resume: v.optional(v.boolean()),
+		/** Only if `admit` would say so: a SHA-256 in base64url. Required for a session that was begun with an owner. */
 		owner: v.optional(OwnerSchema),
+		/** Bytes of a replay that are sent on one socket, each event counting 1 KiB more than its size (default: no limit). */
 		window: integer(1),
 	}),
-	detach: plainObject({ connectionId: Uuid, position: integer(0) }),
+	detach: plainObject({
+		/** Close that stream only, and leave a newer one alone. */
+		connectionId: Uuid,
+		/** The last event that its client took (default: the last that was handed over). */
+		position: integer(0),
+	}),
 	listSessions: plainObject({
+		/** The last session id of the page before. */
 		after: v.optional(v.string()),
+		/** 1 to 1,000 (default 100). */
 		limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000))),
 	}),
 	subscribe: plainObject({
+		/** A UUID that the caller made. */
 		ticket: Uuid,
+		/** A UUID that the caller made. With the same one as before, a subscription comes back to its own place. */
 		connectionId: Uuid,
+		/** The last event that it has. */
 		lastEventId: LastEventId,
+		/** It comes back: `began`, as the first call answered it, so that it is told of an end meanwhile. */
 		resume: integer(0),
+		/** What all subscriptions of one owner have in common, so that they are counted: a SHA-256 in base64url. */
 		account: v.optional(OwnerSchema),
 	}),
 };
 
-const SendOptionsSchema = plainObject({ id: Uuid });
-const BroadcastOptionsSchema = plainObject({ id: Uuid, resource: v.optional(ResourceSchema) });
+const SendOptionsSchema = plainObject({
+	/** A UUID. What is repeated with the same id within a minute is done once. */
+	id: Uuid,
+});
+
+const BroadcastOptionsSchema = plainObject({
+	/** A UUID. What is repeated with the same id within a minute is sent once. */
+	id: Uuid,
+	/** Send to the sessions that are subscribed to it: the SHA-256 of its URI in base64url. */
+	resource: v.optional(ResourceSchema),
+});
 
 const QuestionsSchema = v.pipe(
 	v.array(
 		plainObject({
+			/** A UUID that the caller made. */
 			id: v.pipe(v.string(), v.uuid('not a UUID')),
+			/** How long it waits for an answer, in milliseconds: at most a day. */
 			timeout: v.pipe(
 				v.number(),
 				v.integer(),
@@ -139,7 +177,9 @@ const QuestionsSchema = v.pipe(
 );
 
 const AskOptionsSchema = plainObject({
+	/** A UUID, the same for each socket that this asker has, one after another. */
 	connectionId: v.pipe(v.string(), v.uuid('not a UUID')),
+	/** A UUID, where it is to open a socket. */
 	ticket: Uuid,
 });
 
@@ -225,42 +265,46 @@ const RelaySchema = plainObject({
 
 /** One payload of `SyncLayer.broadcastBatch`, as the arguments of `broadcast`. */
 export interface BroadcastInput {
+	/** Session ids; `undefined` for all. */
 	sessions: readonly string[] | undefined;
+	/** The text to put on the streams: whole SSE events. */
 	data: string;
+	/** A UUID. What is repeated with the same id within a minute is sent once. */
 	id?: string | undefined;
+	/** Send to the sessions that are subscribed to it: the SHA-256 of its URI in base64url. */
 	resource?: string | undefined;
 }
 
-/** `options` of `SyncLayer.begin`. */
+/** `options` of `SyncLayer.begin`. @interface */
 export type BeginOptions = v.InferInput<typeof OPTIONS.begin>;
-/** `options` of `SyncLayer.attach`. */
+/** `options` of `SyncLayer.attach`. @interface */
 export type AttachOptions = v.InferInput<typeof OPTIONS.attach>;
-/** `options` of `SyncLayer.detach`. */
+/** `options` of `SyncLayer.detach`. @interface */
 export type DetachOptions = v.InferInput<typeof OPTIONS.detach>;
-/** `options` of `SyncLayer.listSessions`. */
+/** `options` of `SyncLayer.listSessions`. @interface */
 export type ListOptions = v.InferInput<typeof OPTIONS.listSessions>;
-/** `options` of `SyncLayer.publish` and `unsubscribe`. */
+/** `options` of `SyncLayer.publish` and `unsubscribe`. @interface */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
-/** `options` of `SyncLayer.broadcast`. */
+/** `options` of `SyncLayer.broadcast`. @interface */
 export type BroadcastOptions = v.InferInput<typeof BroadcastOptionsSchema>;
-/** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. */
+/** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. @interface */
 export type InfoInput = v.InferInput<typeof InfoSchema>;
-/** A change of what is known of a session, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. */
+/** A change of what is known of a session, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. @interface */
 export type InfoChange = v.InferInput<typeof InfoChangesSchema>[number];
-/** `options` of `SyncLayer.subscribe`. */
+/** `options` of `SyncLayer.subscribe`. @interface */
 export type SubscribeOptions = v.InferInput<typeof OPTIONS.subscribe>;
-/** A request that a server is about to send to its client, for `SyncLayer.ask`: its id, and how long it waits. */
+/** A request that a server is about to send to its client, for `SyncLayer.ask`: its id, and how long it waits. @interface */
 export type QuestionInput = v.InferInput<typeof QuestionsSchema>[number];
-/** `options` of `SyncLayer.ask`. */
+/** `options` of `SyncLayer.ask`. @interface */
 export type AskOptions = v.InferInput<typeof AskOptionsSchema>;
-/** Which subscriptions `SyncLayer.unsubscribe` ends: one, those of an origin, or all. */
+/** Which subscriptions `SyncLayer.unsubscribe` ends: one (`{ origin, id }`), those of an origin (`{ origin }`), or all (`{}`). */
 export type SubscriptionTarget = v.InferOutput<typeof SubscriptionTargetSchema>;
-/** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. */
+/** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. @interface */
 export type SubscriptionInput = v.InferOutput<typeof SubscriptionSchema>;
-/** A JSON-RPC notification. */
+/** A JSON-RPC notification. @interface */
 export type Notification = v.InferOutput<typeof NotificationSchema>;
 /** Why a subscription ends. */
-export type SubscriptionEnd = v.InferOutput<typeof ReasonSchema>;
+export type SubscriptionEnd = 'closed' | 'cancelled';
 
 /** @param hint what the method takes, added to what was wrong */
 function parse<Schema extends v.GenericSchema>(

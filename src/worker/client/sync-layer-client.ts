@@ -30,6 +30,7 @@ const OptionsSchema = v.strictObject({
 	),
 });
 
+/** @inline */
 type SubscriptionSource = Pick<InfoSessionManager, 'getSubscriptions'>;
 
 /** Options of {@link SyncLayerClient}. */

@@ -74,6 +74,7 @@ const OptionsSchema = v.strictObject({
 	sessionIds: v.optional(v.picklist(['signed', 'transport']), 'signed'),
 });
 
+/** @inline */
 type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;
 
 /** Where `SseTransport` takes the session from. */

@@ -52,7 +52,7 @@ const MIN_KEY_CHARS = 32;
 
 /**
  * The objects that share the sessions, and which of them has which session. Give the same to the managers, the gateway and
- * {@link SyncLayerClient}, so that they agree:
+ * `SyncLayerClient`, so that they agree:
  *
  * ```ts
  * const homes = new SessionHomes('TMCP_DURABLE_OBJECT', { homes: 4 });
@@ -289,7 +289,7 @@ export interface Called<T> {
 	outcome: PromiseSettledResult<T>;
 }
 
-/** What a manager takes as its first argument. */
+/** What a manager takes as its first argument. @inline */
 export type Homes = SyncLayerBinding | SyncLayerNamespace | SessionHomes;
 
 export function homesOf(binding: Homes | undefined): SessionHomes {
