@@ -79,7 +79,7 @@ export function measurements(measured: readonly Measured[], n = STREAMS_IN_A_HOM
 export function scale(sessions: number, measured: Measurements): Scale {
 	const begun = sessions / SESSION_SECONDS;
 	const forStreams = Math.ceil(sessions / STREAMS_IN_A_HOME);
-	const forRequests = Math.ceil((begun * LIFE.objectRequests) / REQUESTS_IN_A_HOME);
+	const forRequests = Math.ceil((begun * LIFE.objectCalls) / REQUESTS_IN_A_HOME);
 	const homes = Math.max(forStreams, forRequests);
 	const streams = sessions / homes;
 	const requests = begun * LIFE.objectRequests + homes / BROADCAST_EVERY_SECONDS;

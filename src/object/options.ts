@@ -35,7 +35,7 @@ export interface SyncLayerOptions {
 	maxResourcesPerSubscription?: number;
 	/**
 	 * How many resources one session may be subscribed to with `resources/subscribe` (default 1,000), where a
-	 * `DurableObjectInfoSessionManager` keeps its subscriptions. Each is a row.
+	 * `DurableObjectInfoSessionManager` keeps its subscriptions. They are stored in the session's row.
 	 */
 	maxResourcesPerSession?: number;
 	/**

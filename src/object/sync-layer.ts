@@ -21,6 +21,7 @@ import {
 	type ListOptions,
 	type InfoChange,
 	type Notification,
+	type ParsedRelay,
 	parseAnswer,
 	parseAskOptions,
 	parseAttachOptions,
@@ -66,13 +67,13 @@ import { SentIds } from './log/sent-ids.ts';
 import { parseSyncLayerOptions, type SyncLayerOptions } from './options.ts';
 import { Recent } from './recent.ts';
 import { markRetryable } from './retryable.ts';
+import { AdmittedSession } from './sessions/admitted-session.ts';
 import { Owners } from './sessions/owners.ts';
 import { changed, withInfo } from './sessions/session-info.ts';
 import * as SessionRows from './sessions/session-row.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.ts';
 import { signingKey } from './signing-key.ts';
-import { Subscribers } from './sessions/subscribers.ts';
 import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
@@ -123,7 +124,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#log = this.#openLog();
 	#sessions = new Sessions(this.#sql);
 	#owners = this.#sql && new Owners(this.#sql, (sessions) => this.#alive(sessions));
-	#subscribers = this.#sql && new Subscribers(this.#sql);
 	#sent = new SentIds(() => this.#log?.recentIds(Date.now()) ?? []);
 	#tickets = new Tickets<AnyClaim>();
 	#streams = new Streams(
@@ -137,7 +137,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
 	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
 	#homes = new Homes(this.ctx.storage, this.#sql !== undefined);
-	/** What `publish` and `unsubscribe` answered to a call, for its retry. */
+	/** What `publish`, `unsubscribe` and `relay` answered to a call, for its retry. */
 	#answered = new Recent<number>(END_MEMORY_MS);
 
 	/**
@@ -156,7 +156,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Issue a session: {@link admit} knows it from now on, and broadcasts to all wait for it. Doing it again changes
 	 * nothing. Where it is not admitted within `unusedSessionTtl`, it expires.
 	 *
-	 * It costs a row read and two written, and one more of each where there is an `account`.
+	 * It costs a row written, and one read and one more written where there is an `account`; and a row more for every 64th.
 	 *
 	 * @param owner whose it is: a SHA-256 in base64url
 	 * @param options `account`: a SHA-256 in base64url that all sessions of one owner have in common, so that they are counted;
@@ -187,17 +187,20 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			if (row.info !== before.info) this.#streams.save({ ...before, info: row.info });
 			return;
 		}
+		const ofOwner = this.#assertRoomForSession(session, account);
 		this.ctx.storage.transactionSync(() => {
-			this.#countSession(session, account);
-			// Of an earlier session of the same id, which has expired and was not purged yet.
-			if (!before) this.#forgetResources(this.#sessions.get(session));
+			if (account !== undefined) {
+				this.#owners?.put(account, ofOwner, now + lifetimes.sessionTtlMs);
+			}
 			this.#streams.save(row);
 		});
 	}
 
 	/**
 	 * Whether a session was issued to this owner, and has neither ended nor expired. The call is a sign of life, which is
-	 * written once in a tenth of `sessionTtl`.
+	 * written once in a tenth of `sessionTtl`. The first one waits up to half a second, to be written in one row with the
+	 * stream that follows; if the object is lost meanwhile, the session has the rest of its `unusedSessionTtl`, in which any
+	 * other request is the first one again.
 	 *
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
@@ -205,17 +208,26 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const session = parseSessionId(sessionId);
 		const who = parseOwner(owner);
 		this.#assertSqlite();
-		const row = this.#liveRow(session);
-		// In this order, so that an unknown session takes equal time.
-		if (!isOwner(row?.owner, who) || row === undefined) return false;
-		this.#streams.save(SessionRows.renew(row, this.#options.lifetimes, Date.now()));
-		return true;
+		const row = this.#ownRow(session, who);
+		if (row) this.#streams.renew(row);
+		return row !== undefined;
 	}
 
-	/** {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost. */
-	admitWithInfo(sessionId: string, owner: string): Admitted | undefined {
+	/**
+	 * {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost.
+	 * @param goesOn answer a stub as well, with {@link inform} and {@link attach} of this session: what is called on it is not
+	 * billed as another request (https://developers.cloudflare.com/durable-objects/platform/pricing/, footnote 1). The
+	 * object stays awake until it is disposed
+	 */
+	admitWithInfo(sessionId: string, owner: string, goesOn?: boolean): Admitted | undefined {
 		if (!this.admit(sessionId, owner)) return undefined;
-		return { info: this.#sessions.get(sessionId)?.info };
+		const { info } = this.#sessions.get(sessionId) ?? {};
+		if (goesOn !== true) return { info };
+		const session = new AdmittedSession({
+			inform: (changes) => this.inform(sessionId, changes),
+			attach: (options) => this.attach(sessionId, options),
+		});
+		return { info, session };
 	}
 
 	/**
@@ -235,7 +247,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Change a session's client info and its resource subscriptions. An unknown session begins; for one that has ended,
 	 * nothing happens. Either all changes are made or none. Calling it again with the same changes changes nothing.
 	 *
-	 * A row written for what a client has told, and one for each subscription that is added or removed.
+	 * A row written, however many changes there are.
 	 *
 	 * @param changes up to 10,000, one after another: `{ set: { clientInfo, clientCapabilities, logLevel } }` (`null` forgets
 	 * one; all that is known is at most 32 KiB of JSON), `{ subscribe }` and `{ unsubscribe }`, each with the SHA-256 of a
@@ -249,32 +261,24 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const stored = this.#sessions.get(session);
 		if (stored?.state === 'ended' && stored.expiresAt > Date.now()) return;
 		const live = this.#isAlive(stored) ? stored : undefined;
-		if (!live) this.#forgetResources(stored);
-		const concernsResources = parsed.some(({ set }) => set === undefined);
-		const known = live && concernsResources ? this.#subscribers?.of(session) : undefined;
-		const before = { info: live?.info, resources: known ?? new Set<string>() };
-		const after = changed(before, parsed, this.#options.limits.maxResourcesPerSession);
-		for (const resource of after.resources) {
-			if (!before.resources.has(resource)) this.#subscribers?.add(session, resource);
-		}
-		for (const resource of before.resources) {
-			if (!after.resources.has(resource)) this.#subscribers?.remove(session, resource);
-		}
-		if (!live && after.info === undefined) return;
 		const of = { sessionId: session, owner: undefined, head: this.#head };
 		const row = live ?? SessionRows.begin(undefined, of, this.#options.lifetimes, Date.now());
-		this.#streams.save(row.info === after.info ? row : { ...row, info: after.info });
+		const after = changed(row, parsed, this.#options.limits.maxResourcesPerSession);
+		if (!live && after.info === undefined) return;
+		const isSame = after.info === row.info && after.resources === row.resources;
+		this.#streams.save(live && isSame ? live : { ...row, ...after });
 	}
 
 	/**
-	 * The sessions that are subscribed to a resource. Reads a 64th of all subscriptions, and a row for each session.
+	 * The sessions that are subscribed to a resource. The first call after a wake reads the row of each session that the
+	 * object knows, the next ones none; with over 100,000 subscriptions each call reads all.
 	 * @param resource the SHA-256 of its URI in base64url
 	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
 	subscribersOf(resource: string): string[] {
 		const of = parseResource(resource);
 		this.#assertSqlite();
-		return this.#subscribers?.to(of, Date.now()) ?? [];
+		return this.#sessions.subscribers?.to(of, Date.now()) ?? [];
 	}
 
 	/**
@@ -367,7 +371,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#questions.end(session);
 		// With a log, a session that has no row was never heard of.
 		const row = this.#sessions.get(session);
-		this.#forgetResources(row);
 		if (!this.#log || row) {
 			this.#streams.save(SessionRows.end(session, this.#head, this.#options.lifetimes, Date.now()));
 			this.#owners?.ended();
@@ -551,14 +554,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * For the managers and `SyncLayerClient`: {@link broadcastBatch}, {@link publish}, {@link unsubscribe} and
-	 * {@link subscribersOf} in one call, and which homes there are, for whoever wants to reach all of them. Where an argument
-	 * of one of them is refused, nothing is done.
+	 * {@link subscribersOf} in one call, and which homes there are, for whoever wants to reach all of them; for the gateway,
+	 * {@link admit} and {@link end} as well. Where an argument of one of them is refused, or the session that is to end is not
+	 * admitted, nothing is done.
 	 * @throws what they throw
 	 */
 	relay(input: RelayInput): Relayed {
-		const { broadcasts, publish, unsubscribe, subscribersOf } = parseRelay(input);
+		const { broadcasts, publish, end, unsubscribe, subscribersOf } = parseRelay(input);
+		const ended = end !== undefined && this.#endOwned(end);
+		if (end && !ended) return { ...NOTHING_RELAYED, homes: this.#homes.all };
 		return {
 			homes: this.#homes.all,
+			ended,
 			broadcasts: broadcasts ? this.#broadcast(broadcasts) : [],
 			published: publish ? this.#publish(publish) : 0,
 			unsubscribed: unsubscribe ? this.#unsubscribe(unsubscribe) : 0,
@@ -716,7 +723,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			now,
 			(session) => this.#streams.has(session),
 			(row) => SessionRows.renew(row, lifetimes, now),
-			(session) => this.#subscribers?.removeAll(session),
 		);
 		this.#alarm.schedule(this.#owners?.purge(now, now + lifetimes.sessionTtlMs));
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
@@ -785,6 +791,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return this.#isAlive(row) ? row : undefined;
 	}
 
+	/** The same, where the session was issued to this owner. */
+	#ownRow(session: string, owner: string): SessionRows.SessionRow | undefined {
+		const row = this.#liveRow(session);
+		// Compared for an unknown session, too, so that it takes equal time.
+		return isOwner(row?.owner, owner) ? row : undefined;
+	}
+
 	#alive(sessions: readonly string[]): string[] {
 		const rows = this.#sessions.getAll(sessions);
 		return sessions.filter((session) => this.#isAlive(rows.get(session)));
@@ -807,11 +820,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return wasOpen;
 	}
 
-	/** Where nothing was ever told of a session, it has no subscriptions. */
-	#forgetResources(row: SessionRows.SessionRow | undefined): void {
-		if (row?.info !== undefined) this.#subscribers?.removeAll(row.sessionId);
-	}
-
 	#publish({ notifications, id }: ReturnType<typeof parsePublish>): number {
 		const call = id === undefined ? undefined : `publish ${id}`;
 		const answered = call === undefined ? undefined : this.#answered.get(call);
@@ -820,6 +828,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#afterAppend();
 		if (call !== undefined) this.#answered.set(call, delivered);
 		return delivered;
+	}
+
+	/** @returns whether the session was its owner's; the same for a call that is repeated with its id */
+	#endOwned({ session, owner, id }: NonNullable<ParsedRelay['end']>): boolean {
+		this.#assertSqlite();
+		const call = id === undefined ? undefined : `end ${id}`;
+		if (call !== undefined && this.#answered.get(call) !== undefined) return true;
+		if (!this.#ownRow(session, owner)) return false;
+		this.end(session);
+		if (call !== undefined) this.#answered.set(call, 1);
+		return true;
 	}
 
 	#unsubscribe({ target, reason, id }: ReturnType<typeof parseUnsubscribe>): number {
@@ -950,21 +969,23 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 
-	/** Both limits are looked at before anything is written: a refusal costs no row. */
-	#countSession(session: string, account: string | undefined): void {
+	/**
+	 * Both limits are looked at before anything is written: a refusal costs no row.
+	 * @returns all sessions that the owner has with this one
+	 */
+	#assertRoomForSession(session: string, account: string | undefined): readonly string[] {
 		const { maxSessions, maxSessionsPerOwner } = this.#options.limits;
 		const ofOwner =
 			account === undefined ? [] : this.#owners?.withOneMore(account, session, maxSessionsPerOwner);
 		if (!ofOwner) throw ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
 		const isNew = this.#sessions.get(session) === undefined;
-		if (isNew && !this.#sessions.countOne(maxSessions)) {
+		if (isNew && !this.#sessions.known?.takeOne(maxSessions)) {
 			throw new SessionManagerError(
 				'TOO_MANY_SESSIONS',
 				`the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`,
 			);
 		}
-		if (account === undefined) return;
-		this.#owners?.put(account, ofOwner, Date.now() + this.#options.lifetimes.sessionTtlMs);
+		return ofOwner;
 	}
 
 	#assertFewResources({ filters }: SubscriptionInput): void {
@@ -1009,6 +1030,14 @@ const PURGED_AT_KEY = 'tmcp:purged_at';
 const SESSIONS_PER_PAGE = 100;
 
 const NOTHING_SENT: BroadcastResult = { delivered: 0, waiting: 0, missed: 0 };
+
+const NOTHING_RELAYED: Omit<Relayed, 'homes'> = {
+	broadcasts: [],
+	published: 0,
+	ended: false,
+	unsubscribed: 0,
+	subscribers: [],
+};
 
 /** As long as a SHA-256 in base64url, and none. */
 const DUMMY_OWNER = '-'.repeat(43);

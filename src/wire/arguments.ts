@@ -248,6 +248,8 @@ const BatchSchema = arrayOf(
 export interface RelayInput {
 	broadcasts?: readonly BroadcastInput[];
 	publish?: { notifications: readonly Notification[]; options?: SendOptions };
+	/** A session to end, if it is this owner's: else nothing is done at all. */
+	end?: { session: string; owner: string; options?: SendOptions };
 	unsubscribe?: { target: SubscriptionTarget; reason: SubscriptionEnd; options?: SendOptions };
 	subscribersOf?: string;
 }
@@ -256,6 +258,9 @@ const RelaySchema = plainObject({
 	broadcasts: v.optional(v.unknown()),
 	publish: v.optional(
 		plainObject({ notifications: v.unknown(), options: v.optional(v.unknown()) }),
+	),
+	end: v.optional(
+		plainObject({ session: v.unknown(), owner: v.unknown(), options: v.optional(v.unknown()) }),
 	),
 	unsubscribe: v.optional(
 		plainObject({ target: v.unknown(), reason: v.unknown(), options: v.optional(v.unknown()) }),
@@ -518,20 +523,26 @@ export function parsePublish(
 export interface ParsedRelay {
 	broadcasts: ReturnType<typeof parseBatch> | undefined;
 	publish: ReturnType<typeof parsePublish> | undefined;
+	end: { session: string; owner: string; id: string | undefined } | undefined;
 	unsubscribe: ReturnType<typeof parseUnsubscribe> | undefined;
 	subscribersOf: string | undefined;
 }
 
 /** @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE` */
 export function parseRelay(input: unknown): ParsedRelay {
-	const { broadcasts, publish, unsubscribe, subscribersOf } = parse(
+	const { broadcasts, publish, end, unsubscribe, subscribersOf } = parse(
 		RelaySchema,
 		input,
-		'Give { broadcasts?, publish?, unsubscribe?, subscribersOf? }.',
+		'Give { broadcasts?, publish?, end?, unsubscribe?, subscribersOf? }.',
 	);
 	return {
 		broadcasts: broadcasts === undefined ? undefined : parseBatch(broadcasts),
 		publish: publish && parsePublish(publish.notifications, publish.options),
+		end: end && {
+			session: parseSessionId(end.session),
+			owner: parseOwner(end.owner),
+			id: parseSendOptions(end.options, 'end').id,
+		},
 		unsubscribe:
 			unsubscribe && parseUnsubscribe(unsubscribe.target, unsubscribe.reason, unsubscribe.options),
 		subscribersOf: subscribersOf === undefined ? undefined : parseResource(subscribersOf),

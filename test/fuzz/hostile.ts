@@ -141,6 +141,7 @@ export class Hostile {
 					{
 						broadcasts: [{ sessions, data, id }],
 						publish: { notifications: [toolsChanged()], options: { id: random.uuid() } },
+						...(random.below(2) === 0 && { end: { session, owner: OWNER, options: { id } } }),
 						unsubscribe: { target: { origin }, reason: 'closed', options: { id: random.uuid() } },
 						subscribersOf: OWNER,
 					},

@@ -83,6 +83,15 @@ export class Streams {
 		this.#alarm.schedule(row.expiresAt);
 	}
 
+	/** A sign of life of a session; written a moment later where a stream is about to open. */
+	renew(row: SessionRows.SessionRow): void {
+		const now = Date.now();
+		const renewed = SessionRows.renew(row, this.#times, now);
+		if (renewed !== row && SessionRows.mayWait(row, this.#times, now)) {
+			this.#sessions.putSoon(renewed);
+		} else this.save(renewed);
+	}
+
 	/** Where a stream that opens now starts. */
 	startOf({ sessionId, connectionId, lastEventId }: StreamRequest): ReplayStart | undefined {
 		if (!this.#log) return undefined;

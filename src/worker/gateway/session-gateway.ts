@@ -1,9 +1,12 @@
 import * as v from 'valibot';
 import { accountOf } from '../account.ts';
 import { hash } from '../hash.ts';
-import { type RequestScope, runInScope } from '../request/request-scope.ts';
+import { hold } from '../request/hold.ts';
+import { type Ended, type RequestScope, runInScope } from '../request/request-scope.ts';
+import type { Answered } from '../routing/answered.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
+import type { Relayed } from '../../wire/answers.ts';
 import { isSessionId } from '../../wire/arguments.ts';
 import { MAX_ANSWER_BYTES, MAX_ANSWER_TIMEOUT_MS } from '../../wire/limits.ts';
 import {
@@ -20,14 +23,14 @@ import { hasResult, readAnswer } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
 import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
-import { isListen, isSessionless } from './request-kind.ts';
+import { changesSession, isListen, isSessionless } from './request-kind.ts';
 
 const SESSION_HEADER = 'mcp-session-id';
 
 /**
  * What a gateway stands in front of: tmcp's `HttpTransport`, or an object that answers as it does. Where a request has no
- * valid session, the transport gets a probe first (a POST with the same headers, but without content type and body), so
- * that its own refusals come before those of the gateway.
+ * valid session, or is a DELETE, the transport gets a probe first (a POST with the same headers, but without content type and
+ * body), so that its own refusals come before those of the gateway, and before the session ends.
  */
 export interface GatewayTransport<Custom> {
 	respond(request: Request, ctx?: Custom): Promise<Response | null>;
@@ -41,7 +44,8 @@ export interface SessionPrefetcher {
 
 /** Admits sessions in the place of the gateway, and knows from the same call what the transport will ask for. */
 export interface SessionAdmitter {
-	admit(sessionId: string, ownerHash: string): Promise<boolean>;
+	/** @param willChange whether the request is to change what is known of the session, and does nothing else */
+	admit(sessionId: string, ownerHash: string, willChange: boolean): Promise<boolean>;
 }
 
 /** How many bytes a message may have, unless told otherwise: 256 KiB. */
@@ -344,13 +348,33 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		if (!(await this.#mayBeOurs(session))) return this.#receive(request, ctx, owner, 'unknown');
 		const ownerHash = await this.#hashOfOwner(session, owner);
-		const scope = { ...scopeOf(request, this.#options, ownerHash), homes: this.#homes };
+		const scope: RequestScope = {
+			...scopeOf(request, this.#options, ownerHash),
+			homes: this.#homes,
+		};
+		if (request.method === 'DELETE' && !isRefusal(await this.#probe(request, ctx))) {
+			const ended = await this.#end(session, ownerHash);
+			if (!ended) return this.#receive(request, ctx, owner, 'unknown');
+			return runInScope({ ...scope, ended }, () => this.#transport.respond(request, ctx));
+		}
+		const body = hasMessage(request) ? await readMessage(request, this.#options) : undefined;
+		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
+		const willChange = body?.kind === 'session' && changesSession(body.message);
 		const admitted = await runInScope(scope, async () => {
-			if (!(await this.#admit(session, ownerHash, request))) return undefined;
-			if (!hasMessage(request)) return { response: await this.#transport.respond(request, ctx) };
-			return { response: await this.#takeMessage(session, ownerHash, request, ctx, scope) };
+			const isAdmitted =
+				request.method === 'GET'
+					? await this.#admitToStream(session, ownerHash, scope)
+					: await this.#admit(session, ownerHash, request, willChange);
+			if (!isAdmitted) return undefined;
+			if (body) return { response: await this.#takeMessage(session, ownerHash, body, ctx, scope) };
+			try {
+				return { response: await this.#transport.respond(request, ctx) };
+			} finally {
+				// Where no stream was opened.
+				scope.attaching?.dispose();
+			}
 		});
-		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown');
+		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown', body);
 	}
 
 	/** An id that was made up costs nobody anything: no call, no row, no KV. */
@@ -360,26 +384,62 @@ export class SessionGateway<Custom = undefined> {
 			: isSessionId(session);
 	}
 
-	async #admit(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
+	/**
+	 * Admit a session, and end it: in one call, with the listen streams that have it as their origin.
+	 * @returns `undefined` where it is not admitted; also where the object was lost right after it had ended the session, and
+	 * another one was asked: then there is no such session any more, either
+	 */
+	async #end(session: string, owner: string): Promise<Ended | undefined> {
+		const home = await this.#homes.of(session);
+		const options = { id: crypto.randomUUID() };
+		const { ended, homes }: Relayed = await callObject(home, (stub) =>
+			stub.relay({
+				end: { session, owner, options },
+				unsubscribe: { target: { origin: session }, reason: 'cancelled', options },
+			}),
+		);
+		if (!ended) return undefined;
+		return { session, home: home.label, homes, info: this.#options.info };
+	}
+
+	async #admit(
+		session: string,
+		ownerHash: string,
+		{ method }: Request,
+		willChange: boolean,
+	): Promise<boolean> {
 		const { info } = this.#options;
 		// Only on a POST does the transport read the session's info.
 		if (info && method === 'POST') {
-			if ('admit' in info) return info.admit(session, ownerHash);
+			if ('admit' in info) return info.admit(session, ownerHash, willChange);
 			info.prefetch(session);
 		}
 		return callObject(this.#homes.of(session), (stub) => stub.admit(session, ownerHash));
+	}
+
+	/** Admit a GET, whose stream is then attached by the same call. */
+	async #admitToStream(session: string, owner: string, scope: RequestScope): Promise<boolean> {
+		const admitted: Answered | undefined = await callObject(this.#homes.of(session), (stub) =>
+			stub.admitWithInfo(session, owner, true),
+		);
+		const { session: target } = admitted ?? {};
+		if (target) {
+			scope.attaching = {
+				attach: async (options) => target.attach(options),
+				dispose: () => admitted?.[Symbol.dispose]?.(),
+			};
+		}
+		return admitted !== undefined;
 	}
 
 	/** Answer a POST of a session. */
 	async #takeMessage(
 		session: string,
 		ownerHash: string,
-		request: Request,
+		body: MessageBody,
 		ctx: Custom | undefined,
 		scope: RequestScope,
 	): Promise<Response | null> {
-		const body = await readMessage(request, this.#options);
-		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
 		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, ctx);
 		const response = await this.#transport.respond(body.request, ctx);
 		if (!response || body.kind === 'sessionless') return response;
@@ -390,7 +450,8 @@ export class SessionGateway<Custom = undefined> {
 			timeout: this.#options.answerTimeout,
 			requestId: Reflect.get(Object(body.message), 'id'),
 			respond: (answer) =>
-				runInScope(scope, () => this.#transport.respond(withMessage(request, answer), ctx)),
+				runInScope(scope, () => this.#transport.respond(withMessage(body.request, answer), ctx)),
+			onEnd: () => void (scope.onAnswered && hold(scope.onAnswered())),
 		});
 	}
 
@@ -423,7 +484,7 @@ export class SessionGateway<Custom = undefined> {
 		ctx: Custom | undefined,
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
-		if (!answer || answer.status === 401 || answer.status === 403) return answer;
+		if (isRefusal(answer)) return answer;
 		return this.#bodyRefusal(why, answer.headers);
 	}
 
@@ -436,17 +497,19 @@ export class SessionGateway<Custom = undefined> {
 	/**
 	 * Answer a request without a valid session. The transport is probed before the body is read: it may refuse the request
 	 * for its path, origin or token, and a refusal of ours needs the transport's CORS headers to be readable by a page.
+	 * @param read its body, where that was read before
 	 */
 	async #receive(
 		request: Request,
 		ctx: Custom | undefined,
 		owner: string | undefined,
 		why: 'missing' | 'unknown',
+		read?: MessageBody,
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
-		if (!answer || answer.status === 401 || answer.status === 403) return answer;
+		if (isRefusal(answer)) return answer;
 		if (!hasMessage(request)) return refusal(why, answer.headers);
-		const body = await readMessage(request, this.#options);
+		const body = read ?? (await readMessage(request, this.#options));
 		if (typeof body === 'string') return this.#bodyRefusal(body, answer.headers);
 		if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
 		if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
@@ -524,6 +587,11 @@ export class SessionGateway<Custom = undefined> {
 }
 
 const NO_HEADERS = new Headers();
+
+/** Whether the transport answers like this whatever a request says: it does not serve the URL, or not this client. */
+function isRefusal(answer: Response | null): answer is null | (Response & { status: 401 | 403 }) {
+	return answer === null || answer.status === 401 || answer.status === 403;
+}
 
 const NO_SESSION = {
 	ownerHash: undefined,

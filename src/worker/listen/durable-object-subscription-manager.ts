@@ -20,7 +20,7 @@ import {
 } from '../../wire/arguments.ts';
 import { functionSchema, parseOptions } from '../../wire/options.ts';
 import { hold } from '../request/hold.ts';
-import { currentScope } from '../request/request-scope.ts';
+import { currentScope, type Ended } from '../request/request-scope.ts';
 import { Listener } from './listener.ts';
 import { Outbox } from '../request/outbox.ts';
 import { report } from '../request/report.ts';
@@ -191,15 +191,29 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		await this.#end(origin === undefined ? {} : { origin }, reason);
 	}
 
+	/** Where the gateway has ended the session that is the origin, its home has ended these as well. */
+	#done(target: SubscriptionTarget): Ended | undefined {
+		const { homes, ended } = currentScope() ?? {};
+		const isDone = homes === this.#homes && ended && isOnlyOrigin(target, ended.session);
+		return isDone ? ended : undefined;
+	}
+
 	async #end(target: SubscriptionTarget, reason: SubscriptionEnd): Promise<boolean> {
 		const parsed = parseUnsubscribe(target, reason);
 		const options = { id: crypto.randomUUID() };
-		const called = await this.#homes.callAll((stub) =>
-			stub.relay({ unsubscribe: { target: parsed.target, reason: parsed.reason, options } }),
+		const called = await this.#homes.callAll(
+			(stub) =>
+				stub.relay({ unsubscribe: { target: parsed.target, reason: parsed.reason, options } }),
+			[],
+			this.#done(parsed.target),
 		);
 		const answers = answersOf(called, () => 'its listeners');
 		return answers.some(({ unsubscribed }) => unsubscribed > 0);
 	}
+}
+
+function isOnlyOrigin(target: SubscriptionTarget, origin: string): boolean {
+	return 'origin' in target && target.origin === origin && !('id' in target);
 }
 
 function asksForAnything({

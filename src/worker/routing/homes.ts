@@ -192,18 +192,22 @@ export class SessionHomes {
 	 * Call all homes, in parallel: first those that this instance knows of, then those that the first home knows of besides.
 	 * @param work what to ask of each: a `relay`, whose answer tells which homes there are
 	 * @param others homes that may not be registered, but are to be called all the same
+	 * @param done a home that is not to be called, because it was before, and the homes that it answered
 	 * @internal
 	 */
 	async callAll(
 		work: (stub: SyncLayerStub, label: string) => Promise<Relayed>,
 		others: Iterable<string> = [],
+		done?: { home: string; homes: readonly string[] },
 	): Promise<Called<Relayed>[]> {
-		const known = [...new Set([...this.#registered, ...others])];
-		const first = await this.callEach(known, work);
-		const registered = first[0]?.outcome.status === 'fulfilled' ? first[0].outcome.value.homes : [];
+		const known = new Set([...this.#registered, ...others]);
+		if (done) known.delete(done.home);
+		const called = await this.callEach([...known], work);
+		const first = called.find(({ label }) => label === FIRST_HOME)?.outcome;
+		const registered = first?.status === 'fulfilled' ? first.value.homes : (done?.homes ?? []);
 		this.#note(registered);
-		const missed = registered.filter((label) => !known.includes(label));
-		return [...first, ...(await this.callEach(missed, work))];
+		const missed = registered.filter((label) => !known.has(label) && label !== done?.home);
+		return [...called, ...(await this.callEach(missed, work))];
 	}
 
 	/**

@@ -184,12 +184,19 @@ export class ClientStream extends Connection {
 		const { connectionId } = this;
 		const { scope, session } = this.#setup;
 		const owner = scope?.ownerHash;
+		let attaching = scope?.attaching;
+		delete scope?.attaching;
 		const open = async (stub: SyncLayerStub) => {
 			if (this.#isCancelled) {
+				attaching?.dispose();
 				throw new SessionManagerError('STREAM_DETACHED', 'the client went away meanwhile.');
 			}
 			const window = Math.max(1, this.#bound - this.#queue.bytes);
-			return openStream(stub, session, { connectionId, lastEventId, resume, owner, window });
+			const options = { connectionId, lastEventId, resume, owner, window };
+			const opening = openStream(stub, session, options, attaching);
+			// A retry is a call of its own.
+			attaching = undefined;
+			return opening;
 		};
 		return callObject(this.#setup.home(), open, resume ? 1 : undefined);
 	}

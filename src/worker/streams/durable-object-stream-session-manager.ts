@@ -215,7 +215,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? [];
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
-		if (cancelled.length === 0) {
+		const hasEnded = currentScope()?.ended?.session === session;
+		if (cancelled.length === 0 && !hasEnded) {
 			await callObject(this.#homes.of(session), async (stub) => stub.end(session));
 		}
 		for (const stream of cancelled) {

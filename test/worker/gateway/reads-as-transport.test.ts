@@ -4,7 +4,7 @@ import { env } from 'cloudflare:workers';
 import { McpServer } from 'tmcp';
 import { expect, inject, it } from 'vitest';
 import { SessionGateway } from '../../../src/index.ts';
-import type { SyncLayerNamespace } from '../../../src/advanced.ts';
+import type { RelayInput, SyncLayerNamespace } from '../../../src/advanced.ts';
 import { Random } from '../../torture/random.ts';
 
 const REQUESTS = 10_000;
@@ -71,12 +71,25 @@ function noting(admitted: Set<string>): SyncLayerNamespace {
 				const stub = target.getByName(of);
 				return new Proxy(stub, {
 					get(_, method) {
-						if (method !== 'admit') return Reflect.get(stub, method);
-						return async (session: string, owner: string) => {
+						const admit = async (session: string, owner: string) => {
 							const isAdmitted = await stub.admit(session, owner);
 							if (isAdmitted) admitted.add(session);
 							return isAdmitted;
 						};
+						if (method === 'admit') return admit;
+						// Of a GET.
+						if (method === 'admitWithInfo') {
+							return async (session: string, owner: string) =>
+								(await admit(session, owner)) ? { info: undefined } : undefined;
+						}
+						if (method !== 'relay') return Reflect.get(stub, method);
+						// Of a DELETE; but the session goes on, for the requests that come after it.
+						return async ({
+							end: { session, owner } = { session: '', owner: '' },
+						}: RelayInput) => ({
+							homes: [],
+							ended: await admit(session, owner),
+						});
 					},
 				});
 			};

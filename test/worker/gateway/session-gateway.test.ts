@@ -201,12 +201,15 @@ describe.each([
 
 	it(`costs one call of the object${method === 'POST' ? ', and one of KV beside it' : ' for the check'}`, async () => {
 		const calls = await asked(() => statusOf(send(client)));
-		const checks = calls.filter((call) => /admit|getWithMetadata/.test(call));
-		if (method === 'POST') {
+		const checks = calls.filter((call) => /rpc (admit|relay|end)|getWithMetadata/.test(call));
+		if (method === 'DELETE') {
+			// Which ends it as well.
+			expect(checks).toEqual(['+rpc relay', '-rpc relay']);
+		} else if (method === 'POST') {
 			expect(checks).toHaveLength(4);
 			expect(checks.slice(0, 2)).toEqual(['+kv getWithMetadata', '+rpc admit']);
 		} else {
-			expect(checks).toEqual(['+rpc admit', '-rpc admit']);
+			expect(checks).toEqual(['+rpc admitWithInfo', '-rpc admitWithInfo']);
 		}
 	});
 });
@@ -395,9 +398,13 @@ describe('a session', () => {
 	});
 
 	it('is written again once in a tenth of its time, not for each request', async () => {
-		// The first one shows that the session is used.
+		// The first one shows that the session is used, which is written a moment later.
 		await statusOf(POST(client));
-		const issued = await registrationOf(client);
+		const issued = await vi.waitFor(async () => {
+			const registration = await registrationOf(client);
+			expect(registration?.expires_at).toBeGreaterThan(Date.now() + WEEK_MS);
+			return registration;
+		});
 		for (let round = 0; round < 5; round++) await POST(client);
 		expect(await registrationOf(client)).toEqual(issued);
 		await age(object(), client.sessionId, 0.11 * 7 * 24 * 60 * 60 * 1000);
@@ -508,7 +515,8 @@ describe('a session', () => {
 					return method(...args);
 				};
 			return {
-				admit: (...args: Parameters<typeof stub.admit>) => stub.admit(...args),
+				admitWithInfo: async (...args: Parameters<typeof stub.admit>) =>
+					(await stub.admit(...args)) ? {} : undefined,
 				signingKey: () => stub.signingKey(),
 				registerHome: (home: string) => stub.registerHome(home),
 				attach: late((...args: Parameters<typeof stub.attach>) => stub.attach(...args)),
@@ -676,6 +684,17 @@ describe('what the transport has to say comes first', () => {
 		const evil = new SessionClient('/gateway/cors', { origin: 'https://evil.example' });
 		expect(await statusOf(POST(evil))).toBe(403);
 		expect(await statusOf(evil.post('initialize', INITIALIZE))).toBe(403);
+	});
+
+	it('and a DELETE that it refuses ends nothing', async () => {
+		const good = { origin: 'https://good.example' };
+		const page = await SessionClient.begin('/gateway/cors', good);
+		expect(await statusOf(DELETE(page.with({ origin: 'https://evil.example' })))).toBe(403);
+		expect(await statusOf(POST(page))).toBe(200);
+		const deleted = await DELETE(page);
+		expect(deleted.status).toBe(200);
+		expect(deleted.headers.get('access-control-allow-origin')).toBe('*');
+		expect(await statusOf(POST(page))).toBe(404);
 	});
 
 	it('its CORS headers, without which a page could not read why it is refused', async () => {

@@ -1,4 +1,4 @@
-import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SyncLayerNamespace } from '../../../src/advanced.ts';
@@ -7,7 +7,11 @@ import {
 	DurableObjectStreamSessionManager,
 	KVInfoSessionManager,
 	type SessionManagerError,
+	SyncLayer,
 } from '../../../src/index.ts';
+import { AdmittedSession } from '../../../src/object/sessions/admitted-session.ts';
+import { hash } from '../../../src/worker/hash.ts';
+import { type RequestScope, runInScope } from '../../../src/worker/request/request-scope.ts';
 import { codeOf } from '../../support/codes.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { keysOf } from '../../support/kv.ts';
@@ -187,6 +191,72 @@ describe('with a transport', () => {
 		});
 	});
 
+	describe('and a gateway, what a request changes', () => {
+		const path = '/lives/object-gateway';
+		const object = env.TMCP_DURABLE_OBJECT.getByName(path);
+		const changing = async (method: string, params: object) => {
+			calls.length = 0;
+			await (await client.post(method, params)).arrayBuffer();
+		};
+
+		it('is part of the call that admitted it', async () => {
+			client = await SessionClient.begin(path);
+			const hashed = await hash(RESOURCES[1]);
+			const isSubscribed = async () =>
+				(await object.subscribersOf(hashed)).includes(client.sessionId);
+			await changing('logging/setLevel', { level: 'alert' });
+			await vi.waitFor(async () =>
+				expect(await object.infoOf(client.sessionId)).toContain('"logLevel":"alert"'),
+			);
+			expect(calls).toEqual(['rpc admitWithInfo']);
+			await changing('resources/subscribe', { uri: RESOURCES[1] });
+			await vi.waitFor(async () => expect(await isSubscribed()).toBe(true));
+			expect(calls).toEqual(['rpc admitWithInfo']);
+			await changing('resources/unsubscribe', { uri: RESOURCES[1] });
+			await vi.waitFor(async () => expect(await isSubscribed()).toBe(false));
+			expect(calls).toEqual(['rpc admitWithInfo']);
+		});
+
+		it('leaves nothing that keeps the object awake, and a tool call never has such a thing', async () => {
+			client = await SessionClient.begin(path);
+			const held = { made: 0, disposed: 0 };
+			const admitWithInfo = vi.spyOn(SyncLayer.prototype, 'admitWithInfo');
+			// The runtime calls it when nobody holds a stub of it any more.
+			Object.defineProperty(AdmittedSession.prototype, Symbol.dispose, {
+				configurable: true,
+				value: () => held.disposed++,
+			});
+			try {
+				await changing('logging/setLevel', { level: 'alert' });
+				await changing('logging/setLevel', { level: 'loud' });
+				await changing('resources/subscribe', { uri: RESOURCES[1] });
+				await changing('resources/subscribe', { uri: 5 });
+				await changing('resources/subscribe', { uri: 'memo://nowhere' });
+				await changing('tools/call', { name: 'look', arguments: {} });
+				const stream = await client.open();
+				held.made = admitWithInfo.mock.calls.filter(([, , goesOn]) => goesOn).length;
+				expect(held.made).toBe(6);
+				await vi.waitFor(() => expect(held.disposed).toBe(6));
+				await stream.cancel();
+			} finally {
+				Reflect.deleteProperty(AdmittedSession.prototype, Symbol.dispose);
+				admitWithInfo.mockRestore();
+			}
+		});
+
+		it('ends the session in one call, and leaves nothing of it', async () => {
+			client = await SessionClient.begin(path);
+			await changing('resources/subscribe', { uri: RESOURCES[2] });
+			calls.length = 0;
+			expect((await client.fetch('DELETE')).status).toBe(200);
+			expect(calls).toEqual(['rpc relay']);
+			expect(await object.infoOf(client.sessionId)).toBeUndefined();
+			expect(await object.subscribersOf(await hash(RESOURCES[2]))).not.toContain(client.sessionId);
+			expect((await client.post('tools/list')).status).toBe(404);
+			expect((await client.fetch('DELETE')).status).toBe(404);
+		});
+	});
+
 	it.each([
 		['one call without an id', 'object', ['rpc relay']],
 		[
@@ -237,6 +307,56 @@ describe('with a transport', () => {
 		expect(await codeOf(() => subscribers.length)).toBe('INVALID_ARGUMENT');
 		expect(await codeOf(() => [...subscribers])).toBe('INVALID_ARGUMENT');
 		expect(await codeOf(() => JSON.stringify(subscribers))).toBe('INVALID_ARGUMENT');
+	});
+});
+
+describe('a session that was admitted for a change', () => {
+	const OWNER = 'o'.repeat(43);
+	const scope = (): RequestScope => ({
+		account: undefined,
+		ownerHash: OWNER,
+		lastEventId: undefined,
+		takesOver: false,
+		primingEvent: undefined,
+	});
+	let id: string;
+	beforeEach(async () => {
+		id = session();
+		await env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT').begin(id, OWNER);
+	});
+
+	it('is changed by a call of its own where the object was restarted in between', async () => {
+		const { info, asked, errors } = watched();
+		await runInScope(scope(), async () => {
+			expect(await info.admit(id, OWNER, true)).toBe(true);
+			await abortAllDurableObjects();
+			await info.setLogLevel(id, 'alert');
+			await info.setLogLevel(id, 'debug');
+			expect(await info.getLogLevel(id)).toBe('debug');
+		});
+		expect(asked).toEqual(['admitWithInfo', 'inform', 'inform', 'infoOf']);
+		expect(errors).toEqual([]);
+	});
+
+	it('is told once what the object refuses', async () => {
+		const { info, asked, errors } = watched();
+		await runInScope(scope(), async () => {
+			await info.admit(id, OWNER, true);
+			await info.setClientInfo(id, { ...CLIENT, title: 'x'.repeat(40_000) });
+		});
+		expect(asked).toEqual(['admitWithInfo']);
+		expect(errors.map(({ code }) => code)).toEqual(['PAYLOAD_TOO_LARGE']);
+	});
+
+	it('is the only one that is changed in this way', async () => {
+		const { info, asked } = watched();
+		const other = session();
+		await runInScope(scope(), async () => {
+			await info.admit(id, OWNER, true);
+			await info.setLogLevel(other, 'alert');
+		});
+		expect(asked).toEqual(['admitWithInfo', 'inform']);
+		expect(await info.getLogLevel(other)).toBe('alert');
 	});
 });
 

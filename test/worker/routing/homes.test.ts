@@ -153,6 +153,37 @@ describe('what is sent to all', () => {
 	});
 });
 
+describe('listen streams of a session that the gateway has ended', () => {
+	const scope = {
+		account: undefined,
+		ownerHash: undefined,
+		lastEventId: undefined,
+		takesOver: false,
+		primingEvent: undefined,
+	};
+
+	it.each([
+		['0', ['1', '2', '3']],
+		['2', ['0', '1', '3']],
+	])('are ended in every home but that of the session, %s', async (home, others) => {
+		const world = new World();
+		for (const label of HOMES) await world.open(label);
+		const homes = world.homes({ homes: 1 });
+		const manager = new DurableObjectSubscriptionManager(homes);
+		const session = await homes.mint(home);
+		const ended = { session, home, homes: home === '0' ? HOMES : ['0'], info: undefined };
+		const relays = await world.noted.of(() =>
+			runInScope({ ...scope, homes, ended }, () => manager.closeAll(session, 'cancelled')),
+		);
+		expect(relays).toEqual(others.map((label) => `${label} relay`));
+		// Those of another origin are others.
+		const all = await world.noted.of(() =>
+			runInScope({ ...scope, homes, ended }, () => manager.closeAll('other', 'cancelled')),
+		);
+		expect(all).toEqual(HOMES.map((label) => `${label} relay`));
+	});
+});
+
 describe('a home that fails', () => {
 	it('costs the others nothing, and is named with how many sessions are concerned', async () => {
 		const world = new World();
