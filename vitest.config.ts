@@ -60,7 +60,7 @@ const WITH_ANY_HOMES = {
 		'test/worker/{client,routing}/**',
 		'test/worker/answers/{answers,event-blocks}.test.ts',
 		'test/worker/connection/lifetime.test.ts',
-		'test/worker/gateway/{hostile-requests,limits,message-body,request-kind,session-ids}.test.ts',
+		'test/worker/gateway/{allowed-hosts,hostile-requests,limits,message-body,request-kind,same-reading,session-ids}.test.ts',
 		'test/worker/info/{durable-object-info-session-manager,kv-info-session-manager,lives}.test.ts',
 		'test/worker/listen/durable-object-subscription-manager.test.ts',
 		'test/worker/streams/{faults,flow-control}.test.ts',

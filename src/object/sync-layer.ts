@@ -411,7 +411,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * {@link broadcast} several payloads in their order. Nothing is sent where one is refused; where one cannot be stored,
 	 * those before it were sent, and a retry with the same ids sends the rest.
 	 *
-	 * @param batch at most 10,000, together at most 32 MiB less 4 KiB
+	 * @param batch at most 10,000, together at most 32 MiB less 4 KiB, which name at most 100,000 sessions together: a session
+	 * counts as often as it is named (`PAYLOAD_TOO_LARGE`)
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
 	broadcastBatch(batch: readonly BroadcastInput[]): BroadcastResult[] {
@@ -528,7 +529,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/**
 	 * Send notifications to the subscriptions that asked for them, each once and in order.
 	 *
-	 * @param notifications at most 10,000 JSON-RPC notifications, together at most 32 MiB less 4 KiB
+	 * @param notifications at most 10,000 JSON-RPC notifications, together at most 32 MiB less 4 KiB. What JSON cannot say (a
+	 * `Map`, a function, `NaN`) is refused wherever it is, but a property that is `undefined` counts as missing
 	 * @param options `id`: a UUID. A call that is repeated with the same id within a minute sends nothing, and answers what the
 	 * first call answered (0 where the object was restarted in between)
 	 * @returns how many times a notification was handed to a stream

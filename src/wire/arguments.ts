@@ -19,16 +19,8 @@ import {
 	MAX_URI_CHARS,
 } from './limits.ts';
 import { SESSION_INFO_ENTRIES } from './session-info.ts';
-import { toJson } from './to-json.ts';
+import { isPlainObject, toJson } from './to-json.ts';
 import { validate } from './validate.ts';
-
-/** Whether it is an object as JSON has it: no array, no instance of a class, none that is written as something else. */
-function isPlainObject(value: unknown): boolean {
-	if (typeof value !== 'object' || value === null) return false;
-	const prototype: unknown = Object.getPrototypeOf(value);
-	if (prototype !== Object.prototype && prototype !== null) return false;
-	return typeof Reflect.get(value, 'toJSON') !== 'function';
-}
 
 /** valibot alone takes an array or a `Map` for an empty object. */
 function plain<Schema extends v.GenericSchema>(schema: Schema) {
@@ -83,20 +75,18 @@ const ResourceSchema = v.pipe(
 	v.regex(/^[\w-]{43}$/, 'not 43 characters of base64url: give the SHA-256 of the URI'),
 );
 
-const InfoChangesSchema = v.pipe(
-	v.array(
-		plainObject({
-			/** What is known of the client from now on. */
-			set: v.optional(InfoSchema),
-			/** Subscribe to a resource: the SHA-256 of its URI in base64url. */
-			subscribe: v.optional(ResourceSchema),
-			/** Unsubscribe from one. */
-			unsubscribe: v.optional(ResourceSchema),
-			/** Leave nothing. */
-			forget: v.optional(v.literal(true)),
-		}),
-	),
-	v.maxLength(MAX_INFO_CHANGES, `more than ${MAX_INFO_CHANGES}`),
+const InfoChangesSchema = arrayOf(
+	plainObject({
+		/** What is known of the client from now on. */
+		set: v.optional(InfoSchema),
+		/** Subscribe to a resource: the SHA-256 of its URI in base64url. */
+		subscribe: v.optional(ResourceSchema),
+		/** Unsubscribe from one. */
+		unsubscribe: v.optional(ResourceSchema),
+		/** Leave nothing. */
+		forget: v.optional(v.literal(true)),
+	}),
+	MAX_INFO_CHANGES,
 );
 
 /** The options of each method that has some of its own. */
@@ -227,7 +217,7 @@ export const NotificationSchema = plain(
 	}),
 );
 
-const NotificationsSchema = arrayOf(NotificationSchema, MAX_BATCH_ITEMS);
+const NotificationsSchema = arrayOf(v.unknown(), MAX_BATCH_ITEMS);
 
 const BroadcastSchema = v.object({
 	sessions: v.optional(arrayOf(v.unknown(), MAX_ADDRESSEES)),
@@ -327,13 +317,21 @@ const HAS_BIG_INT = { kind: 'invalid', issue: 'a BigInt is not JSON' } as const;
 /** How deep our schemas look into an argument: `filters.resourceSubscriptions.0`. */
 const SCHEMA_DEPTH = 3;
 
-/** valibot would write it in decimal for its error text: of 200 KB in 0.4 s, and the time grows faster than the size. */
-function hasBigInt(input: unknown, depth = SCHEMA_DEPTH): boolean {
+/**
+ * valibot would write it in decimal for its error text: of 200 KB in 0.4 s, and the time grows faster than the size.
+ * @param seen how deep each object was looked into: the same one may be named again and again
+ */
+function hasBigInt(
+	input: unknown,
+	depth = SCHEMA_DEPTH,
+	seen = new Map<object, number>(),
+): boolean {
 	if (typeof input === 'bigint') return true;
-	if (typeof input !== 'object' || input === null || depth === 0) return false;
+	if (typeof input !== 'object' || input === null || depth <= (seen.get(input) ?? 0)) return false;
+	seen.set(input, depth);
 	// No schema takes a longer array, so that none looks into it.
 	if (Array.isArray(input) && input.length > MAX_URIS) return false;
-	return Object.values(input).some((value) => hasBigInt(value, depth - 1));
+	return Object.values(input).some((value) => hasBigInt(value, depth - 1, seen));
 }
 
 /** Inside the object an input may have getters and traps of its own. What they throw is told as a refusal. */
@@ -494,19 +492,29 @@ export function parseBroadcast(
 }
 
 /**
- * Several broadcasts, each of which {@link parseBroadcast} takes.
+ * Several broadcasts, each of which {@link parseBroadcast} takes, and which together name at most
+ * {@link MAX_ADDRESSEES} sessions.
  * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
 export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] {
+	const hint = 'Give an array of { sessions, data, id? }.';
 	// One array may be named by many, and weighs next to nothing in the call.
-	let bytes = 0;
-	return parse(BatchSchema, input, 'Give an array of { sessions, data, id? }.').map(
-		({ sessions, data, ...options }) => {
-			const broadcast = parseBroadcast(sessions, data, options);
-			bytes += leastBytes(broadcast.sessions, broadcast.data);
-			assertFits(bytes);
-			return broadcast;
-		},
+	let [bytes, named] = [0, 0];
+	return parse(BatchSchema, input, hint).map(({ sessions, data, ...options }) => {
+		named += reading(() => (Array.isArray(sessions) ? sessions.length : 0), hint);
+		assertFewAddressees(named);
+		const broadcast = parseBroadcast(sessions, data, options);
+		bytes += leastBytes(broadcast.sessions, broadcast.data);
+		assertFits(bytes);
+		return broadcast;
+	});
+}
+
+function assertFewAddressees(named: number): void {
+	if (named <= MAX_ADDRESSEES) return;
+	throw new SessionManagerError(
+		'PAYLOAD_TOO_LARGE',
+		`a batch that names ${named} sessions is over the limit of ${MAX_ADDRESSEES}. Split it.`,
 	);
 }
 
@@ -613,8 +621,10 @@ export interface WrittenNotification {
 /** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
 export function parseNotifications(input: unknown): WrittenNotification[] {
 	let left = MAX_BROADCAST_BYTES;
-	return parse(NotificationsSchema, input, NOTIFICATION_HINT).map((notification) => {
-		const json = toJson(notification, left);
+	return parse(NotificationsSchema, input, NOTIFICATION_HINT).map((given) => {
+		// First, because to check one copies it, and the same large one may be named again and again.
+		const json = toJson(given, left);
+		const notification = parse(NotificationSchema, given, NOTIFICATION_HINT);
 		assertFits(broadcastBytes(undefined, json));
 		left -= json.length;
 		return { notification, json };

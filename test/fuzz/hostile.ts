@@ -239,7 +239,8 @@ export class Hostile {
 
 /** A new one each time, because it may be mutated. */
 function toolsChanged(): object {
-	return { jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: {} };
+	const params = { _meta: { of: ['x', 1] }, of: { it: null } };
+	return { jsonrpc: '2.0', method: 'notifications/tools/list_changed', params };
 }
 
 /** To name nobody is to name all, and then it is for all. */
@@ -271,6 +272,29 @@ function nested(depth: number): object {
 	let of: object = {};
 	for (let level = 0; level < depth; level++) of = { of };
 	return of;
+}
+
+/** Whether all the notifications of an input are JSON, as far as they are read: nothing else may be taken. */
+export function isJson({ method, args: [given] }: Input): boolean {
+	if (method === 'publish') return isJsonValue(given);
+	const publish: unknown = method === 'relay' ? Reflect.get(Object(given), 'publish') : undefined;
+	return publish === undefined || isJsonValue(Reflect.get(Object(publish), 'notifications'));
+}
+
+function isJsonValue(value: unknown): boolean {
+	if (typeof value !== 'object' || value === null) {
+		return typeof value === 'number'
+			? Number.isFinite(value)
+			: value === null || ['string', 'boolean'].includes(typeof value);
+	}
+	if (Array.isArray(value)) {
+		// Not by its iterator: its prototype may be another.
+		return Array.from({ length: value.length }, (_, index): unknown =>
+			Object.hasOwn(value, index) ? value[index] : undefined,
+		).every(isJsonValue);
+	}
+	if (![Object.prototype, null].includes(Object.getPrototypeOf(value))) return false;
+	return Object.values(value).every((of) => of === undefined || isJsonValue(of));
 }
 
 /** For a report. */

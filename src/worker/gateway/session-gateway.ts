@@ -22,6 +22,7 @@ import { askingResponse } from '../answers/asking-response.ts';
 import { hasResult, readAnswer } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
+import { AllowedHostsSchema, isForAllowedHost } from './allowed-hosts.ts';
 import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
 import { changesSession, isListen, isSessionless } from './request-kind.ts';
 
@@ -74,7 +75,7 @@ const OptionsSchema = v.strictObject({
 	),
 	maxBodyBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_BODY_BYTES),
 	bodyTimeout: v.optional(TimerSchema, DEFAULT_BODY_TIMEOUT_MS),
-	allowedHosts: v.optional(v.array(v.pipe(v.string(), v.nonEmpty('an empty host')))),
+	allowedHosts: v.optional(AllowedHostsSchema),
 	sessionIds: v.optional(v.picklist(['signed', 'transport']), 'signed'),
 });
 
@@ -132,11 +133,13 @@ export interface SessionGatewayOptions {
 	/** How long the body of a POST may take to arrive, in milliseconds (default 30,000). Then it is refused with 408. */
 	bodyTimeout?: number;
 	/**
-	 * The hosts that a request may be for, as its `Host` header and URL name them: `example.com` (any port), or
-	 * `example.com:8787`. Any other is refused with 403. It keeps web pages from reaching a server on the reader's own machine
-	 * or network by DNS rebinding. Default: all, because a deployed Worker is reached by its own host names only.
+	 * The hosts that a request may be for, as its `Host` header and URL name them: `example.com` or `[::1]` (any port), or
+	 * `example.com:8787` (`:443` is that of https, `:80` that of http). At least one; neither URLs nor patterns. Any other is
+	 * refused with 403. It keeps web pages from reaching a server on the reader's own machine or network by DNS rebinding,
+	 * which `allowedOrigins` of the transport lets, because it takes each origin that is the request's own host. Default: all,
+	 * because a deployed Worker is reached by its own host names only.
 	 */
-	allowedHosts?: string[];
+	allowedHosts?: readonly string[];
 	/**
 	 * Who makes the ids of sessions. `signed` (default): the gateway, with their home and a signature, so that an id that was
 	 * made up is refused without asking anybody. `transport`: its `getSessionId`; then each unknown id costs a call, and the
@@ -173,6 +176,11 @@ const REFUSALS = {
 	},
 	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
 	unknown: { status: 404, code: -32001, message: 'Session not found' },
+	unreadable: {
+		status: 400,
+		code: -32600,
+		message: 'Invalid Request: the server cannot read this initialize',
+	},
 	tooLarge: {
 		status: 413,
 		code: -32600,
@@ -272,8 +280,10 @@ export class SessionGateway<Custom = undefined> {
 		const names = session !== undefined || isInUrl;
 		const isGuarded = this.#isOnPath(url) || (names && (await this.#probe(request, ctx)));
 		if (!isGuarded) return this.#passUnguarded(request, ctx);
-		if (!isHostAllowed(url, request, this.#options.allowedHosts))
+		const { allowedHosts } = this.#options;
+		if (allowedHosts && !isForAllowedHost(url, request, allowedHosts)) {
 			return refusal('host', NO_HEADERS);
+		}
 		if (isInUrl) return refusal('inUrl', NO_HEADERS);
 		if (isSessionless(request)) return this.#passUnread(request, ctx);
 		const owner = await this.#ownerOf(request);
@@ -295,14 +305,15 @@ export class SessionGateway<Custom = undefined> {
 
 	/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
 	async #passUnguarded(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		// Before the message is served: a tool may run for it, and what it tells of a client would be stored.
+		if (hasMessage(request) && !isSessionless(request)) {
+			assertServesNoSessions(await this.#probe(request, ctx), request);
+		}
 		const scope = { ...NO_SESSION, account: undefined, isUnguarded: true };
 		const response = await runInScope(scope, () => this.#transport.respond(request, ctx));
-		if (!response?.headers.has(SESSION_HEADER)) return response;
-		await response.body?.cancel();
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
-			`the transport serves sessions at ${quote(new URL(request.url).pathname)}, which is not the path of the SessionGateway. Give both the same path.`,
-		);
+		if (response?.headers.has(SESSION_HEADER)) await response.body?.cancel();
+		assertServesNoSessions(response, request);
+		return response;
 	}
 
 	/**
@@ -532,9 +543,14 @@ export class SessionGateway<Custom = undefined> {
 		const scope = { ...NO_SESSION, account: undefined, beginning };
 		const { response, text } = await runInScope(scope, async () => {
 			const answered = await this.#transport.respond(withSession(request, minted), ctx);
-			// Once all of it is there, all that it tells of the client was told.
-			return { response: answered, text: (await answered?.text()) ?? '' };
+			// Once all of it is there, all that it tells of the client was told. Where tmcp cannot read the message, it breaks off.
+			const whole = await answered?.text().catch(() => undefined);
+			return { response: answered, text: answered ? whole : '' };
 		});
+		if (text === undefined) {
+			beginning.done(false);
+			return refusal('unreadable', headers);
+		}
 		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
 		if (!response || session === null || !hasResult(text)) {
 			beginning.done(false);
@@ -617,27 +633,22 @@ function scopeOf(
 	};
 }
 
-/** Whether both the URL and the `Host` header name one of the hosts, with its port or with any. */
-function isHostAllowed(
-	url: URL,
-	{ headers }: Request,
-	allowed: readonly string[] | undefined,
-): boolean {
-	if (!allowed) return true;
-	const host = headers.get('host');
-	return [url.host, ...(host === null ? [] : [host])].every((name) => {
-		const lower = name.toLowerCase();
-		return allowed.some((of) => {
-			const wanted = of.toLowerCase();
-			return lower === wanted || lower.replace(/:\d+$/, '') === wanted;
-		});
-	});
-}
-
 function otherId(): SessionManagerError {
 	return new SessionManagerError(
 		'INVALID_ARGUMENT',
 		"the transport did not take the session id that the gateway gave to an initialize. Give the gateway sessionIds: 'transport' where another than tmcp's HttpTransport makes its own.",
+	);
+}
+
+/**
+ * @param answer what the transport says to a request that is not for the path of the gateway
+ * @throws `INVALID_ARGUMENT` where it names a session
+ */
+function assertServesNoSessions(answer: Response | null, { url }: Request): void {
+	if (!answer?.headers.has(SESSION_HEADER)) return;
+	throw new SessionManagerError(
+		'INVALID_ARGUMENT',
+		`the transport serves sessions at ${quote(new URL(url).pathname)}, which is not the path of the SessionGateway. Give both the same path.`,
 	);
 }
 

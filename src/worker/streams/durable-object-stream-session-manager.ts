@@ -1,6 +1,6 @@
 import type { StreamSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
-import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/limits.ts';
+import { MAX_BROADCAST_BYTES, shareOfBatch } from '../../wire/limits.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
 import { sendToHomes } from '../routing/send.ts';
@@ -242,7 +242,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const broadcast = parseBroadcast(named, data, { id: crypto.randomUUID(), resource });
 		if (broadcast.sessions?.length === 0 && resource === undefined) return;
 		assertNoRequest(data);
-		await this.#outbox.add(broadcast, broadcastBytes(broadcast.sessions, data));
+		await this.#outbox.add(broadcast, shareOfBatch(broadcast.sessions, data));
 	}
 
 	async #broadcast(broadcasts: readonly BroadcastInput[]): Promise<void> {

@@ -160,31 +160,47 @@ describe.each([
 		}
 	});
 
-	it('is answered 404, byte for byte the same, for a session that was never issued, has ended, has expired, or is another’s', async () => {
-		const ended = await SessionClient.begin('/gateway', ALICE);
-		expect(await statusOf(DELETE(ended))).toBe(200);
-		const expired = await SessionClient.begin('/gateway', ALICE);
-		await age(objectOf(expired.sessionId), expired.sessionId, 8 * 24 * 60 * 60 * 1000);
-		const refused = {
-			'never issued': client.with({ 'mcp-session-id': crypto.randomUUID() }),
-			'no id at all': client.with({ 'mcp-session-id': 'with a space' }),
-			ended,
-			expired,
-			another: client.with({ 'x-user': 'mallory' }),
-			nobody: new SessionClient('/gateway', { 'mcp-session-id': client.sessionId }),
-		};
-		const [first, ...rest] = await Promise.all(
-			Object.values(refused).map(async (by) => visible(await send(by))),
-		);
-		expect(first?.status).toBe(404);
-		expect(JSON.parse(new TextDecoder().decode(new Uint8Array(first?.body ?? [])))).toEqual({
-			jsonrpc: '2.0',
-			id: null,
-			error: { code: -32001, message: 'Session not found' },
-		});
-		for (const other of rest) expect(other).toEqual(first);
-		expect(await statusOf(POST(client))).toBe(200);
-	});
+	it.each([
+		['', '/gateway', {}],
+		[', with an origin', '/gateway', { origin: 'https://good.example' }],
+		[', with CORS', '/gateway/cors', {}],
+		[', with CORS and an origin', '/gateway/cors', { origin: 'https://good.example' }],
+	])(
+		'is answered 404, byte for byte the same, for a session that was never issued, has ended, has expired, or is another’s%s',
+		async (_, path, origin) => {
+			const alice = { ...ALICE, ...origin };
+			const [alive, ended, expired] = [
+				await SessionClient.begin(path, alice),
+				await SessionClient.begin(path, alice),
+				await SessionClient.begin(path, alice),
+			];
+			expect(await statusOf(DELETE(ended))).toBe(200);
+			await age(objectOf(expired.sessionId), expired.sessionId, 8 * 24 * 60 * 60 * 1000);
+			const refused = {
+				'never issued': alive.with({ 'mcp-session-id': WELL_FORMED }),
+				'of another kind': alive.with({ 'mcp-session-id': crypto.randomUUID() }),
+				'no id at all': alive.with({ 'mcp-session-id': 'with a space' }),
+				ended,
+				expired,
+				another: alive.with({ 'x-user': 'mallory' }),
+				nobody: new SessionClient(path, { ...origin, 'mcp-session-id': alive.sessionId }),
+			};
+			const [first, ...rest] = await Promise.all(
+				Object.values(refused).map(async (by) => visible(await send(by))),
+			);
+			expect(first?.status).toBe(404);
+			expect(JSON.parse(new TextDecoder().decode(new Uint8Array(first?.body ?? [])))).toEqual({
+				jsonrpc: '2.0',
+				id: null,
+				error: { code: -32001, message: 'Session not found' },
+			});
+			const names = first?.headers.map(([name]) => name);
+			expect(names).toContain('content-type');
+			expect(names?.includes('access-control-allow-origin')).toBe(path === '/gateway/cors');
+			for (const other of rest) expect(other).toEqual(first);
+			expect(await statusOf(POST(alive))).toBe(200);
+		},
+	);
 
 	it.each([
 		['hibernation', () => evictDurableObject(object(), { webSockets: 'hibernate' })],
