@@ -63,7 +63,7 @@ const MIGRATIONS: readonly Migration[] = [
 		resource TEXT NOT NULL,
 		PRIMARY KEY (bucket, session_id, resource)
 	) WITHOUT ROWID`,
-	// Where streams were lost stood in the log only, found by an index that cost each event.
+	// The positions where streams were lost stood in the log only, with an index that slowed down each insert.
 	`CREATE TABLE tmcp_losses (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL);
 	INSERT INTO tmcp_losses SELECT seq, at FROM tmcp_events WHERE kind = 'lost';
 	UPDATE tmcp_events SET kind = 'cut' WHERE kind = 'lost' AND audience IS NOT NULL;

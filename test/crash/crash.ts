@@ -148,8 +148,9 @@ export class Crash {
 		const attendance = this.#sessions.map((session) => session.attendance);
 		const startMs = startsMs.toSorted((a, b) => a - b)[Math.floor(startsMs.length / 2)] ?? 0;
 		const verdict = judge(sent, log, attendance);
-		const histories = [...verdict.blamed].map((number) =>
-			[`session ${number}`, ...(this.#sessions[number]?.connections ?? [])].join('\n  '),
+		const blamed = new Set(verdict.details.flatMap(({ session }) => session ?? []));
+		const histories = [...blamed].map(
+			(number) => `session ${number}, ${this.#sessions[number]?.history}`,
 		);
 		return {
 			...verdict,

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import { localUrlOf } from '../e2e/local-url.ts';
 import { EventStream, type Reading } from './event-stream.ts';
 
 let server: Server;
@@ -14,12 +16,12 @@ async function serve(): Promise<URL> {
 	server = createServer(async (_, response) => {
 		for (let id = 1; id <= 3; id++) {
 			response.write(`id: ${id}\ndata: x\n\n`);
-			await new Promise((resolve) => setTimeout(resolve, 20));
+			await wait(20);
 		}
 		response.end();
 	});
-	await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-	return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+	await once(server.listen(0, '127.0.0.1'), 'listening');
+	return localUrlOf(server);
 }
 
 async function readUntilEnded(reading: Reading): Promise<(string | undefined)[]> {

@@ -30,7 +30,7 @@ export function reportOf(options: CrashOptions, result: Result): string {
 		`lost ${result.lost}, duplicated ${result.duplicated}, out of order ${result.outOfOrder}, foreign ${result.uninvited}, sessions lost ${result.sessionsLost}, unconfirmed ${result.unconfirmed}, logs ${result.logs}`,
 		`gaps ${result.gaps}, cut off ${result.cutOff}, repeated ${result.repeated}`,
 		others.join(', '),
-		...details.slice(0, SHOWN_DETAILS),
-		...histories,
+		...details.slice(0, SHOWN_DETAILS).map(({ text }) => text),
+		...histories.slice(0, SHOWN_DETAILS),
 	].join('\n');
 }

@@ -30,13 +30,23 @@ const CALM_LIMIT_MS = 90_000;
 /** How long a frozen connection stays after it was replaced, in milliseconds. */
 const FROZEN_MS = 2_000;
 
+/** A GET that is over. */
+interface Connection {
+	/** The event id that it was asked for with. */
+	from: string | undefined;
+	/** The newest one when it was over. */
+	to: string | undefined;
+	/** `undefined` where there was no response. */
+	status: number | undefined;
+	/** How the client went; `undefined` where it did not. */
+	leaving: Leaving | undefined;
+}
+
 /** The MCP client of one session, over TCP: it always has a stream, or comes back for one with its newest event id. */
 export class Session {
 	/** As the server named it; empty until it is begun. */
 	id = '';
 	readonly received = new Record();
-	/** What each of its connections was, and came to. */
-	readonly connections: string[] = [];
 	readonly #kind: Kind;
 	readonly #random: Random;
 	readonly #world: World;
@@ -44,8 +54,7 @@ export class Session {
 	#openAt = Infinity;
 	#leftAt = Infinity;
 	#lastEventId: string | undefined;
-	#tries = 0;
-	#hasConnected = false;
+	#connections: Connection[] = [];
 	#stream: EventStream | undefined;
 	#frozen = new Set<EventStream>();
 	#isOver = false;
@@ -72,6 +81,15 @@ export class Session {
 	/** The message that it received last. */
 	get newest(): number {
 		return this.#newest;
+	}
+
+	/** What each of its connections came to, for whoever replays the seed. */
+	get history(): string {
+		const lines = this.#connections.map(
+			({ from = 'no id', to = 'no id', status, leaving = 'not left' }) =>
+				`from ${from} to ${to}, status ${status}, ${leaving}`,
+		);
+		return [this.#kind, ...lines].join('\n  ');
 	}
 
 	/** Whether messages may be addressed to it. */
@@ -150,18 +168,14 @@ export class Session {
 		});
 		this.#stream = stream;
 		const watch = this.#watch(stream, plan);
-		this.#tries++;
-		const status = await Promise.race([stream.status, stream.ended]).catch(() => undefined);
-		if (status === 200) {
-			if (this.#hasConnected) this.#world.count('reconnects');
-			this.#hasConnected = true;
-			await stream.ended;
-		}
+		const ended = stream.ended.then(() => undefined);
+		const status = await Promise.race([stream.status, ended]).catch(() => undefined);
+		const isBack = this.#connections.some((before) => before.status === 200);
+		if (status === 200 && isBack) this.#world.count('reconnects');
+		if (status === 200) await stream.ended;
 		watch.stop();
-		const how = watch.hasLeft() ? plan.leave?.how : 'not left';
-		this.connections.push(
-			`${this.#kind}, from ${from ?? 'no id'} to ${this.#lastEventId ?? 'no id'}, status ${status}, ${how}`,
-		);
+		const leaving = watch.hasLeft() ? plan.leave?.how : undefined;
+		this.#connections.push({ from, to: this.#lastEventId, status, leaving });
 		this.#stream = undefined;
 		if (status === 404) {
 			this.#world.count('sessions lost');
@@ -177,7 +191,7 @@ export class Session {
 
 	#plan(): ConnectionPlan {
 		if (this.#isCalm) return { reading: 'full', slowMs: 0, leave: undefined };
-		const has = this.#tries === 0 ? 'nothing' : 'noId';
+		const has = this.#connections.length === 0 ? 'nothing' : 'noId';
 		return planConnection(this.#random, this.#kind, this.#lastEventId === undefined ? has : 'id');
 	}
 

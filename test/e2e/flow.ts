@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../../examples/quickstart/demo/dev-server.ts';
 import { waitFor } from '../../examples/quickstart/demo/wait-for.ts';
+import { localUrlOf } from './local-url.ts';
 
 const MiB = 1024 * 1024;
 const SLOW_BYTES_A_SECOND = 200_000;
@@ -41,10 +42,9 @@ function rss(pid: number): number {
 async function freePort(): Promise<number> {
 	const server = createServer();
 	await once(server.listen(0, '127.0.0.1'), 'listening');
-	const address = server.address();
+	const { port } = localUrlOf(server);
 	server.close();
-	if (typeof address !== 'object' || address === null) throw new Error('It does not listen.');
-	return address.port;
+	return Number(port);
 }
 
 /** Bare workerd, with storage of its own. */

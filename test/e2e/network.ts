@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { localUrlOf } from './local-url.ts';
 
 /** The way between a client and a server, which can be cut: a TCP proxy on a free port of 127.0.0.1. */
 export class Network {
@@ -28,9 +29,7 @@ export class Network {
 
 	/** Where a client has to go instead of the server itself. */
 	get url(): URL {
-		const address = this.#server.address();
-		if (typeof address !== 'object' || address === null) throw new Error('It does not listen.');
-		return new URL(`http://127.0.0.1:${address.port}`);
+		return localUrlOf(this.#server);
 	}
 
 	/**

@@ -18,10 +18,7 @@ const INSTANCES = 3;
 /** How long all may take to get what is theirs once nothing disturbs them any more, in milliseconds. */
 const CALM_LIMIT_MS = 30_000;
 
-/** Of all homes together: their sessions are numbered in each home. */
-type Judged = Omit<Verdict, 'blamed'>;
-
-export interface Result extends Judged {
+export interface Result extends Verdict {
 	/** How often a stream was told that it may have missed something. */
 	gaps: number;
 	/** Sessions that the object takes for gone although they have a stream. */
@@ -258,7 +255,7 @@ export class Torture {
 	}
 
 	/** Places are counted in each home, and of a message each home knows its own sessions only. */
-	async #judge(): Promise<Judged> {
+	async #judge(): Promise<Verdict> {
 		const homes = [...new Set(this.#all.map(({ home }) => home))];
 		const verdicts = await Promise.all(
 			homes.map(async (home) => {
@@ -271,7 +268,7 @@ export class Torture {
 				return judge(sent, await this.#log(home), attendance);
 			}),
 		);
-		const total = (of: Exclude<keyof Judged, 'details'>) =>
+		const total = (of: Exclude<keyof Verdict, 'details'>) =>
 			verdicts.reduce((sum, verdict) => sum + verdict[of], 0);
 		return {
 			lost: total('lost'),

@@ -38,7 +38,7 @@ it.each([
 				Object.entries(counts)
 					.map(([what, times]) => `${what} ${times}`)
 					.join(', '),
-				...details.slice(0, 20),
+				...details.slice(0, 20).map(({ text }) => text),
 			].join('\n'),
 		);
 		expect({ seed, ...result }).toEqual({

@@ -38,9 +38,13 @@ export interface Verdict {
 	/** Received, but not addressed to the session; or sent to all before it came. */
 	uninvited: number;
 	/** What was wrong, for whoever replays the seed. */
-	details: string[];
-	/** The sessions of which something was wrong. */
-	blamed: Set<number>;
+	details: Detail[];
+}
+
+/** One thing that was wrong, in which session; `undefined` where it is wrong in the log. */
+export interface Detail {
+	text: string;
+	session: number | undefined;
 }
 
 /** Whether the session must have received a message. */
@@ -69,13 +73,11 @@ export function judge(
 		outOfOrder: 0,
 		uninvited: 0,
 		details: [],
-		blamed: new Set(),
 	};
 	type Wrong = 'lost' | 'duplicated' | 'outOfOrder' | 'uninvited';
 	const blame = (what: Wrong, detail: string, session?: number) => {
 		verdict[what]++;
-		verdict.details.push(`${what}: ${detail}`);
-		if (session !== undefined) verdict.blamed.add(session);
+		verdict.details.push({ text: `${what}: ${detail}`, session });
 	};
 	const places = new Map<number, number>();
 	for (const [index, message] of log.entries()) {

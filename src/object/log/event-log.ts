@@ -60,7 +60,8 @@ type End = { seq: number; at: number; bytes: number; total: number; isWhole: num
  *
  * A row of kind `cut` is an event whose payload was cut within a minute: it keeps the id of its broadcast. A row of kind
  * `lost` takes a position where the object lost its streams without being told (a deploy, a crash). These positions are
- * also in a table of their own, where they outlive the events around them; as an index it would cost each event.
+ * also in a table of their own, where they outlive the events around them. An index of the log instead would slow down
+ * each insert.
  */
 export class EventLog {
 	#storage: DurableObjectStorage;
