@@ -78,7 +78,10 @@ const OptionsSchema = v.strictObject({
 interface CommonOptions {
 	/** The path of the server; `null`: all paths (default `/mcp`). */
 	path?: string | null;
-	/** Who makes a request: see {@link SessionGatewayOptions.owner}. Default: nobody; whoever has a session's id may use it. */
+	/**
+	 * Tells who makes a request: see {@link SessionGatewayOptions.owner}. Default: sessions have no owner, and a session's id is
+	 * enough to use it.
+	 */
 	owner?: NonNullable<SessionGatewayOptions['owner']>;
 	/**
 	 * The class that the Worker exports as the Durable Object, where it is a subclass (default {@link SyncLayer}). What KV

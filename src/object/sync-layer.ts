@@ -556,9 +556,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * For the managers and `SyncLayerClient`: {@link broadcastBatch}, {@link publish}, {@link unsubscribe} and
-	 * {@link subscribersOf} in one call, and which homes there are, for whoever wants to reach all of them; for the gateway,
-	 * {@link admit} and {@link end} as well. Where an argument of one of them is refused, or the session that is to end is not
-	 * admitted, nothing is done.
+	 * {@link subscribersOf} in one call; for the gateway, {@link admit} and {@link end} as well. The first home also returns
+	 * the labels of all homes, for a caller that has to reach each of them.
+	 * If one argument is refused, or the session that is to end is not admitted, nothing is done.
 	 * @throws what they throw
 	 */
 	relay(input: RelayInput): Relayed {
@@ -1044,7 +1044,7 @@ const NOTHING_RELAYED: Omit<Relayed, 'homes'> = {
 /** As long as a SHA-256 in base64url, and none. */
 const DUMMY_OWNER = '-'.repeat(43);
 
-/** Takes equal time whoever is the owner, and where there is none. */
+/** Compares in constant time; without an owner with a dummy, so that unknown sessions take equal time. */
 function isOwner(owner: string | undefined, who: string): boolean {
 	const encoder = new TextEncoder();
 	const isSame = crypto.subtle.timingSafeEqual(

@@ -56,9 +56,9 @@ export type Subscribed =
 
 /**
  * What became of an answer that was given to `SyncLayer.answer`:
- * - `taken`: it was the first one, and whoever asked has it, or gets it when its connection is back
+ * - `taken`: it was the first answer; the Worker that asked has it, or gets it when it reconnects
  * - `ignored`: no request of this session waits for it
- * - `lost`: it was the first one, but whoever asked is gone
+ * - `lost`: it was the first answer, but the Worker that asked is gone
  */
 export type AnswerOutcome = 'taken' | 'ignored' | 'lost';
 

@@ -284,7 +284,7 @@ export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 export type BroadcastOptions = v.InferInput<typeof BroadcastOptionsSchema>;
 /** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. @interface */
 export type InfoInput = v.InferInput<typeof InfoSchema>;
-/** A change of what is known of a session, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. @interface */
+/** A change of client info or resource subscriptions, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. @interface */
 export type InfoChange = v.InferInput<typeof InfoChangesSchema>[number];
 /** `options` of `SyncLayer.subscribe`. @interface */
 export type SubscribeOptions = v.InferInput<typeof OPTIONS.subscribe>;
@@ -346,7 +346,7 @@ function reading<T>(read: () => T, hint: string): T {
 	}
 }
 
-/** A parser of the options of one method, all of which may be missing. */
+/** Makes the parser of a method's options. Each option may be missing, and so may the whole object. */
 function optionsParser<Entries extends v.ObjectEntries>(
 	method: string,
 	schema: PlainObjectSchema<Entries>,
@@ -492,8 +492,8 @@ export function parseBroadcast(
 }
 
 /**
- * Several broadcasts, each of which {@link parseBroadcast} takes, and which together name at most
- * {@link MAX_ADDRESSEES} sessions.
+ * Validates several broadcasts, each as {@link parseBroadcast} does. Together they name at most {@link MAX_ADDRESSEES}
+ * sessions.
  * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
 export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] {

@@ -12,7 +12,7 @@ export function encodeFrame({ seq, data }: Frame): string {
 	return `${seq ?? ''}\n${data}`;
 }
 
-/** @returns `undefined` for what is not a frame */
+/** @returns `undefined` if `text` is not a frame */
 export function decodeFrame(text: unknown): Frame | undefined {
 	const [, position, data] = (typeof text === 'string' && FRAME.exec(text)) || [];
 	if (position === undefined || data === undefined) return undefined;

@@ -11,15 +11,15 @@ export const MAX_ORIGIN_CHARS = 1_024;
 export const MAX_SUBSCRIPTION_BYTES = 1024 * 1024;
 
 /**
- * How much an object stores of what is known of a session's client, in bytes of JSON: 32 KiB, so that the 1,000 sessions
- * that it remembers take at most 32 MB of its 128 (https://developers.cloudflare.com/durable-objects/platform/limits/).
+ * Largest client info of a session, in bytes of JSON: 32 KiB, so that the 1,000 sessions that an object caches
+ * take at most 32 MB of its 128 (https://developers.cloudflare.com/durable-objects/platform/limits/).
  */
 export const MAX_SESSION_INFO_BYTES = 32 * 1024;
 
 /** Longest URI of a resource that an object takes subscriptions to, in characters. It is stored as a hash. */
 export const MAX_URI_CHARS = 65_536;
 
-/** How much one call changes of what is known of a session. */
+/** Most changes in one call of `SyncLayer.inform`. */
 export const MAX_INFO_CHANGES = 10_000;
 
 /**

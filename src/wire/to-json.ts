@@ -19,7 +19,7 @@ export function isPlainObject(value: unknown): boolean {
  */
 export function toJson(input: unknown, max: number): string {
 	let left = max;
-	/** Never more than what is written. */
+	/** Counts no more characters than the JSON will have. */
 	function count(this: object, key: string, value: unknown): unknown {
 		assertJson(this, key, value);
 		if (value !== undefined && !Array.isArray(this)) left -= key.length;

@@ -37,7 +37,7 @@ export interface DevServer {
 }
 
 /**
- * Start the real `wrangler dev` on a free port, with storage and a registry of its own: any number can run
+ * Start the real `wrangler dev` on a free port, with storage and a registry of its own: several can run
  * at once, and none finds what another left behind. It ends with this process.
  *
  * The Workers run at the compatibility date of their configurations, or at that of the environment variables
