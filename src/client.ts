@@ -5,6 +5,7 @@
  */
 export {
 	type AllStats,
+	type ListedSession,
 	type Notified,
 	type ServerNotification,
 	type SessionPage,

@@ -30,6 +30,7 @@ import {
 	parseBroadcast,
 	parseDetachOptions,
 	parseHomeLabel,
+	parseHomeLabels,
 	parseInfoChanges,
 	parseListOptions,
 	parseOwner,
@@ -78,6 +79,7 @@ import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
 import { Subscriptions } from './subscriptions/subscriptions.ts';
+import { Vacancy } from './vacancy.ts';
 
 type StreamClaim = Claim &
 	StreamRequest & { kind: 'stream'; resume: boolean; owner: string | undefined };
@@ -136,6 +138,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	);
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
 	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
+	#vacancy = this.#sql && new Vacancy(this.ctx.storage.kv);
 	#homes = new Homes(this.ctx.storage, this.#sql !== undefined);
 	/** What `publish`, `unsubscribe` and `relay` answered to a call, for its retry. */
 	#answered = new Recent<number>(END_MEMORY_MS);
@@ -513,7 +516,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#assertUnused(ticket, claim);
 		const reason =
 			asEnd(this.#tickets.endOf(connectionId)) ??
-			(resume === undefined ? undefined : this.#subscriptions.ends.endedSince(parsed, resume));
+			(resume === undefined
+				? undefined
+				: this.#subscriptions.ends.endedSince(parsed, account, resume));
 		if (reason) return { kind: 'ended', reason };
 		const others = [
 			this.#tickets.claimOf(claim.slot),
@@ -572,11 +577,12 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			published: publish ? this.#publish(publish) : 0,
 			unsubscribed: unsubscribe ? this.#unsubscribe(unsubscribe) : 0,
 			subscribers: subscribersOf === undefined ? [] : this.subscribersOf(subscribersOf),
+			isVacant: this.#isVacant(),
 		};
 	}
 
 	/**
-	 * End all sessions of an owner, and its open listen streams.
+	 * End all sessions of an owner, and its listen streams, open, just being opened, or coming back.
 	 * @param account as the gateway gave it to {@link begin} and {@link subscribe}
 	 * @returns how many sessions there were
 	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
@@ -613,14 +619,27 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * For `SessionHomes`, of the first home: note that there is another one.
+	 * For `SessionHomes`, of the first home: note that there is another one, where something may begin within 10 minutes.
 	 * @returns as {@link homes}
 	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
 	registerHome(home: string): readonly string[] {
 		const label = parseHomeLabel(home);
 		this.#assertSqlite();
-		this.#homes.add(label);
+		this.#homes.add(label, Date.now());
+		return this.#homes.all;
+	}
+
+	/**
+	 * For `SessionHomes`, of the first home: these homes are vacant. Those that were not registered for 25 minutes are
+	 * forgotten.
+	 * @returns as {@link homes}
+	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
+	 */
+	forgetHomes(vacant: readonly string[]): readonly string[] {
+		const labels = parseHomeLabels(vacant);
+		this.#assertSqlite();
+		this.#homes.forget(labels, Date.now());
 		return this.#homes.all;
 	}
 
@@ -775,6 +794,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return undefined;
 	}
 
+	/** A session that has ended counts until it is forgotten: late calls have to find it. */
+	#isVacant(): boolean {
+		const isOpen = this.ctx.getWebSockets().length > 0 || this.#tickets.open.length > 0;
+		if (!this.#sql || !this.#vacancy || isOpen) return false;
+		const rows = this.#sql.exec('SELECT 1 FROM tmcp_sessions LIMIT 1').toArray();
+		return rows.length === 0 && this.#vacancy.hasLasted(Date.now());
+	}
+
 	get #head(): number {
 		return this.#log?.head ?? 0;
 	}
@@ -917,8 +944,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		switch (claim.kind) {
 			case 'stream':
 				this.#assertMayOpen(claim);
+				if (!this.#log) this.#vacancy?.end();
 				return this.#streams.open(socket, claim);
 			case 'subscription':
+				this.#vacancy?.end();
 				return this.#subscriptions.open(socket, claim);
 			case 'asker':
 				this.#questions.open(socket, claim);
@@ -1039,6 +1068,7 @@ const NOTHING_RELAYED: Omit<Relayed, 'homes'> = {
 	ended: false,
 	unsubscribed: 0,
 	subscribers: [],
+	isVacant: false,
 };
 
 /** As long as a SHA-256 in base64url, and none. */

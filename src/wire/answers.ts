@@ -94,6 +94,8 @@ export interface Relayed {
 	unsubscribed: number;
 	/** The sessions that are subscribed to the resource. */
 	subscribers: string[];
+	/** Whether nothing lives in the object: no stream, and no session that it remembers, for ten minutes at least. */
+	isVacant: boolean;
 }
 
 /** One session of `SyncLayer.listSessions`. */

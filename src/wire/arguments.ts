@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import { MAX_EVENT_ID_CHARS } from './event-id.ts';
-import { parseHome } from './home.ts';
+import { MAX_HOMES, parseHome, REGIONS } from './home.ts';
 import {
 	broadcastBytes,
 	leastBytes,
@@ -564,6 +564,14 @@ export function parseHomeLabel(input: unknown): string {
 		'INVALID_ARGUMENT',
 		`a home is named like 3 or weur-3, not ${quote(input)}.`,
 	);
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseHomeLabels(input: unknown): Set<string> {
+	if (Array.isArray(input) && input.length <= MAX_HOMES * (REGIONS.length + 1)) {
+		return new Set(Array.from(input, parseHomeLabel));
+	}
+	throw new SessionManagerError('INVALID_ARGUMENT', 'this is no list of homes.');
 }
 
 function assertFits(bytes: number): void {

@@ -26,6 +26,12 @@ export interface HomePlace {
 	region: Region | undefined;
 }
 
+/**
+ * For how long something may begin in a home after it was registered in the first one, in milliseconds. After that it is
+ * registered again, so that the first one can forget homes that are no longer used.
+ */
+export const HOME_LEASE_MS = 600_000;
+
 /** The home that is always there: it knows the others, and has the name that the only object had before there were many. */
 export const FIRST_HOME = '0';
 

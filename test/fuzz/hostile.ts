@@ -23,6 +23,7 @@ export const METHODS = [
 	'endOwner',
 	'listSessions',
 	'registerHome',
+	'forgetHomes',
 	'stats',
 ] as const;
 
@@ -152,6 +153,8 @@ export class Hostile {
 				return [{ after: session, limit: 10 }];
 			case 'registerHome':
 				return [random.pick(['3', 'weur-3', 'me-999'])];
+			case 'forgetHomes':
+				return [['3', 'weur-3']];
 			case 'stats':
 				return [];
 			default:

@@ -17,7 +17,7 @@ import type { SentIds } from '../log/sent-ids.ts';
 import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
 import { FilterStore } from './filter-store.ts';
-import { SubscriptionEnds } from './subscription-ends.ts';
+import { type EndedTarget, SubscriptionEnds } from './subscription-ends.ts';
 import {
 	audienceTag,
 	filterTag,
@@ -164,28 +164,20 @@ export class Subscriptions {
 
 	/** @returns those that were ended */
 	end(target: SubscriptionTarget, reason: SubscriptionEnd): SubscriptionAttachment[] {
-		const ended = this.find(target).map(({ socket, attachment }) => {
-			socket.close(CLOSE_CODES[reason], reason);
-			this.forget(attachment);
-			return attachment;
-		});
+		const ended = this.#close(this.find(target), reason);
 		const isWhollyTold = 'id' in target && ended.length > 0;
-		if (!isWhollyTold && this.#wasUsed()) {
-			this.ends.note(target, reason, Date.now());
-			this.#scheduleSweep();
-		}
+		if (!isWhollyTold) this.#noteEnd(target, reason);
 		return ended;
 	}
 
-	/** End those of one owner that are open. @returns these */
+	/** Cancel those of one owner: one that is between two sockets is told when it comes back. @returns those that were open */
 	endOf(account: string): SubscriptionAttachment[] {
-		return openSockets(this.#ctx, 'subscription', ownerTag(account)).map(
-			({ socket, attachment }) => {
-				socket.close(CLOSE_CODES.cancelled, 'cancelled');
-				this.forget(attachment);
-				return attachment;
-			},
+		const ended = this.#close(
+			openSockets(this.#ctx, 'subscription', ownerTag(account)),
+			'cancelled',
 		);
+		this.#noteEnd({ account }, 'cancelled');
+		return ended;
 	}
 
 	/** Leave nothing of a socket that is gone. */
@@ -207,6 +199,24 @@ export class Subscriptions {
 	/** When to do that next, in milliseconds since 1970; `undefined` where there is nothing to sweep. */
 	get nextSweepAt(): number | undefined {
 		return this.#sweepAt;
+	}
+
+	#close(
+		open: readonly OpenSocket<'subscription'>[],
+		reason: SubscriptionEnd,
+	): SubscriptionAttachment[] {
+		return open.map(({ socket, attachment }) => {
+			socket.close(CLOSE_CODES[reason], reason);
+			this.forget(attachment);
+			return attachment;
+		});
+	}
+
+	/** For those that have no socket at this moment. */
+	#noteEnd(target: EndedTarget, reason: SubscriptionEnd): void {
+		if (!this.#wasUsed()) return;
+		this.ends.note(target, reason, Date.now());
+		this.#scheduleSweep();
 	}
 
 	#replay(

@@ -318,7 +318,7 @@ export class SessionGateway<Custom = undefined> {
 
 	/**
 	 * Answer a request without a session. Of these only a listen stays open, and is counted for its owner.
-	 * @param original the request as it came, by which a user may know whose it is
+	 * @param original the request as it came: by it a user may know whose it is, and it tells where that is
 	 */
 	async #pass(
 		request: Request,
@@ -327,7 +327,7 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		if (!isListen(request)) return this.#transport.respond(request, ctx);
 		const account = await this.#accountOf(await this.#ownerOf(original));
-		const scope = { ...NO_SESSION, account };
+		const scope = { ...NO_SESSION, account, cf: original.cf };
 		return runInScope(scope, () => this.#transport.respond(request, ctx));
 	}
 

@@ -90,7 +90,8 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	/**
 	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), the namespace itself, or
-	 * {@link SessionHomes}: then a subscription has its home by the hash of its origin and id
+	 * {@link SessionHomes}: then a subscription has its home by the hash of its origin and id; with `placement`, behind a
+	 * gateway, in the region of its request, so that an origin may have one of each id in each region
 	 * @throws `INVALID_ARGUMENT` for options that are none
 	 */
 	constructor(binding?: Homes, options?: SubscriptionManagerOptions) {
@@ -146,10 +147,11 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 			await callbacks.close('closed');
 			return true;
 		}
+		const { account, cf } = currentScope() ?? {};
 		const listener = new Listener(callbacks, {
 			subscription,
-			account: currentScope()?.account,
-			home: await this.#homes.toBeginByHash(JSON.stringify([origin, id])),
+			account,
+			home: await this.#homes.toBeginByHash(JSON.stringify([origin, id]), cf),
 			maxLifetime: this.#maxLifetime,
 			onGap: () => void report(this.#onGap, { origin, id }),
 			onError: (error) => this.#tell(error),

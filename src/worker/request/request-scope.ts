@@ -16,6 +16,8 @@ export interface RequestScope {
 	takesOver: boolean;
 	/** What follows the `id` line in an event without a message; `undefined` for a request without a session. */
 	primingEvent: string | undefined;
+	/** Of a listen: `request.cf`, which tells where it came from. */
+	cf?: unknown;
 	/** Where the session lives, for a stream manager of another binding to notice. */
 	homes?: SessionHomes;
 	/** The gateway has not asked whose the session is, because the request is not for its path: none may be touched. */

@@ -50,8 +50,8 @@ export interface SessionKeeper {
 /** What a stream gets from its manager. */
 export interface StreamSetup {
 	session: string;
-	/** Where the session is. */
-	home(): HomeOrPromise;
+	/** Where the session is. @param mayBegin whether it may begin with what its home is asked now */
+	home(mayBegin: boolean): HomeOrPromise;
 	/** See `StreamSessionManagerOptions`. */
 	options: {
 		keepAlive: number;
@@ -198,7 +198,9 @@ export class ClientStream extends Connection {
 			attaching = undefined;
 			return opening;
 		};
-		return callObject(this.#setup.home(), open, resume ? 1 : undefined);
+		// One that a gateway has admitted, or that comes back, is known there.
+		const mayBegin = owner === undefined && !resume;
+		return callObject(this.#setup.home(mayBegin), open, resume ? 1 : undefined);
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {
@@ -380,7 +382,7 @@ export class ClientStream extends Connection {
 		const { connectionId } = this;
 		const position = this.#queue.takenSeq ?? 0;
 		this.left = hold(
-			callObject(this.#setup.home(), async (stub) => {
+			callObject(this.#setup.home(false), async (stub) => {
 				await stub.detach(this.#setup.session, { connectionId, position });
 			}),
 		);

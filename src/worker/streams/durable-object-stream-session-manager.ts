@@ -185,7 +185,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const streams = this.#streams.get(session) ?? new Set();
 		const stream = new ClientStream(controller, {
 			session,
-			home: () => this.#homes.toBegin(session),
+			home: (mayBegin) => (mayBegin ? this.#homes.toBegin(session) : this.#homes.of(session)),
 			options: this.#options,
 			scope,
 			onFinish: (finished) => this.#forget(session, finished),

@@ -15,10 +15,10 @@ import type { SyncLayerNamespace } from '../../../src/advanced.ts';
 import { parseSyncLayerOptions } from '../../../src/object/options.ts';
 import { codeOf } from '../../support/codes.ts';
 import { EventStream } from '../../support/event-stream.ts';
+import { objectOf } from '../../support/objects.ts';
 import { INITIALIZE } from './client.ts';
 
 const json = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -94,7 +94,7 @@ describe('with the session id of another in the URL, where SseTransport reads it
 			expect(await response?.text()).toContain('SseTransport');
 		}
 		expect(ran).toEqual([]);
-		expect(await object().has(victim)).toBe(false);
+		expect(await objectOf(victim).has(victim)).toBe(false);
 	});
 
 	it('nobody ends the session of another, where the gateway is at another path', async () => {
@@ -115,7 +115,7 @@ describe('with the session id of another in the URL, where SseTransport reads it
 		}
 		const request = () => post(message('ping'), { 'mcp-session-id': victim });
 		expect((await victims.respond(request()))?.status).toBe(200);
-		expect(await object().has(victim)).toBe(false);
+		expect(await objectOf(victim).has(victim)).toBe(false);
 	});
 
 	it('a page of one’s own that has such a parameter is left alone', async () => {
@@ -215,11 +215,13 @@ describe('a session that a gateway began', () => {
 	it('opens no stream to whoever names no owner, or another one, and that costs nothing', async () => {
 		const { gateway } = serve();
 		const session = await begin(gateway);
-		expect(await codeOf(async () => object().attach(session))).toBe('STREAM_DETACHED');
+		expect(await codeOf(async () => objectOf(session).attach(session))).toBe('STREAM_DETACHED');
 		const owner = 'm'.repeat(43);
-		expect(await codeOf(async () => object().attach(session, { owner }))).toBe('STREAM_DETACHED');
-		expect(await object().has(session)).toBe(false);
-		const rows = await runInDurableObject(object(), (_, { storage }) =>
+		expect(await codeOf(async () => objectOf(session).attach(session, { owner }))).toBe(
+			'STREAM_DETACHED',
+		);
+		expect(await objectOf(session).has(session)).toBe(false);
+		const rows = await runInDurableObject(objectOf(session), (_, { storage }) =>
 			storage.sql.exec('SELECT state FROM tmcp_sessions WHERE session_id = ?', session).toArray(),
 		);
 		expect(rows).toEqual([{ state: 'begun' }]);
@@ -228,12 +230,12 @@ describe('a session that a gateway began', () => {
 	it('nor with a ticket from before it began', async () => {
 		const session = crypto.randomUUID();
 		const ticket = crypto.randomUUID();
-		await object().attach(session, { ticket });
-		await object().begin(session, 'a'.repeat(43));
+		await objectOf(session).attach(session, { ticket });
+		await objectOf(session).begin(session, 'a'.repeat(43));
 		const headers = { upgrade: 'websocket', 'x-tmcp-ticket': ticket };
-		const refused = await object().fetch('https://sync-layer/', { headers });
+		const refused = await objectOf(session).fetch('https://sync-layer/', { headers });
 		expect(refused.status).toBeGreaterThanOrEqual(400);
-		expect(await object().has(session)).toBe(false);
+		expect(await objectOf(session).has(session)).toBe(false);
 	});
 
 	it('nor through a stream manager that no gateway stands before', async () => {
@@ -244,7 +246,7 @@ describe('a session that a gateway began', () => {
 			start: (controller) => streams.create(session, controller),
 		});
 		expect(await opened.getReader().read()).toEqual({ done: true, value: undefined });
-		expect(await object().has(session)).toBe(false);
+		expect(await objectOf(session).has(session)).toBe(false);
 	});
 });
 
@@ -337,7 +339,7 @@ describe('ten thousand upgrades whose tickets nobody makes', () => {
 			new Request('https://sync-layer/', {
 				headers: { upgrade: 'websocket', 'x-tmcp-ticket': ticket },
 			});
-		await runInDurableObject(object(), async (instance) => {
+		await runInDurableObject(objectOf(crypto.randomUUID()), async (instance) => {
 			const waiting = Array.from({ length: 10_000 }, () =>
 				instance.fetch(upgrade(crypto.randomUUID())),
 			);
@@ -397,13 +399,13 @@ describe('many GETs of one session that nobody reads', () => {
 			return body;
 		};
 		await Promise.all(
-			Array.from({ length: 20 }, (_, nth) => get(nth)).map(() => object().has(session)),
+			Array.from({ length: 20 }, (_, nth) => get(nth)).map(() => objectOf(session).has(session)),
 		);
-		await vi.waitFor(async () => expect(await object().has(session)).toBe(true));
-		await object().broadcast([session], 'x'.repeat(100_000));
+		await vi.waitFor(async () => expect(await objectOf(session).has(session)).toBe(true));
+		await objectOf(session).broadcast([session], 'x'.repeat(100_000));
 		for (let nth = 20; nth < 40; nth++) get(nth);
 		await vi.waitFor(() => expect(open.size).toBeLessThanOrEqual(2));
-		await object().detach(session);
+		await objectOf(session).detach(session);
 	});
 });
 

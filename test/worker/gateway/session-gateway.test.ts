@@ -19,7 +19,7 @@ import { INITIALIZE, SessionClient } from './client.ts';
 const SERVER = { name: 'test', version: '1.0.0', description: 'test' };
 const ALICE = { 'x-user': 'alice' };
 /** It might be one of ours, for all that its form tells. */
-const WELL_FORMED = `0.${'A'.repeat(22)}.${'A'.repeat(22)}`;
+const WELL_FORMED = `0.tmo5q8.${'A'.repeat(22)}.${'A'.repeat(22)}`;
 /** Of the session of `client`. */
 const object = () => objectOf(client.sessionId);
 
@@ -84,7 +84,7 @@ beforeEach(async () => {
 
 describe('an initialize', () => {
 	it('is answered by the transport, and its session is known from then on', async () => {
-		expect(client.sessionId).toMatch(/^\d\.[\w-]{22}\.[\w-]{22}$/);
+		expect(client.sessionId).toMatch(/^\d\.[\da-z]{6}\.[\w-]{22}\.[\w-]{22}$/);
 		expect(await client.call('whoami')).toMatchObject({
 			result: { content: [{ text: 'alice' }] },
 		});
