@@ -10,6 +10,7 @@ const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.met
 /** The first that a specifier begins with is taken. */
 const alias = {
 	'@tmcp/session-manager-durable-objects/advanced': source('advanced.ts'),
+	'@tmcp/session-manager-durable-objects/check': source('check/configuration.ts'),
 	'@tmcp/session-manager-durable-objects/client': source('client.ts'),
 	'@tmcp/session-manager-durable-objects': source('index.ts'),
 };
@@ -114,7 +115,7 @@ export default defineConfig({
 			{
 				test: {
 					name: 'node',
-					include: ['test/{bench,crash,docs,e2e,package}/**/*.test.ts'],
+					include: ['test/{bench,check,crash,docs,e2e,package}/**/*.test.ts'],
 					...endToEnd,
 				},
 			},

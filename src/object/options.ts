@@ -93,7 +93,7 @@ const OptionsSchema = v.strictObject({
 const MIN_ENDED_TTL_MS = 10 * 60_000;
 
 /** The largest numbers that the object takes. It refuses what would exceed one of them. */
-export interface Limits {
+interface Limits {
 	maxSubscriptions: number;
 	maxSubscriptionsPerOwner: number;
 	maxResourcesPerSubscription: number;

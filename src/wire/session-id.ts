@@ -5,7 +5,7 @@
 import { parseHome } from './home.ts';
 
 /** The random part has 128 bits, and the signature, which is cut off there, too. */
-export const RANDOM_BYTES = 16;
+const RANDOM_BYTES = 16;
 export const SIGNATURE_BYTES = 16;
 
 /** An id as it is written. Whether the signature is right is another question. */

@@ -1,7 +1,7 @@
 import type { Random } from '../torture/random.ts';
 
 /** The methods of `SyncLayer` that take a call from outside, each with arguments that it takes. */
-export const METHODS = [
+const METHODS = [
 	'begin',
 	'admit',
 	'admitWithInfo',
@@ -37,7 +37,7 @@ export interface Input {
 const OWNER = 'o'.repeat(43);
 
 /** What a stream may hear that is not named. */
-export const FOR_ALL = 'for all';
+const FOR_ALL = 'for all';
 export const FOR_NAMED = 'for those who are named';
 
 /** Arguments as nobody should give them, the same for the same seed. */

@@ -42,19 +42,26 @@ describe('the package that npm would publish', () => {
 		return { modules, others };
 	}
 
-	it('holds the built modules with types and sources, the licence and the README, and nothing else', () => {
+	it('holds the built modules with their types, the licence and the README, and nothing else', () => {
 		expect(readdirSync(project.package).toSorted()).toEqual([
 			'LICENSE',
 			'README.md',
 			'dist',
 			'package.json',
-			'src',
 		]);
 		const files = readdirSync(join(project.package, 'dist'), { encoding: 'utf8', recursive: true });
-		for (const entry of ['index', 'advanced', 'client'])
+		for (const entry of ['index', 'advanced', 'check/configuration', 'client'])
 			expect(files).toEqual(expect.arrayContaining([`${entry}.js`, `${entry}.d.ts`]));
 		for (const file of files.filter((name) => name.includes('.')))
 			expect(file).toMatch(/\.(js|js\.map|d\.ts)$/);
+	});
+
+	it('shows a debugger the sources, which stand in the source maps', () => {
+		const map: { sources: string[]; sourcesContent: (string | null)[] } = JSON.parse(
+			project.readPackage('dist/object/sync-layer.js.map'),
+		);
+		expect(map.sources[0]).toContain('sync-layer.ts');
+		expect(map.sourcesContent[0]).toContain('export class SyncLayer');
 	});
 
 	it('exports the names of the existing package from its main entry', () => {
@@ -78,7 +85,9 @@ describe('the package that npm would publish', () => {
 		expect([...others]).toEqual(expect.arrayContaining(['cloudflare:workers', 'valibot']));
 		for (const from of [
 			...others,
-			...['advanced', 'client'].flatMap((entry) => [...load(`dist/${entry}.js`).others]),
+			...['advanced', 'check/configuration', 'client'].flatMap((entry) => [
+				...load(`dist/${entry}.js`).others,
+			]),
 		])
 			if (!from.startsWith('cloudflare:')) expect(allowed).toContain(from);
 	});

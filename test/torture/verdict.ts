@@ -48,7 +48,7 @@ export interface Detail {
 }
 
 /** Whether the session must have received a message. */
-export function isOwed(
+function isOwed(
 	{ to, triedAt, confirmedAt }: Sent,
 	session: number,
 	{ openAt, leftAt = Infinity }: Attendance,

@@ -29,7 +29,7 @@ export interface Missed {
  * Largest payload that is kept, in bytes, with its addressees: SQLite in an object takes 2 MB in a row
  * (https://developers.cloudflare.com/durable-objects/platform/limits/).
  */
-export const MAX_LOGGED_BYTES = 2_000_000 - 1_000;
+const MAX_LOGGED_BYTES = 2_000_000 - 1_000;
 
 /** How long the id of a broadcast is remembered, in milliseconds: a retry comes within seconds. */
 export const SENT_ID_TTL_MS = 60_000;

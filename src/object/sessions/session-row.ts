@@ -75,7 +75,7 @@ const RENEWALS_PER_TTL = 10;
 const MIN_LEFT_MS = 60_000;
 
 /** For how long a first stream may go unread without a loss, in milliseconds. */
-export const REPEAT_WINDOW_MS = 60_000;
+const REPEAT_WINDOW_MS = 60_000;
 
 function ttlOf(owner: string | undefined, { sessionTtlMs, unownedTtlMs }: Lifetimes): number {
 	return owner === undefined ? unownedTtlMs : sessionTtlMs;
