@@ -4,7 +4,7 @@ const [LF, CR] = [10, 13];
 
 /**
  * Cuts an event stream after the blank line that ends an event, so that each event is whole, and its bytes are as they
- * came. What an event says, `readEvents` reads.
+ * came. What an event says, `eventsource-parser` reads.
  */
 export class EventBlocks {
 	/** Of a block whose end has not come. */

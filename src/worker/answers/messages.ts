@@ -1,8 +1,9 @@
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import * as v from 'valibot';
-import { parseJson, readEvents, type ServerSentEvent } from '../content.ts';
+import { parseJson } from '../content.ts';
 
 /** A JSON-RPC request that a server sends to its client. */
-type ServerRequest = v.InferOutput<typeof ServerRequestSchema>;
+export type ServerRequest = v.InferOutput<typeof ServerRequestSchema>;
 /** What a client answers, as tmcp takes it: anything else it would drop, and the one who asked would wait for ever. */
 export type ClientAnswer = v.InferOutput<typeof ClientAnswerSchema>;
 
@@ -28,7 +29,7 @@ const ClientAnswerSchema = v.union([
 ]);
 
 /** An event with a server's request in it. */
-export interface RequestEvent extends Pick<ServerSentEvent, 'event' | 'id'> {
+export interface RequestEvent extends Pick<EventSourceMessage, 'event' | 'id'> {
 	request: ServerRequest;
 }
 
@@ -46,6 +47,14 @@ export function readRequestEvents(text: string): RequestEvent[] {
 export function hasResult(text: string): boolean {
 	const messages = text.startsWith('{') ? [text] : readEvents(text).map(({ data }) => data);
 	return messages.some((message) => Object.hasOwn(Object(parseJson(message)), 'result'));
+}
+
+function readEvents(text: string): EventSourceMessage[] {
+	const events: EventSourceMessage[] = [];
+	const parser = createParser({ onEvent: (event) => void events.push(event) });
+	// It would wait for a line feed after a carriage return.
+	parser.feed(text.replaceAll(/\r\n?/g, '\n'));
+	return events;
 }
 
 /**

@@ -1,4 +1,4 @@
-/** `npm run size`: measure bundles, compare them with their budgets, and write what they weigh into the README. */
+/** `npm run size`: measure bundles, compare them with their budgets, and write what they weigh into docs/cost.md. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -34,12 +34,14 @@ export function growth(bundles: readonly Bundle[]): number {
 	return of(WITH) - of(WITHOUT);
 }
 
+export const inKB = (bytes: number) => `${Math.round(bytes / 1_000)} kB`;
+
 export function sizesTable(bundles: readonly Bundle[]): string {
-	const row = (what: string, bytes: number) => `| ${what} | ${Math.round(bytes / 1_000)} kB |`;
+	const row = (what: string, bytes: number) => `| ${what} | ${inKB(bytes)} |`;
 	return [
 		'| minified and gzipped | |',
 		'|---|---:|',
-		row('what the first Worker above grows by, beside tmcp and its transport', growth(bundles)),
+		row('what the first Worker grows by, beside tmcp and its transport', growth(bundles)),
 		...bundles
 			.filter(({ name }) => name !== WITH && name !== WITHOUT)
 			.map(({ name, size }) => row(name, size)),
@@ -48,17 +50,19 @@ export function sizesTable(bundles: readonly Bundle[]): string {
 
 const MARKS = ['<!-- npm run size -->\n', '\n<!-- end -->'] as const;
 
-/** The README with its table made anew. */
-export function withSizes(readme: string, table: string): string {
-	const [before, rest = ''] = readme.split(MARKS[0]);
+/** Where the table is. */
+export const PAGE = join(ROOT, 'docs/cost.md');
+
+/** The page with its table made anew. */
+export function withSizes(page: string, table: string): string {
+	const [before, rest = ''] = page.split(MARKS[0]);
 	const [, ...after] = rest.split(MARKS[1]);
 	return before + MARKS[0] + table + MARKS[1] + after.join(MARKS[1]);
 }
 
 if (process.argv[1] === import.meta.filename) {
 	const bundles = measureBundles();
-	const path = join(ROOT, 'README.md');
-	writeFileSync(path, withSizes(readFileSync(path, 'utf8'), sizesTable(bundles)));
+	writeFileSync(PAGE, withSizes(readFileSync(PAGE, 'utf8'), sizesTable(bundles)));
 	for (const { name, size, passed } of bundles) {
 		console.log(`${name}: ${size} bytes${passed === false ? ', over its budget' : ''}`);
 	}
