@@ -28,7 +28,7 @@ const INITIALIZE = JSON.stringify({
 /** A message is 200 bytes, as tmcp's transports write them. */
 const MESSAGE_BYTES = 200;
 
-export function messageOf(number: number): string {
+function messageOf(number: number): string {
 	const text = (data: string) =>
 		`event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', method: 'notifications/message', params: { number, data } })}\n\n`;
 	return text('x'.repeat(MESSAGE_BYTES - text('').length));

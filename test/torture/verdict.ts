@@ -42,7 +42,7 @@ export interface Verdict {
 }
 
 /** One thing that was wrong, in which session; `undefined` where it is wrong in the log. */
-export interface Detail {
+interface Detail {
 	text: string;
 	session: number | undefined;
 }

@@ -5,7 +5,7 @@ import type {
 } from '../../wire/arguments.ts';
 
 /** How long an end is kept, in milliseconds: longer than the longest pause before a connection comes back. */
-const END_TTL_MS = 10 * 60_000;
+export const END_TTL_MS = 10 * 60_000;
 
 /** What was ended: the subscriptions of an owner, or what {@link SubscriptionTarget} names. */
 export type EndedTarget = SubscriptionTarget | { account: string };
