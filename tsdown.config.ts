@@ -13,7 +13,13 @@ const shared = {
 export default defineConfig([
 	{
 		...shared,
-		entry: ['src/index.ts', 'src/advanced.ts', 'src/check/configuration.ts', 'src/client.ts'],
+		entry: [
+			'src/index.ts',
+			'src/advanced.ts',
+			'src/check/configuration.ts',
+			'src/client.ts',
+			'src/diagnostics.ts',
+		],
 		platform: 'neutral',
 		target: 'es2024',
 		dts: true,

@@ -12,6 +12,7 @@ const alias = {
 	'@tmcp/session-manager-durable-objects/advanced': source('advanced.ts'),
 	'@tmcp/session-manager-durable-objects/check': source('check/configuration.ts'),
 	'@tmcp/session-manager-durable-objects/client': source('client.ts'),
+	'@tmcp/session-manager-durable-objects/diagnostics': source('diagnostics.ts'),
 	'@tmcp/session-manager-durable-objects': source('index.ts'),
 };
 
@@ -112,6 +113,15 @@ export default defineConfig({
 				resolve: { alias },
 				test: { name: 'example', include: ['examples/unit-test/**/*.test.ts'], ...inWorkerd },
 			},
+			...Object.entries({ analytics: 'wrangler', spans: 'spans' }).map(([name, config]) => ({
+				plugins: [
+					cloudflareTest({
+						wrangler: { configPath: `examples/observability/${config}.jsonc` },
+					}),
+				],
+				resolve: { alias },
+				test: { name, include: [`examples/observability/${name}.test.ts`] },
+			})),
 			{
 				test: {
 					name: 'node',

@@ -1,4 +1,8 @@
 import { DurableObject } from 'cloudflare:workers';
+import * as channels from '../diagnostics/channels.ts';
+import type { StreamKind } from '../diagnostics/events.ts';
+import { publishFailure } from '../diagnostics/failure.ts';
+import type { TraceContext } from '../diagnostics/trace.ts';
 import { SessionManagerError } from '../errors.ts';
 import type {
 	Admitted,
@@ -60,7 +64,8 @@ import { Alarm, LATENESS, type OwnAlarm } from './alarm.ts';
 import { type Asker, Questions } from './answers/questions.ts';
 import { openDatabase } from './database.ts';
 import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
-import { errorResponse, readTicket, refusal } from './door/upgrade.ts';
+import { codeOfRefusal, errorResponse, readTicket, refusal } from './door/upgrade.ts';
+import { here, inTrace } from './here.ts';
 import { Homes } from './homes.ts';
 import { EventLog } from './log/event-log.ts';
 import type { ReplayStart } from './log/replay.ts';
@@ -315,7 +320,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			owner,
 		};
 		this.#assertUnused(ticket, claim);
-		if (owner !== undefined && !this.admit(session, owner)) throw othersSession();
+		if (owner !== undefined && !this.admit(session, owner)) {
+			throw this.#refused(othersSession(), session);
+		}
 		this.#assertMayOpen(claim);
 		const supersedes = this.#streams.has(session);
 		const log = this.#positionOf(this.#streams.startOf(claim));
@@ -416,10 +423,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 *
 	 * @param batch at most 10,000, together at most 32 MiB less 4 KiB, which name at most 100,000 sessions together: a session
 	 * counts as often as it is named (`PAYLOAD_TOO_LARGE`)
+	 * @param trace the trace context that its events are to have; ignored where it is not valid, or nobody listens
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
-	broadcastBatch(batch: readonly BroadcastInput[]): BroadcastResult[] {
-		return this.#broadcast(parseBatch(batch));
+	broadcastBatch(batch: readonly BroadcastInput[], trace?: TraceContext): BroadcastResult[] {
+		return inTrace(trace, () => this.#broadcast(parseBatch(batch)));
 	}
 
 	/**
@@ -454,7 +462,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const claim: AskerClaim = { kind: 'asker', slot, sessionId: session, connectionId };
 		if (ticket !== undefined) this.#assertUnused(ticket, claim);
 		if (!this.admit(session, who)) {
-			throw othersSession();
+			throw this.#refused(othersSession(), session);
 		}
 		this.#questions.add(claim, who, asked, Date.now());
 		if (ticket !== undefined) this.#tickets.issue(ticket, claim);
@@ -482,8 +490,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const wireId = parseWireId(id);
 		if (!wireId) return 'ignored';
 		const asker = this.#questions.ownerOf(session, wireId, Date.now());
-		if (!isOwner(asker, who)) return 'ignored';
-		return this.#questions.answer(session, wireId, text);
+		const outcome = isOwner(asker, who)
+			? await this.#questions.answer(session, wireId, text)
+			: 'ignored';
+		if (channels.answered.hasSubscribers) {
+			channels.answered.publish({ ...here(this.ctx), session, outcome });
+		}
+		return outcome;
 	}
 
 	/**
@@ -564,13 +577,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * {@link subscribersOf} in one call; for the gateway, {@link admit} and {@link end} as well. The first home also returns
 	 * the labels of all homes, for a caller that has to reach each of them.
 	 * If one argument is refused, or the session that is to end is not admitted, nothing is done.
+	 * @param trace as for {@link broadcastBatch}
 	 * @throws what they throw
 	 */
-	relay(input: RelayInput): Relayed {
+	relay(input: RelayInput, trace?: TraceContext): Relayed {
 		const { broadcasts, publish, end, unsubscribe, subscribersOf } = parseRelay(input);
 		const ended = end !== undefined && this.#endOwned(end);
 		if (end && !ended) return { ...NOTHING_RELAYED, homes: this.#homes.all };
-		return {
+		return inTrace(trace, () => ({
 			homes: this.#homes.all,
 			ended,
 			broadcasts: broadcasts ? this.#broadcast(broadcasts) : [],
@@ -578,7 +592,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			unsubscribed: unsubscribe ? this.#unsubscribe(unsubscribe) : 0,
 			subscribers: subscribersOf === undefined ? [] : this.subscribersOf(subscribersOf),
 			isVacant: this.#isVacant(),
-		};
+		}));
 	}
 
 	/**
@@ -679,6 +693,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const redemption = await this.#tickets.redeem(upgrade.ticket);
 		if (redemption.kind === 'granted') return this.#open(redemption.claim);
 		const { reason, connectionId = '' } = redemption;
+		if (channels.refused.hasSubscribers) {
+			channels.refused.publish({ ...here(this.ctx), reason: codeOfRefusal(reason) });
+		}
 		return refusal(reason, asEnd(this.#tickets.endOf(connectionId)));
 	}
 
@@ -763,6 +780,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		} catch (error) {
 			// Thrown on, it would be tried six times by the runtime, and then no alarm would ring at all.
 			console.error(error);
+			publishFailure(error, here(this.ctx));
 			failed = true;
 		}
 		// It may have set the next one.
@@ -930,10 +948,20 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#open(claim: AnyClaim): Response {
 		const { 0: workerEnd, 1: objectEnd } = new WebSocketPair();
 		try {
-			const log = this.#positionOf(this.#openSocket(objectEnd, claim));
+			const start = this.#openSocket(objectEnd, claim);
+			if (channels.attached.hasSubscribers) {
+				channels.attached.publish({
+					...here(this.ctx),
+					session: sessionOf(claim),
+					stream: STREAM_KINDS[claim.kind],
+					recovered: start?.recovered ?? true,
+				});
+			}
+			const log = this.#positionOf(start);
 			const headers = log ? { [LOG_HEADER]: JSON.stringify(log) } : {};
 			return new Response(null, { status: 101, webSocket: workerEnd, headers });
 		} catch (error) {
+			publishFailure(error, { ...here(this.ctx), session: sessionOf(claim) });
 			const coded = SessionManagerError.from(error);
 			if (!coded) throw error;
 			return errorResponse(coded.code, coded.reason);
@@ -968,14 +996,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#assertMayOpen(claim: StreamClaim): void {
 		const { sessionId, connectionId, lastEventId, resume, slot, owner } = claim;
 		// Whoever names no owner has not been asked whose the session is; it may have begun since the ticket was made.
-		if (owner === undefined && this.#liveRow(sessionId)?.owner !== undefined) throw othersSession();
+		if (owner === undefined && this.#liveRow(sessionId)?.owner !== undefined) {
+			throw this.#refused(othersSession(), sessionId);
+		}
 		if (this.#tickets.endOf(connectionId) !== undefined) {
-			throw detached('the connection was detached before its stream was open');
+			const error = detached('the connection was detached before its stream was open');
+			throw this.#refused(error, sessionId);
 		}
 		if (!resume) return;
 		const row = this.#sessions.get(sessionId);
 		if (row?.state === 'ended' || row?.state === 'detached') {
-			throw detached('the session, or its stream, was ended while the connection was away');
+			const error = detached('the session, or its stream, was ended while the connection was away');
+			throw this.#refused(error, sessionId);
 		}
 		const opening = this.#tickets.claimOf(slot);
 		const isOvertaken =
@@ -986,10 +1018,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 						.find(sessionId)
 						.some(({ attachment }) => attachment.connectionId !== connectionId);
 		if (!isOvertaken && (!opening || opening.connectionId === connectionId)) return;
-		throw new SessionManagerError(
+		const superseded = new SessionManagerError(
 			'STREAM_SUPERSEDED',
 			'another stream of the session took the place of this one, or the session has ended.',
 		);
+		throw this.#refused(superseded, sessionId);
 	}
 
 	#assertUnused(ticket: string, claim: Claim): void {
@@ -1008,13 +1041,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { maxSessions, maxSessionsPerOwner } = this.#options.limits;
 		const ofOwner =
 			account === undefined ? [] : this.#owners?.withOneMore(account, session, maxSessionsPerOwner);
-		if (!ofOwner) throw ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
+		if (!ofOwner) {
+			const error = ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
+			throw this.#refused(error, session);
+		}
 		const isNew = this.#sessions.get(session) === undefined;
 		if (isNew && !this.#sessions.known?.takeOne(maxSessions)) {
-			throw new SessionManagerError(
+			const error = new SessionManagerError(
 				'TOO_MANY_SESSIONS',
 				`the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`,
 			);
+			throw this.#refused(error, session);
 		}
 		return ofOwner;
 	}
@@ -1036,19 +1073,34 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			const openingOfOwner = opening.filter((claim) => claim.account === account);
 			const count = this.#subscriptions.countOf(account) + openingOfOwner.length;
 			if (count >= maxSubscriptionsPerOwner) {
-				throw ownerLimitReached(
-					'subscriptions',
-					'maxSubscriptionsPerOwner',
-					maxSubscriptionsPerOwner,
-				);
+				const option = 'maxSubscriptionsPerOwner';
+				throw this.#refused(ownerLimitReached('subscriptions', option, maxSubscriptionsPerOwner));
 			}
 		}
 		if (!this.#subscriptions.isFull(maxSubscriptions - opening.length)) return;
-		throw new SessionManagerError(
+		const error = new SessionManagerError(
 			'TOO_MANY_SUBSCRIPTIONS',
 			`the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`,
 		);
+		throw this.#refused(error);
 	}
+
+	/** @returns the error, once it is told: its caller may be a Worker that does not tell */
+	#refused(error: SessionManagerError, session?: string): SessionManagerError {
+		publishFailure(error, { ...here(this.ctx), session });
+		return error;
+	}
+}
+
+/** What an `attached` event calls the streams. */
+const STREAM_KINDS = {
+	stream: 'session',
+	subscription: 'listen',
+	asker: 'answers',
+} as const satisfies Record<AnyClaim['kind'], StreamKind>;
+
+function sessionOf(claim: AnyClaim): string | undefined {
+	return claim.kind === 'subscription' ? undefined : claim.sessionId;
 }
 
 /** When the alarm of a subclass rings again that has failed, in milliseconds. */

@@ -55,6 +55,13 @@ export function objectNameOf(label: string): string {
 	return label === FIRST_HOME ? SYNC_LAYER_NAME : `${SYNC_LAYER_NAME}/${label}`;
 }
 
+/** The label of the home that an object is, or the name that it has of its own. */
+export function labelOf(objectName: string | undefined): string | undefined {
+	if (objectName === SYNC_LAYER_NAME) return FIRST_HOME;
+	const prefix = `${SYNC_LAYER_NAME}/`;
+	return objectName?.startsWith(prefix) ? objectName.slice(prefix.length) : objectName;
+}
+
 /** The number that event ids of an object begin with. One with a name of its own counts as the first home. */
 export function shardOf(objectName: string | undefined): number {
 	const prefix = `${SYNC_LAYER_NAME}/`;

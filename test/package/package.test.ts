@@ -50,7 +50,7 @@ describe('the package that npm would publish', () => {
 			'package.json',
 		]);
 		const files = readdirSync(join(project.package, 'dist'), { encoding: 'utf8', recursive: true });
-		for (const entry of ['index', 'advanced', 'check/configuration', 'client'])
+		for (const entry of ['index', 'advanced', 'check/configuration', 'client', 'diagnostics'])
 			expect(files).toEqual(expect.arrayContaining([`${entry}.js`, `${entry}.d.ts`]));
 		for (const file of files.filter((name) => name.includes('.')))
 			expect(file).toMatch(/\.(js|js\.map|d\.ts)$/);
@@ -85,7 +85,7 @@ describe('the package that npm would publish', () => {
 		expect([...others]).toEqual(expect.arrayContaining(['cloudflare:workers', 'valibot']));
 		for (const from of [
 			...others,
-			...['advanced', 'check/configuration', 'client'].flatMap((entry) => [
+			...['advanced', 'check/configuration', 'client', 'diagnostics'].flatMap((entry) => [
 				...load(`dist/${entry}.js`).others,
 			]),
 		])

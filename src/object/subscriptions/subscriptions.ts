@@ -1,5 +1,6 @@
 import { matchesSubscription } from '@tmcp/session-manager';
 import * as v from 'valibot';
+import * as channels from '../../diagnostics/channels.ts';
 import {
 	type Notification,
 	NotificationSchema,
@@ -11,6 +12,7 @@ import {
 import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import type { Alarm } from '../alarm.ts';
+import { here } from '../here.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { askedFor, type ReplayStart, replayStart } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
@@ -150,14 +152,24 @@ export class Subscriptions {
 		const append = () =>
 			notifications.map(({ notification, json: data }) => {
 				const seq = log?.append({ kind: 'subscriptions' }, data, Date.now(), id).seq;
-				return { notification, frame: encodeFrame({ seq, data }) };
+				return { notification, data, frame: encodeFrame({ seq, data }) };
 			});
 		// Where one cannot be kept, none is sent, so that all can be sent again.
 		const sent = log && notifications.length > 1 ? this.#atOnce(append, log) : append();
 		this.#sent.add(id);
 		let delivered = 0;
-		for (const { notification, frame } of sent) {
+		for (const { notification, data, frame } of sent) {
+			const before = delivered;
 			for (const socket of this.#audience(notification)) if (deliver(socket, frame)) delivered++;
+			if (!channels.delivered.hasSubscribers) continue;
+			channels.delivered.publish({
+				...here(this.#ctx),
+				audience: 'listeners',
+				bytes: channels.byteLength(data),
+				delivered: delivered - before,
+				waiting: undefined,
+				missed: 0,
+			});
 		}
 		return delivered;
 	}
@@ -233,12 +245,22 @@ export class Subscriptions {
 		});
 		let { recovered } = start;
 		const missed = start.after < head ? this.#log.missedBySubscriptions(start.after) : [];
+		const tally = channels.replayed.hasSubscribers ? new channels.Tally() : undefined;
 		for (const { seq, data } of missed) {
 			if (data === null) recovered = false;
-			else if (isFor(subscription, data)) deliver(socket, encodeFrame({ seq, data }));
+			else if (isFor(subscription, data)) {
+				deliver(socket, encodeFrame({ seq, data }));
+				tally?.add(data);
+			}
 		}
 		deliver(socket, encodeFrame({ seq: head, data: '' }));
 		if (!recovered) this.#gaps++;
+		if (tally && tally.messages > 0) {
+			channels.replayed.publish({ ...here(this.#ctx), stream: 'listen', ...tally });
+		}
+		if (!recovered && channels.gap.hasSubscribers) {
+			channels.gap.publish({ ...here(this.#ctx), stream: 'listen' });
+		}
 		return { after: start.after, recovered };
 	}
 

@@ -1,4 +1,7 @@
 import * as v from 'valibot';
+import * as channels from '../../diagnostics/channels.ts';
+import { publishFailure } from '../../diagnostics/failure.ts';
+import { runInTrace, traceOfHeaders, traceOfMessage } from '../../diagnostics/trace.ts';
 import { accountOf } from '../account.ts';
 import { hash } from '../hash.ts';
 import { hold } from '../request/hold.ts';
@@ -16,6 +19,7 @@ import {
 	PositiveIntegerSchema,
 	TimerSchema,
 } from '../../wire/options.ts';
+import { readSessionId } from '../../wire/session-id.ts';
 import { parseWireId } from '../../wire/wire-id.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
@@ -262,7 +266,7 @@ export class SessionGateway<Custom = undefined> {
 	 * `INVALID_ARGUMENT` where the transport has another `path`, or another `info`
 	 */
 	async respond(request: Request, ctx?: Custom): Promise<Response | null> {
-		const response = await this.#respond(request, ctx);
+		const response = await this.#respondObserved(request, ctx);
 		if (response) return keptAlive(response, this.#options);
 		if (this.#options.path !== null && this.#isOnPath(new URL(request.url))) {
 			throw new SessionManagerError(
@@ -271,6 +275,17 @@ export class SessionGateway<Custom = undefined> {
 			);
 		}
 		return null;
+	}
+
+	/** Where somebody listens, what happens is told in the trace of the request, and so is what fails. */
+	async #respondObserved(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const trace = channels.isObserved() ? traceOfHeaders(request.headers) : undefined;
+		try {
+			return await runInTrace(trace, () => this.#respond(request, ctx));
+		} catch (error) {
+			publishFailure(error, whereOf(request));
+			throw error;
+		}
 	}
 
 	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
@@ -282,9 +297,9 @@ export class SessionGateway<Custom = undefined> {
 		if (!isGuarded) return this.#passUnguarded(request, ctx);
 		const { allowedHosts } = this.#options;
 		if (allowedHosts && !isForAllowedHost(url, request, allowedHosts)) {
-			return refusal('host', NO_HEADERS);
+			return refusal(request, 'host', NO_HEADERS);
 		}
-		if (isInUrl) return refusal('inUrl', NO_HEADERS);
+		if (isInUrl) return refusal(request, 'inUrl', NO_HEADERS);
 		if (isSessionless(request)) return this.#passUnread(request, ctx);
 		const owner = await this.#ownerOf(request);
 		return session === undefined
@@ -336,7 +351,7 @@ export class SessionGateway<Custom = undefined> {
 		if (!hasMessage(request)) return this.#transport.respond(request, ctx);
 		const body = await readMessage(request, this.#options);
 		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
-		return this.#pass(body.request, ctx, request);
+		return inTraceOf(body, () => this.#pass(body.request, ctx, request));
 	}
 
 	#isOnPath({ pathname }: URL): boolean {
@@ -452,17 +467,19 @@ export class SessionGateway<Custom = undefined> {
 		scope: RequestScope,
 	): Promise<Response | null> {
 		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, ctx);
-		const response = await this.#transport.respond(body.request, ctx);
-		if (!response || body.kind === 'sessionless') return response;
-		return askingResponse(response, {
-			home: () => this.#homes.of(session),
-			session,
-			owner: ownerHash,
-			timeout: this.#options.answerTimeout,
-			requestId: Reflect.get(Object(body.message), 'id'),
-			respond: (answer) =>
-				runInScope(scope, () => this.#transport.respond(withMessage(body.request, answer), ctx)),
-			onEnd: () => void (scope.onAnswered && hold(scope.onAnswered())),
+		return inTraceOf(body, async () => {
+			const response = await this.#transport.respond(body.request, ctx);
+			if (!response || body.kind === 'sessionless') return response;
+			return askingResponse(response, {
+				home: () => this.#homes.of(session),
+				session,
+				owner: ownerHash,
+				timeout: this.#options.answerTimeout,
+				requestId: Reflect.get(Object(body.message), 'id'),
+				respond: (answer) =>
+					runInScope(scope, () => this.#transport.respond(withMessage(body.request, answer), ctx)),
+				onEnd: () => void (scope.onAnswered && hold(scope.onAnswered())),
+			});
 		});
 	}
 
@@ -481,12 +498,12 @@ export class SessionGateway<Custom = undefined> {
 		if (response?.status !== 202 || !answer || !parseWireId(answer.id)) return response;
 		const text = JSON.stringify(answer);
 		if (new TextEncoder().encode(text).byteLength > MAX_ANSWER_BYTES) {
-			return refusal('tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
+			return refusal(request, 'tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
 		}
 		const outcome = await callObject(this.#homes.of(session), (stub) =>
 			stub.answer(session, ownerHash, answer.id, text),
 		);
-		return outcome === 'lost' ? refusal('lost', response.headers) : response;
+		return outcome === 'lost' ? refusal(request, 'lost', response.headers) : response;
 	}
 
 	async #refuseBody(
@@ -496,13 +513,13 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
 		if (isRefusal(answer)) return answer;
-		return this.#bodyRefusal(why, answer.headers);
+		return this.#bodyRefusal(request, why, answer.headers);
 	}
 
-	#bodyRefusal(why: 'tooLarge' | 'tooSlow', headers: Headers): Response {
+	#bodyRefusal(request: Request, why: 'tooLarge' | 'tooSlow', headers: Headers): Response {
 		const { maxBodyBytes, bodyTimeout } = this.#options;
 		const data = why === 'tooLarge' ? { maxBytes: maxBodyBytes } : { maxMs: bodyTimeout };
-		return refusal(why, headers, data);
+		return refusal(request, why, headers, data);
 	}
 
 	/**
@@ -519,12 +536,14 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
 		if (isRefusal(answer)) return answer;
-		if (!hasMessage(request)) return refusal(why, answer.headers);
+		if (!hasMessage(request)) return refusal(request, why, answer.headers);
 		const body = read ?? (await readMessage(request, this.#options));
-		if (typeof body === 'string') return this.#bodyRefusal(body, answer.headers);
-		if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
-		if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
-		return refusal(why, answer.headers);
+		if (typeof body === 'string') return this.#bodyRefusal(request, body, answer.headers);
+		return inTraceOf(body, async () => {
+			if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
+			if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
+			return refusal(request, why, answer.headers);
+		});
 	}
 
 	async #begin(
@@ -535,7 +554,7 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		const isFull = (home: string) => Date.now() < (this.#fullUntil.get(home) ?? 0);
 		const chosen = this.#homes.choose(request.cf, isFull);
-		if (chosen === undefined) return refusal('TOO_MANY_SESSIONS', headers);
+		if (chosen === undefined) return refusal(request, 'TOO_MANY_SESSIONS', headers);
 		const isSigned = this.#options.sessionIds === 'signed';
 		const minted = isSigned ? await this.#homes.mint(chosen) : undefined;
 		const { info } = this.#options;
@@ -549,7 +568,7 @@ export class SessionGateway<Custom = undefined> {
 		});
 		if (text === undefined) {
 			beginning.done(false);
-			return refusal('unreadable', headers);
+			return refusal(request, 'unreadable', headers);
 		}
 		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
 		if (!response || session === null || !hasResult(text)) {
@@ -577,7 +596,7 @@ export class SessionGateway<Custom = undefined> {
 			const { code } = SessionManagerError.from(error) ?? {};
 			if (code === 'TOO_MANY_SESSIONS') await this.#noteFull(session);
 			if (code === 'TOO_MANY_SESSIONS' || code === 'OWNER_LIMIT_REACHED') {
-				return refusal(code, headers);
+				return refusal(request, code, headers);
 			}
 			throw error;
 		} finally {
@@ -652,8 +671,28 @@ function assertServesNoSessions(answer: Response | null, { url }: Request): void
 	);
 }
 
-function refusal(why: keyof typeof REFUSALS, headers: Headers, data?: object): Response {
+/** Run what answers a message, in the trace that the message names. */
+function inTraceOf<T>({ message }: MessageBody, work: () => T): T {
+	return runInTrace(channels.isObserved() ? traceOfMessage(message) : undefined, work);
+}
+
+/** Where an event of a request happens. */
+function whereOf({ headers }: Request) {
+	const session = headers.get(SESSION_HEADER) || undefined;
+	const home = session === undefined ? undefined : readSessionId(session)?.home;
+	return { side: 'worker', home, session } as const;
+}
+
+function refusal(
+	request: Request,
+	why: keyof typeof REFUSALS,
+	headers: Headers,
+	data?: object,
+): Response {
 	const { status, ...error } = REFUSALS[why];
+	if (channels.refused.hasSubscribers) {
+		channels.refused.publish({ ...whereOf(request), reason: why, status });
+	}
 	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
 	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));
 	const message = { jsonrpc: '2.0', id: null, error: { ...error, data } };

@@ -4,9 +4,12 @@ import type {
 	SubscriptionManager,
 } from '@tmcp/session-manager';
 import * as v from 'valibot';
+import * as channels from '../../diagnostics/channels.ts';
+import { publishFailure } from '../../diagnostics/failure.ts';
+import { traceArgument } from '../../diagnostics/trace.ts';
 import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/limits.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
-import { answersOf } from '../routing/send.ts';
+import { answersOf, publishSent } from '../routing/send.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';
 import {
 	isOrigin,
@@ -172,10 +175,18 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	async #publish(notifications: readonly Notification[]): Promise<void> {
 		const options = { id: crypto.randomUUID() };
+		const since = Date.now();
+		const trace = traceArgument();
 		const called = await this.#homes.callAll((stub) =>
-			stub.relay({ publish: { notifications, options } }),
+			stub.relay({ publish: { notifications, options } }, ...trace),
 		);
-		answersOf(called, () => 'all its listeners');
+		const answers = answersOf(called, () => 'all its listeners');
+		if (!channels.delivered.hasSubscribers) return;
+		publishSent(
+			notifications.map((of) => JSON.stringify(of)),
+			answers,
+			since,
+		);
 	}
 
 	/** Reports an error once: notifications that were sent in one batch fail with the same error. */
@@ -184,6 +195,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 			if (this.#told.has(error)) return;
 			this.#told.add(error);
 		}
+		publishFailure(error);
 		void report(this.#onError, error);
 	}
 

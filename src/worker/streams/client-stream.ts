@@ -1,12 +1,14 @@
+import * as channels from '../../diagnostics/channels.ts';
 import { SessionManagerError } from '../../errors.ts';
 import type { LogPosition } from '../../wire/answers.ts';
-import { Connection } from '../connection/connection.ts';
+import { Connection, type Subject } from '../connection/connection.ts';
 import { lifetimeMs, retryMs } from '../connection/lifetime.ts';
 import { type Opened, openStream } from '../connection/open-socket.ts';
 import { hold } from '../request/hold.ts';
 import { report } from '../request/report.ts';
 import type { RequestScope } from '../request/request-scope.ts';
 import { callObject, type HomeOrPromise, type SyncLayerStub } from '../routing/object.ts';
+import { readSessionId } from '../../wire/session-id.ts';
 import { ClientQueue, type Total } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
 
@@ -221,8 +223,13 @@ export class ClientStream extends Connection {
 		this.#write(encoder.encode(text), seq);
 		if (this.#queue.bytes < this.#bound || this.#state !== 'live') return;
 		const { maxQueuedBytes } = this.#setup.options;
-		if (this.#idLine !== undefined) this.pause(this.#queue.takenSeq);
-		else if (this.#queue.bytes >= maxQueuedBytes * BOUNDS_WITHOUT_LOG) this.#cutOff();
+		if (this.#idLine !== undefined) {
+			this.pause(this.#queue.takenSeq);
+			if (channels.paused.hasSubscribers) {
+				const { stream: _, ...where } = this.subject;
+				channels.paused.publish({ ...where, bytes: this.#queue.bytes });
+			}
+		} else if (this.#queue.bytes >= maxQueuedBytes * BOUNDS_WITHOUT_LOG) this.#cutOff();
 	}
 
 	protected override onPosition(seq: number): void {
@@ -243,6 +250,11 @@ export class ClientStream extends Connection {
 
 	protected override onEnd(): void {
 		this.end();
+	}
+
+	override get subject(): Subject {
+		const { session } = this.#setup;
+		return { side: 'worker', stream: 'session', home: readSessionId(session)?.home, session };
 	}
 
 	/** Write an event without a message, so that the client has an id to come back with. */
