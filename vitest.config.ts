@@ -125,7 +125,10 @@ export default defineConfig({
 			{
 				test: {
 					name: 'node',
-					include: ['test/{bench,check,crash,docs,e2e,package}/**/*.test.ts'],
+					include: [
+						'test/{bench,check,crash,docs,e2e,package}/**/*.test.ts',
+						'examples/*/test/*.test.ts',
+					],
 					...endToEnd,
 				},
 			},
