@@ -19,6 +19,7 @@ export default defineConfig([
 			'src/check/configuration.ts',
 			'src/client.ts',
 			'src/diagnostics.ts',
+			'src/inspector.ts',
 		],
 		platform: 'neutral',
 		target: 'es2024',

@@ -13,6 +13,7 @@ const alias = {
 	'@tmcp/session-manager-durable-objects/check': source('check/configuration.ts'),
 	'@tmcp/session-manager-durable-objects/client': source('client.ts'),
 	'@tmcp/session-manager-durable-objects/diagnostics': source('diagnostics.ts'),
+	'@tmcp/session-manager-durable-objects/inspector': source('inspector.ts'),
 	'@tmcp/session-manager-durable-objects': source('index.ts'),
 };
 
@@ -57,7 +58,7 @@ const WITH_ANY_HOMES = {
 	include: ['test/{contract,transports}/**/*.test.ts', 'test/worker/**/*.test.ts'],
 	exclude: [
 		// They say themselves how many homes there are.
-		'test/worker/{client,routing}/**',
+		'test/worker/{client,inspector,routing}/**',
 		'test/worker/gateway/session-ids.test.ts',
 		// No object is asked: what is read of a message or a response, how long something lives, what KV keeps.
 		'test/worker/answers/event-blocks.test.ts',
@@ -129,6 +130,13 @@ export default defineConfig({
 						'test/{bench,check,crash,docs,e2e,package}/**/*.test.ts',
 						'examples/*/test/*.test.ts',
 					],
+					...endToEnd,
+				},
+			},
+			{
+				test: {
+					name: 'browser',
+					include: ['test/browser/**/*.test.ts'],
 					...endToEnd,
 				},
 			},

@@ -24,6 +24,7 @@ import {
 	type DetachOptions,
 	type ListOptions,
 	type InfoChange,
+	type InspectOptions,
 	type Notification,
 	type ParsedRelay,
 	parseAnswer,
@@ -36,6 +37,7 @@ import {
 	parseHomeLabel,
 	parseHomeLabels,
 	parseInfoChanges,
+	parseInspectOptions,
 	parseListOptions,
 	parseOwner,
 	parsePublish,
@@ -56,6 +58,7 @@ import {
 } from '../wire/arguments.ts';
 import { CloseCode } from '../wire/close-codes.ts';
 import { encodeFrame } from '../wire/frames.ts';
+import type { Inspected } from '../wire/inspection.ts';
 import { shardOf } from '../wire/home.ts';
 import { STREAM_TAG } from '../wire/names.ts';
 import { LOG_HEADER, TICKET_TTL_MS } from '../wire/upgrade.ts';
@@ -67,6 +70,7 @@ import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
 import { codeOfRefusal, errorResponse, readTicket, refusal } from './door/upgrade.ts';
 import { here, inTrace } from './here.ts';
 import { Homes } from './homes.ts';
+import { Inspection } from './inspection.ts';
 import { EventLog } from './log/event-log.ts';
 import type { ReplayStart } from './log/replay.ts';
 import { SentIds } from './log/sent-ids.ts';
@@ -120,9 +124,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	static {
 		const { begin, admit, admitWithInfo, infoOf, inform, subscribersOf } = this.prototype;
-		const { attach, has, ask, stats, homes, registerHome, signingKey: key } = this.prototype;
+		const {
+			attach,
+			has,
+			ask,
+			stats,
+			inspect,
+			homes,
+			registerHome,
+			signingKey: key,
+		} = this.prototype;
 		void markRetryable(begin, admit, admitWithInfo, infoOf, inform, subscribersOf);
-		void markRetryable(attach, has, ask, stats, homes, registerHome, key);
+		void markRetryable(attach, has, ask, stats, inspect, homes, registerHome, key);
 	}
 
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
@@ -625,6 +638,28 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#assertSqlite();
 		const isAlive = (row: SessionRows.SessionRow) => this.#isAlive(row);
 		return this.#streams.summaries(this.#sessions.page(after ?? '', limit, isAlive));
+	}
+
+	/**
+	 * What the object holds at this moment, and a page of its sessions, of its listen streams and of its log, each where it is
+	 * asked for: for the page of a `SessionInspector`. Reads one row; with `sessions` at most 1,000 rows of sessions and the
+	 * newest 1,000 events; with `listeners` one for each whose filter is too large for its socket; with `log` one for each
+	 * event. Looks at every socket, in memory. Writes nothing.
+	 * @param options `sessions`, `listeners`: `{ after?, limit? }` with `next` of the page before; `log`: events between
+	 * `after` and `before`, with the beginnings of their `payloads`; each `limit` is 1 to 100 (default 25)
+	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
+	 */
+	inspect(options?: InspectOptions): Inspected {
+		const asked = parseInspectOptions(options);
+		this.#assertSqlite();
+		const inspection = new Inspection(
+			this.ctx,
+			this.#log,
+			this.#sessions,
+			this.#streams,
+			this.#subscriptions,
+		);
+		return inspection.of(asked, (row) => this.#isAlive(row));
 	}
 
 	/** For `SessionHomes`: the labels of all homes, if this is the first one. */

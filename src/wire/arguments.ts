@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import { MAX_EVENT_ID_CHARS } from './event-id.ts';
 import { MAX_HOMES, parseHome, REGIONS } from './home.ts';
+import { INSPECTED_BY_DEFAULT, MAX_INSPECTED } from './inspection.ts';
 import {
 	broadcastBytes,
 	leastBytes,
@@ -89,6 +90,17 @@ const InfoChangesSchema = arrayOf(
 	MAX_INFO_CHANGES,
 );
 
+const InspectedLimit = v.optional(
+	v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_INSPECTED)),
+	INSPECTED_BY_DEFAULT,
+);
+
+/** A page of a list, for `SyncLayer.inspect`. */
+const PageSchema = plainObject({
+	after: v.optional(v.pipe(v.string(), v.maxLength(MAX_SESSION_ID_CHARS))),
+	limit: InspectedLimit,
+});
+
 /** The options of each method that has some of its own. */
 const OPTIONS = {
 	begin: plainObject({
@@ -122,6 +134,18 @@ const OPTIONS = {
 		after: v.optional(v.string()),
 		/** 1 to 1,000 (default 100). */
 		limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000))),
+	}),
+	inspect: plainObject({
+		sessions: v.optional(PageSchema),
+		listeners: v.optional(PageSchema),
+		log: v.optional(
+			plainObject({
+				after: integer(0),
+				before: integer(0),
+				limit: InspectedLimit,
+				payloads: v.optional(v.boolean()),
+			}),
+		),
 	}),
 	subscribe: plainObject({
 		/** A UUID that the caller made. */
@@ -278,6 +302,8 @@ export type AttachOptions = v.InferInput<typeof OPTIONS.attach>;
 export type DetachOptions = v.InferInput<typeof OPTIONS.detach>;
 /** `options` of `SyncLayer.listSessions`. @interface */
 export type ListOptions = v.InferInput<typeof OPTIONS.listSessions>;
+/** `options` of `SyncLayer.inspect`. @interface */
+export type InspectOptions = v.InferInput<typeof OPTIONS.inspect>;
 /** `options` of `SyncLayer.publish` and `unsubscribe`. @interface */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 /** `options` of `SyncLayer.broadcast`. @interface */
@@ -367,6 +393,9 @@ export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseListOptions = optionsParser('listSessions', OPTIONS.listSessions);
+
+/** @throws `INVALID_ARGUMENT` */
+export const parseInspectOptions = optionsParser('inspect', OPTIONS.inspect);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscribe);

@@ -22,6 +22,7 @@ const METHODS = [
 	'relay',
 	'endOwner',
 	'listSessions',
+	'inspect',
 	'registerHome',
 	'forgetHomes',
 	'stats',
@@ -151,6 +152,14 @@ export class Hostile {
 				return [OWNER];
 			case 'listSessions':
 				return [{ after: session, limit: 10 }];
+			case 'inspect':
+				return [
+					{
+						sessions: { after: session, limit: 10 },
+						listeners: { after: id, limit: 10 },
+						log: { after: 1, before: 10, limit: 10, payloads: true },
+					},
+				];
 			case 'registerHome':
 				return [random.pick(['3', 'weur-3', 'me-999'])];
 			case 'forgetHomes':

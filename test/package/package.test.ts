@@ -50,7 +50,14 @@ describe('the package that npm would publish', () => {
 			'package.json',
 		]);
 		const files = readdirSync(join(project.package, 'dist'), { encoding: 'utf8', recursive: true });
-		for (const entry of ['index', 'advanced', 'check/configuration', 'client', 'diagnostics'])
+		for (const entry of [
+			'index',
+			'advanced',
+			'check/configuration',
+			'client',
+			'diagnostics',
+			'inspector',
+		])
 			expect(files).toEqual(expect.arrayContaining([`${entry}.js`, `${entry}.d.ts`]));
 		for (const file of files.filter((name) => name.includes('.')))
 			expect(file).toMatch(/\.(js|js\.map|d\.ts)$/);
@@ -85,9 +92,9 @@ describe('the package that npm would publish', () => {
 		expect([...others]).toEqual(expect.arrayContaining(['cloudflare:workers', 'valibot']));
 		for (const from of [
 			...others,
-			...['advanced', 'check/configuration', 'client', 'diagnostics'].flatMap((entry) => [
-				...load(`dist/${entry}.js`).others,
-			]),
+			...['advanced', 'check/configuration', 'client', 'diagnostics', 'inspector'].flatMap(
+				(entry) => [...load(`dist/${entry}.js`).others],
+			),
 		])
 			if (!from.startsWith('cloudflare:')) expect(allowed).toContain(from);
 	});
@@ -96,6 +103,13 @@ describe('the package that npm would publish', () => {
 		const { modules, others } = load('dist/client.js');
 		expect([...others]).not.toContain('tmcp');
 		expect([...modules.keys()].filter((path) => path.includes('object/sync-layer'))).toEqual([]);
+	});
+
+	it('has the page of the inspector on its own entry only', () => {
+		const isPage = (path: string) => path.includes('worker/inspector/');
+		expect([...load('dist/inspector.js').modules.keys()].some(isPage)).toBe(true);
+		for (const entry of ['index', 'advanced', 'client'])
+			expect([...load(`dist/${entry}.js`).modules.keys()].filter(isPage)).toEqual([]);
 	});
 
 	/** What a bundler makes of a Worker. */

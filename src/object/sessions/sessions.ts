@@ -156,6 +156,34 @@ export class Sessions {
 		return page;
 	}
 
+	/**
+	 * The sessions after one, in the order of ids, of at most `scanned` rows: a table of rows that are not wanted is not read
+	 * to its end.
+	 * @returns `last`: the last id that was looked at, where there may be more
+	 */
+	scan(
+		after: string,
+		limit: number,
+		scanned: number,
+		wanted: (row: SessionRow) => boolean,
+	): { found: SessionRow[]; last: string | undefined } {
+		this.#writeWaiting();
+		const found: SessionRow[] = [];
+		let [looked, last] = [0, ''];
+		const rows = this.#sql?.exec<Columns>(
+			'SELECT * FROM tmcp_sessions WHERE session_id > ? ORDER BY session_id LIMIT ?',
+			after,
+			scanned,
+		);
+		for (const columns of rows ?? []) {
+			[looked, last] = [looked + 1, columns.session_id];
+			const row = rowOf(columns);
+			if (wanted(row)) found.push(row);
+			if (found.length === limit) return { found, last };
+		}
+		return { found, last: looked === scanned ? last : undefined };
+	}
+
 	/** How many have begun and not ended. Reads every row: for operators. */
 	count(): number {
 		const count = this.#sql?.exec<{ n: number }>(

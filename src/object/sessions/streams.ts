@@ -160,11 +160,7 @@ export class Streams {
 	summaries(rows: readonly SessionRows.SessionRow[]): SessionSummary[] {
 		const after = new Map<string, number>();
 		for (const row of rows) {
-			if (!this.#log || this.has(row.sessionId)) continue;
-			after.set(
-				row.sessionId,
-				SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : row.since,
-			);
+			if (this.#log && !this.has(row.sessionId)) after.set(row.sessionId, this.positionOf(row));
 		}
 		const waiting = this.#log?.countMissed(after);
 		return rows.map(({ sessionId, info, expiresAt, state }) => {
@@ -287,6 +283,11 @@ export class Streams {
 	servedUpTo(session: string): number | undefined {
 		const row = this.#sessions.get(session);
 		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : undefined;
+	}
+
+	/** The last event that a session was handed, or that it began after. */
+	positionOf(row: SessionRows.SessionRow): number {
+		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : row.since;
 	}
 
 	#servedUpTo(row: SessionRows.ServedRow, log: EventLog): number {

@@ -11,6 +11,7 @@ import {
 } from '../../wire/arguments.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
+import type { ListenerSummary } from '../../wire/inspection.ts';
 import type { Alarm } from '../alarm.ts';
 import { here } from '../here.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -35,6 +36,13 @@ const CLOSE_CODES = {
 	closed: CloseCode.subscriptionClosed,
 	cancelled: CloseCode.subscriptionCancelled,
 } as const;
+
+/** How much of a subscription's resources an operator is shown: so many, of so many characters each. */
+const LISTED_URIS = 5;
+const LISTED_URI_CHARS = 200;
+
+/** So much of a long list of resources is read for that. */
+const LISTED_CHARS = 4_000;
 
 type SubscriptionAttachment = Extract<Attachment, { kind: 'subscription' }>;
 
@@ -102,6 +110,31 @@ export class Subscriptions {
 	/** Whether there are as many as that. They are rarely counted for it. */
 	isFull(max: number): boolean {
 		return (this.#countAtMost ?? this.count) >= max && this.count >= max;
+	}
+
+	/**
+	 * Open subscriptions after one, in the order of their connections. Looks at each socket, in memory, and reads a row for
+	 * each of the page whose resources are in the `FilterStore`.
+	 */
+	page(after: string, limit: number): ListenerSummary[] {
+		return openSockets(this.#ctx, 'subscription', SUBSCRIPTION_TAG)
+			.map(({ attachment }) => attachment)
+			.filter(({ connectionId }) => connectionId > after)
+			.toSorted((one, other) => (one.connectionId < other.connectionId ? -1 : 1))
+			.slice(0, limit)
+			.map(({ connectionId, filterId, subscription: { id, filters } }) => {
+				const { resourceSubscriptions: named = [], ...lists } = filters;
+				const all = { uris: named.slice(0, LISTED_URIS), count: named.length };
+				const { uris, count } =
+					filterId === undefined ? all : this.#filters.first(filterId, LISTED_CHARS);
+				return {
+					connectionId,
+					id,
+					lists,
+					resources: uris.slice(0, LISTED_URIS).map((uri) => uri.slice(0, LISTED_URI_CHARS)),
+					resourceCount: count,
+				};
+			});
 	}
 
 	/** The open sockets of one subscription, of one origin, or all. */

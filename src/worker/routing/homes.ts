@@ -311,10 +311,14 @@ export class SessionHomes {
 
 	/** A failure is not remembered: the next one asks again. */
 	async #getSigner(): Promise<Signer> {
-		return (this.#signer ??= await Signer.of(await this.#signingKey()));
+		return (this.#signer ??= await Signer.of(await this.signingKey()));
 	}
 
-	#signingKey(): Promise<string> {
+	/**
+	 * The secret of this installation.
+	 * @internal
+	 */
+	signingKey(): Promise<string> {
 		const { signingKey: name } = this.#options;
 		if (name === undefined) return callObject(this.at(FIRST_HOME), (stub) => stub.signingKey());
 		const key: unknown = Reflect.get(env, name);
