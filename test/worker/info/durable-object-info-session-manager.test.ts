@@ -6,6 +6,7 @@ import {
 	DurableObjectInfoSessionManager,
 	DurableObjectStreamSessionManager,
 	KVInfoSessionManager,
+	SessionHomes,
 	type SessionManagerError,
 	SyncLayer,
 } from '../../../src/index.ts';
@@ -13,6 +14,7 @@ import { AdmittedSession } from '../../../src/object/sessions/admitted-session.t
 import { hash } from '../../../src/worker/hash.ts';
 import { type RequestScope, runInScope } from '../../../src/worker/request/request-scope.ts';
 import { DEFAULT_HOMES } from '../../../src/worker/routing/default-homes.ts';
+import { callObject } from '../../../src/worker/routing/object.ts';
 import { codeOf } from '../../support/codes.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { keysOf } from '../../support/kv.ts';
@@ -252,7 +254,8 @@ describe('with a transport', () => {
 			await changing('resources/subscribe', { uri: RESOURCES[2] });
 			calls.length = 0;
 			expect((await client.fetch('DELETE')).status).toBe(200);
-			expect(calls).toEqual(['rpc relay']);
+			// Each other home that is used is told, too.
+			expect(DEFAULT_HOMES === 1 ? calls : [...new Set(calls)]).toEqual(['rpc relay']);
 			expect(await object.infoOf(client.sessionId)).toBeUndefined();
 			expect(await object.subscribersOf(await hash(RESOURCES[2]))).not.toContain(client.sessionId);
 			expect((await client.post('tools/list')).status).toBe(404);
@@ -327,7 +330,7 @@ describe('a session that was admitted for a change', () => {
 	let id: string;
 	beforeEach(async () => {
 		id = session();
-		await env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT').begin(id, OWNER);
+		await callObject(new SessionHomes().toBegin(id), (stub) => stub.begin(id, OWNER));
 	});
 
 	it('is changed by a call of its own where the object was restarted in between', async () => {
