@@ -642,7 +642,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * What the object holds at this moment, and a page of its sessions, of its listen streams and of its log, each where it is
-	 * asked for: for the page of a `SessionInspector`. Reads one row; with `sessions` at most 1,000 rows of sessions and the
+	 * asked for: for the page of a `SessionInspector`. Reads one row after a wake; with `sessions` at most 1,000 rows of sessions and the
 	 * newest 1,000 events; with `listeners` one for each whose filter is too large for its socket; with `log` one for each
 	 * event. Looks at every socket, in memory. Writes nothing.
 	 * @param options `sessions`, `listeners`: `{ after?, limit? }` with `next` of the page before; `log`: events between
