@@ -41,6 +41,7 @@ it('another owner ends nothing, and nothing else of the call is done', async () 
 		ended: false,
 		unsubscribed: 0,
 		subscribers: [],
+		isVacant: false,
 	});
 	expect(await object().admit('one', ALICE)).toBe(true);
 	expect((await object().stats()).log).toMatchObject({ events: 0 });
