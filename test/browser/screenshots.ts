@@ -31,10 +31,14 @@ async function take(browser: Browser, url: URL): Promise<void> {
 	await play.has(one, 2);
 	await one.getByRole('button', { name: 'Order lunch' }).click();
 	await one.getByRole('textbox').waitFor();
+	const [, home = ''] = /its home is (\S+)\./.exec(await one.innerText()) ?? [];
+	// The figures are asked for every few seconds.
+	await page.getByRole('img', { name: new RegExp(`home ${home}: [1-9]`) }).waitFor();
 	await page.screenshot({ path: join(DIRECTORY, 'playground.png') });
 
 	const inspector = await open();
 	await openInspector(inspector, url);
+	await inspector.getByRole('radio', { name: home, exact: true }).check();
 	const end = Date.now() + RATES_MS;
 	for (let round = 0; Date.now() < end; round++) {
 		await page.evaluate((count) => {
