@@ -10,7 +10,10 @@ const source = (file: string) => fileURLToPath(new URL(`src/${file}`, import.met
 /** The first that a specifier begins with is taken. */
 const alias = {
 	'@tmcp/session-manager-durable-objects/advanced': source('advanced.ts'),
+	'@tmcp/session-manager-durable-objects/check': source('check/configuration.ts'),
 	'@tmcp/session-manager-durable-objects/client': source('client.ts'),
+	'@tmcp/session-manager-durable-objects/diagnostics': source('diagnostics.ts'),
+	'@tmcp/session-manager-durable-objects/inspector': source('inspector.ts'),
 	'@tmcp/session-manager-durable-objects': source('index.ts'),
 };
 
@@ -50,19 +53,25 @@ const fourHomes = {
 			: null,
 };
 
-/**
- * All tests of managers and gateway, but those that say themselves how many homes there are, and those of what happens inside
- * one object: its limits, its rows, what it is asked for, and streams whose object is a fake.
- */
+/** All tests of managers and gateway, but those for which it makes no difference, or which one number of homes is for. */
 const WITH_ANY_HOMES = {
 	include: ['test/{contract,transports}/**/*.test.ts', 'test/worker/**/*.test.ts'],
 	exclude: [
-		'test/worker/{client,routing}/**',
-		'test/worker/answers/{answers,event-blocks}.test.ts',
+		// They say themselves how many homes there are.
+		'test/worker/{client,inspector,routing}/**',
+		'test/worker/gateway/session-ids.test.ts',
+		// No object is asked: what is read of a message or a response, how long something lives, what KV keeps.
+		'test/worker/answers/event-blocks.test.ts',
 		'test/worker/connection/lifetime.test.ts',
-		'test/worker/gateway/{hostile-requests,limits,message-body,request-kind,session-ids}.test.ts',
-		'test/worker/info/{durable-object-info-session-manager,kv-info-session-manager,lives}.test.ts',
-		'test/worker/listen/durable-object-subscription-manager.test.ts',
+		'test/worker/gateway/{allowed-hosts,message-body,request-kind}.test.ts',
+		'test/worker/info/kv-info-session-manager.test.ts',
+		// 10,000 requests to two doors say the same of each home.
+		'test/worker/gateway/same-reading.test.ts',
+		// The limits of one object: each home has as many.
+		'test/worker/gateway/limits.test.ts',
+		// Calls and rows are counted, and each home that is used costs one more of both.
+		'test/worker/info/lives.test.ts',
+		// An object of the test's own, which fails at a call that is counted, or is asked for the bytes of its one socket.
 		'test/worker/streams/{faults,flow-control}.test.ts',
 	],
 };
@@ -105,10 +114,29 @@ export default defineConfig({
 				resolve: { alias },
 				test: { name: 'example', include: ['examples/unit-test/**/*.test.ts'], ...inWorkerd },
 			},
+			...Object.entries({ analytics: 'wrangler', spans: 'spans' }).map(([name, config]) => ({
+				plugins: [
+					cloudflareTest({
+						wrangler: { configPath: `examples/observability/${config}.jsonc` },
+					}),
+				],
+				resolve: { alias },
+				test: { name, include: [`examples/observability/${name}.test.ts`] },
+			})),
 			{
 				test: {
 					name: 'node',
-					include: ['test/{bench,crash,e2e,package}/**/*.test.ts'],
+					include: [
+						'test/{bench,check,crash,docs,e2e,package}/**/*.test.ts',
+						'examples/*/test/*.test.ts',
+					],
+					...endToEnd,
+				},
+			},
+			{
+				test: {
+					name: 'browser',
+					include: ['test/browser/**/*.test.ts'],
 					...endToEnd,
 				},
 			},

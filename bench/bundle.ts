@@ -1,14 +1,19 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { fromWrangler } from './from-wrangler.ts';
 import type { Subject } from './subjects.ts';
 
-/** Bundle a subject's Worker as wrangler would. @returns the file */
-export async function bundle(subject: Subject, folder: string): Promise<string> {
-	const entry = fileURLToPath(new URL(`worker/subjects/${subject}.ts`, import.meta.url));
-	const file = join(folder, `${subject}.js`);
+/** Bundle a subject's Worker. @returns the file */
+export function bundle(subject: Subject, folder: string): Promise<string> {
+	return bundleWorker(`subjects/${subject}`, folder);
+}
+
+/** Bundle a Worker of `worker/` as wrangler would. @returns the file */
+export async function bundleWorker(name: string, folder: string): Promise<string> {
+	const entry = fileURLToPath(new URL(`worker/${name}.ts`, import.meta.url));
+	const file = join(folder, `${basename(name)}.js`);
 	const cwd = fileURLToPath(new URL('..', import.meta.url));
 	const args = [
 		entry,

@@ -27,22 +27,42 @@ const STYLE = `text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 
 /** Bars of one row, from 0 on, for one N. `undefined` where nothing was measured. */
 export function chart({ row, n, values }: Measured): string | undefined {
-	const bars = SUBJECTS.flatMap((subject) => {
+	const medians = SUBJECTS.flatMap((subject) => {
 		const value = median(values[subject] ?? []);
 		return value === undefined ? [] : [{ subject, value }];
 	});
-	if (bars.length === 0) return undefined;
+	if (medians.length === 0) return undefined;
 	const { title, unit } = rowOf(row);
 	const of = n === undefined ? '' : `, ${n.toLocaleString('en')} streams`;
 	const heading = `${title.replaceAll('`', '')}${of} (${unit}, less is better)`;
-	const longest = Math.max(...bars.map(({ value }) => value));
+	const longest = Math.max(...medians.map(({ value }) => value));
+	const bars = medians.map(({ subject, value }) => ({
+		name: subject,
+		colour: COLOURS[subject],
+		length: Math.max(value, 0) / longest,
+		label: label(value),
+	}));
+	return barChart(heading, bars);
+}
+
+export interface Bar {
+	name: string;
+	colour: string;
+	/** From 0 to 1, of the longest there is room for. */
+	length: number;
+	/** What is written behind it. */
+	label: string;
+}
+
+/** Bars, as an SVG. */
+export function barChart(heading: string, bars: readonly Bar[]): string {
 	const height = TITLE + bars.length * LINE + 8;
-	const drawn = bars.map(({ subject, value }, index) => {
+	const drawn = bars.map((bar, index) => {
 		const y = TITLE + index * LINE;
-		const width = ((WIDTH - LABELS - NUMBERS) * Math.max(value, 0)) / longest;
-		return `	<text x="${LABELS - 8}" y="${y + 13}" text-anchor="end">${subject}</text>
-	<rect x="${LABELS}" y="${y}" width="${width.toFixed(1)}" height="${BAR}" fill="${COLOURS[subject]}"/>
-	<text x="${(LABELS + width + 6).toFixed(1)}" y="${y + 13}">${label(value)}</text>`;
+		const width = (WIDTH - LABELS - NUMBERS) * bar.length;
+		return `	<text x="${LABELS - 8}" y="${y + 13}" text-anchor="end">${bar.name}</text>
+	<rect x="${LABELS}" y="${y}" width="${width.toFixed(1)}" height="${BAR}" fill="${bar.colour}"/>
+	<text x="${(LABELS + width + 6).toFixed(1)}" y="${y + 13}">${bar.label}</text>`;
 	});
 	return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${heading}">
 	<style>${STYLE}</style>

@@ -18,7 +18,7 @@ interface Goal {
 /** Two medians of the same thing differ by as much as this in one run. */
 const LEVEL = 1.05;
 
-export const GOALS: readonly Goal[] = [
+const GOALS: readonly Goal[] = [
 	{ row: 'attach', subject: 'ours', by: 'durable-floor', atMost: 1.25 },
 	{ row: 'attach', subject: 'ours-log-off', by: 'bare-calls', atMost: 1.25 },
 	{ row: 'attach', subject: 'ours', by: 'peer', atMost: undefined },

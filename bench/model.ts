@@ -1,7 +1,10 @@
 /** What many sessions take, computed from what was measured and from documented limits: `npm run model` writes docs/scaling.md. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Measured } from './benchmark.ts';
+import { barChart } from './chart.ts';
 import { LIFE } from './life.ts';
+import { machineLine } from './machine.ts';
+import type { ScaleResults, ScaleRun } from './scale.ts';
 import { median } from './statistics.ts';
 
 /** How long a session lives, in seconds. Sessions that live half as long ask for twice as much. */
@@ -10,7 +13,7 @@ const SESSION_SECONDS = 3_600;
 /** How often something is sent to all sessions, in seconds. */
 const BROADCAST_EVERY_SECONDS = 60;
 
-/** Streams in one home: half a second for a broadcast to all (see `results.json`), and a third of what an object holds. */
+/** Streams in one home: a third of what an object holds, so that one that is restarted has all of them back in half a minute. */
 const STREAMS_IN_A_HOME = 10_000;
 
 /** Requests a second in one home: objects that write take 200 to 500 (durable-objects/best-practices/rules-of-durable-objects). */
@@ -25,7 +28,7 @@ const LOG_GB = (16 * 1024 * 1024) / 1e9;
 const OBJECT_GB = 0.128;
 
 /** Dollars: list prices, without what is included (workers/platform/pricing, durable-objects/platform/pricing). */
-const PRICE = {
+export const PRICE = {
 	workerRequest: 0.3e-6,
 	objectRequest: 0.15e-6,
 	rowWritten: 1e-6,
@@ -33,14 +36,17 @@ const PRICE = {
 	gbMonth: 0.2,
 } as const;
 
-/** What was measured of one object. */
-export interface Measurements {
-	/** Milliseconds that a stream adds to a broadcast to all. */
-	broadcastMsPerStream: number;
-	/** KB of memory that an open stream takes in workerd, on both ends. */
+/** What a stream takes of the one thread that runs everything, in milliseconds, and of its memory, in KB. */
+export interface PerStream {
+	/** `initialize`, 50 at once; `undefined` where that was not measured. */
+	beginMs: number | undefined;
+	/** Opening its stream, 50 at once. */
+	openMs: number;
 	memoryKB: number;
-	/** Milliseconds to attach a stream, 50 at once. */
-	attachMs: number;
+	/** Of a broadcast to all. */
+	broadcastMs: number;
+	/** Coming back after the object is gone, all at once. */
+	returnMs: number;
 }
 
 export interface Scale {
@@ -61,25 +67,46 @@ export interface Scale {
 	dollars: { requests: number; rows: number; duration: number; storage: number; workers: number };
 }
 
-export function measurements(measured: readonly Measured[], n = STREAMS_IN_A_HOME): Measurements {
+/** What `npm run bench` has measured: one object and its clients in one isolate, without a gateway and without TCP. */
+export function ofObject(measured: readonly Measured[], n = STREAMS_IN_A_HOME): PerStream {
 	const of = (row: string) => {
 		const found = measured.find((one) => one.row === row && one.n === n);
-		const value = median(found?.values.ours ?? []);
-		if (value === undefined)
-			throw new Error(`bench/results.json has no ${row} of ours with ${n} streams.`);
-		return value;
+		return known(found?.values.ours ?? [], `bench/results.json: ${row} of ours with ${n} streams`);
 	};
+	const openMs = of('attach') / n;
 	return {
-		broadcastMsPerStream: of('broadcast') / n,
+		beginMs: undefined,
+		openMs,
 		memoryKB: of('memory'),
-		attachMs: of('attach') / n,
+		broadcastMs: of('broadcast') / n,
+		returnMs: openMs,
 	};
 }
 
-export function scale(sessions: number, measured: Measurements): Scale {
+/** What `npm run scale` has measured of runs of one size: behind a gateway, over TCP. */
+export function ofRuns(all: readonly ScaleRun[], homes: number): PerStream {
+	const runs = all.filter((run) => run.homes === homes);
+	const of = (value: (run: ScaleRun) => number) =>
+		known(runs.map(value), `bench/scale-results.json: runs with ${homes} homes`);
+	return {
+		beginMs: of(({ beginMs, streams }) => beginMs / streams),
+		openMs: of(({ openMs, streams }) => openMs / streams),
+		memoryKB: of(({ memoryKB }) => memoryKB),
+		broadcastMs: of(({ broadcastMs, streams }) => (median(broadcastMs) ?? NaN) / streams),
+		returnMs: of(({ returnMs, streams }) => returnMs / streams),
+	};
+}
+
+function known(values: readonly number[], what: string): number {
+	const value = median(values);
+	if (value === undefined) throw new Error(`There is nothing of this in ${what}.`);
+	return value;
+}
+
+export function scale(sessions: number, measured: PerStream): Scale {
 	const begun = sessions / SESSION_SECONDS;
 	const forStreams = Math.ceil(sessions / STREAMS_IN_A_HOME);
-	const forRequests = Math.ceil((begun * LIFE.objectRequests) / REQUESTS_IN_A_HOME);
+	const forRequests = Math.ceil((begun * LIFE.objectCalls) / REQUESTS_IN_A_HOME);
 	const homes = Math.max(forStreams, forRequests);
 	const streams = sessions / homes;
 	const requests = begun * LIFE.objectRequests + homes / BROADCAST_EVERY_SECONDS;
@@ -92,8 +119,8 @@ export function scale(sessions: number, measured: Measurements): Scale {
 		boundBy: forStreams >= forRequests ? 'streams' : 'requests',
 		requests,
 		rowsWritten,
-		broadcastMs: streams * measured.broadcastMsPerStream,
-		returnSeconds: (streams * measured.attachMs) / 1_000,
+		broadcastMs: streams * measured.broadcastMs,
+		returnSeconds: (streams * measured.returnMs) / 1_000,
 		logGB,
 		dollars: {
 			workers: begun * LIFE.workerRequests * SECONDS_IN_A_MONTH * PRICE.workerRequest,
@@ -110,12 +137,17 @@ const SIZES = [1_000, 100_000, 10_000_000];
 const number = (value: number) =>
 	value.toLocaleString('en', { maximumSignificantDigits: value < 100 ? 2 : 3 });
 
-export function scalingTable(measured: Measurements): string {
+const dollarsOf = (value: number) => `$${number(value)}`;
+
+const inAll = (dollars: Scale['dollars']) =>
+	Object.values(dollars).reduce((sum, of) => sum + of, 0);
+
+function scalingTable(measured: PerStream): string {
 	const scales = SIZES.map((sessions) => scale(sessions, measured));
 	const row = (title: string, of: (one: Scale) => string) =>
 		`| ${[title, ...scales.map(of)].join(' | ')} |`;
 	const money = (of: (dollars: Scale['dollars']) => number) => (one: Scale) =>
-		`$${number(of(one.dollars))}`;
+		dollarsOf(of(one.dollars));
 	return [
 		row('sessions at once', ({ sessions }) => number(sessions)),
 		`|---|${scales.map(() => '---:|').join('')}`,
@@ -146,33 +178,96 @@ export function scalingTable(measured: Measurements): string {
 			'storage of the logs',
 			money(({ storage }) => storage),
 		),
-		row(
-			'in all',
-			money((dollars) => Object.values(dollars).reduce((sum, of) => sum + of, 0)),
-		),
+		row('in all', money(inAll)),
 	].join('\n');
 }
 
-export const MARKS = ['<!-- npm run model -->\n', '\n<!-- end -->'] as const;
-
-/** The page with its table computed anew. */
-export function withTable(page: string, table: string): string {
-	const [before, rest = ''] = page.split(MARKS[0]);
-	const [, after = ''] = rest.split(MARKS[1]);
-	return before + MARKS[0] + table + MARKS[1] + after;
+/** What the model says of the large run, beside what it has measured. In each of its processes one thread runs all homes. */
+function checkTable(object: PerStream, runs: readonly ScaleRun[]): string {
+	const [model, large] = [ofRuns(runs, 1), runs.find(({ homes }) => homes > 1)];
+	if (!large) throw new Error('bench/scale-results.json has no run with several homes.');
+	const { streams, processes, homes } = large;
+	const measured = ofRuns(runs, homes);
+	const row = (title: string, cells: readonly (number | undefined)[]) => {
+		const [, second, third] = cells;
+		const ratio = second && third ? (third / second).toFixed(2) : '–';
+		const written = cells.map((value) => (value === undefined ? '–' : number(value)));
+		return `| ${[title, ...written, ratio].join(' | ')} |`;
+	};
+	const times = (title: string, of: (per: PerStream) => number | undefined, unitMs: number) => {
+		const total = (per: PerStream, threads: number) => {
+			const ms = of(per);
+			return ms === undefined ? undefined : (ms * streams) / threads / unitMs;
+		};
+		return row(title, [total(object, processes), total(model, processes), total(measured, 1)]);
+	};
+	const memory = [object, model, measured].map(({ memoryKB }) => memoryKB);
+	return [
+		'| | from `npm run bench` | the model | measured | measured / model |',
+		'|---|---:|---:|---:|---:|',
+		times('all sessions begun, 50 at once, s', ({ beginMs }) => beginMs, 1_000),
+		times('all streams open, 50 at once, s', ({ openMs }) => openMs, 1_000),
+		row('memory of workerd, a session with its stream, KB', memory),
+		times('a broadcast to all, ms', ({ broadcastMs }) => broadcastMs, 1),
+		times('SIGKILL: all are back, all at once, s', ({ returnMs }) => returnMs, 1_000),
+	].join('\n');
 }
 
-export const PAGE = new URL('../docs/scaling.md', import.meta.url);
+const CHARTED = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
-export function currentTable(): string {
-	const results: { measured: Measured[] } = JSON.parse(
-		readFileSync(new URL('results.json', import.meta.url), 'utf8'),
+/** From the smallest value on a bar grows by the same length whenever its value is ten times as large. */
+function scalingChart(
+	heading: string,
+	measured: PerStream,
+	of: (one: Scale) => number,
+	label = number,
+) {
+	const values = CHARTED.map((sessions) => of(scale(sessions, measured)));
+	const decades = values.map((value) => Math.log10(value / Math.min(...values)) + 1);
+	const bars = CHARTED.map((sessions, index) => ({
+		name: sessions.toLocaleString('en'),
+		colour: '#2b6cb0',
+		length: (decades[index] ?? 0) / Math.max(...decades),
+		label: label(values[index] ?? 0),
+	}));
+	return barChart(`${heading}, by sessions at once (logarithmic)`, bars);
+}
+
+/** The page with one of its tables computed anew. */
+function withTable(page: string, name: string, table: string): string {
+	const [start, end] = [`<!-- npm run model: ${name} -->\n`, '\n<!-- end -->'];
+	const [before = '', rest] = page.split(start);
+	if (rest === undefined) throw new Error(`docs/scaling.md has no place for ${name}.`);
+	return before + start + table + rest.slice(rest.indexOf(end));
+}
+
+const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
+
+/** What the model writes, by the file's name in `docs/`. */
+export function generated(): Map<string, string> {
+	const { measured }: { measured: Measured[] } = JSON.parse(read('results.json'));
+	const { machine, runs }: ScaleResults = JSON.parse(read('scale-results.json'));
+	const model = ofRuns(runs, 1);
+	const tables = {
+		sizes: scalingTable(model),
+		check: checkTable(ofObject(measured), runs),
+		machine: `${machineLine(machine)}.`,
+	};
+	const page = Object.entries(tables).reduce(
+		(text, [name, table]) => withTable(text, name, table),
+		read('../docs/scaling.md'),
 	);
-	return scalingTable(measurements(results.measured));
+	const money = ({ dollars }: Scale) => inAll(dollars);
+	return new Map([
+		['scaling.md', page],
+		['scaling-homes.svg', scalingChart('Homes', model, ({ homes }) => homes)],
+		['scaling-money.svg', scalingChart('Dollars a month', model, money, dollarsOf)],
+	]);
 }
 
 if (import.meta.main) {
-	const table = currentTable();
-	writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), table));
-	console.log(table);
+	for (const [name, text] of generated()) {
+		writeFileSync(new URL(`../docs/${name}`, import.meta.url), text);
+		console.log(name === 'scaling.md' ? text : `Written: docs/${name}`);
+	}
 }

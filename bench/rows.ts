@@ -12,7 +12,7 @@ interface Row {
 	subjects?: readonly Subject[];
 }
 
-export const ROWS = {
+const ROWS = {
 	attach: { scenario: 'streams', title: 'attach all, 50 at once', unit: 'ms' },
 	memory: { scenario: 'streams', title: 'memory of workerd, per open stream', unit: 'KB' },
 	broadcast: { scenario: 'streams', title: 'broadcast 200 B, until all received', unit: 'ms' },

@@ -41,7 +41,7 @@ export type Sample = Partial<Record<RowName, number>>;
 export type Around = (row: RowName, work: () => Promise<number>) => Promise<number>;
 
 /** Compiles what will be timed, and touches the disk. */
-export async function warmUp(driver: Driver): Promise<void> {
+async function warmUp(driver: Driver): Promise<void> {
 	await driver.do({ kind: 'attach', count: WARM_UP_STREAMS });
 	await driver.do({ kind: 'send', to: 'all', times: WARM_UP_SENDS });
 	await driver.do({ kind: 'send', to: 'one', times: WARM_UP_SENDS });

@@ -19,7 +19,9 @@ const Package = v.object({ default: v.string(), version: v.string() });
 /** The binary that wrangler runs. */
 export const workerd = v.parse(Package, fromWrangler('workerd'));
 
-const CONFIG = `using Workerd = import "/workerd/workerd.capnp";
+const config = (
+	variables: Record<string, string>,
+) => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
 	services = [
 		( name = "worker", worker = .worker ),
@@ -31,7 +33,12 @@ const worker :Workerd.Worker = (
 	modules = [ ( name = "worker.js", esModule = embed "worker.js" ) ],
 	compatibilityDate = "2026-08-01",
 	compatibilityFlags = [ "nodejs_compat" ],
-	bindings = [ ( name = "TMCP_DURABLE_OBJECT", durableObjectNamespace = "SyncLayer" ) ],
+	bindings = [
+		( name = "TMCP_DURABLE_OBJECT", durableObjectNamespace = "SyncLayer" ),
+${Object.entries(variables)
+	.map(([name, text]) => `\t\t( name = "${name}", text = "${text}" ),`)
+	.join('\n')}
+	],
 	durableObjectNamespaces = [ ( className = "SyncLayer", uniqueKey = "bench", enableSql = true ) ],
 	durableObjectStorage = ( localDisk = "disk" ),
 );
@@ -50,59 +57,64 @@ process.on('exit', () => {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 	process.once(signal, () => process.exit(1));
 
+interface Ports {
+	http: number;
+	inspector: number | undefined;
+}
+
 /** A fresh workerd, without wrangler or Miniflare around it, with an empty SQLite on disk. */
 export class WorkerdProcess {
-	/** Of the driver Worker. */
-	readonly port: number;
-	/** `undefined` where none was asked for. */
-	readonly inspectorPort: number | undefined;
 	#child: ChildProcess;
 	#folder: string;
+	#ports: Ports;
 
-	private constructor(
-		child: ChildProcess,
-		folder: string,
-		ports: { http: number; inspector: number | undefined },
-	) {
+	private constructor(child: ChildProcess, folder: string, ports: Ports) {
 		this.#child = child;
 		this.#folder = folder;
-		this.port = ports.http;
-		this.inspectorPort = ports.inspector;
+		this.#ports = ports;
 	}
 
-	static async start(bundle: string, hasInspector: boolean): Promise<WorkerdProcess> {
+	/** Of the Worker. */
+	get port(): number {
+		return this.#ports.http;
+	}
+
+	/** `undefined` where none was asked for. */
+	get inspectorPort(): number | undefined {
+		return this.#ports.inspector;
+	}
+
+	/** @param variables text bindings of the Worker */
+	static async start(
+		bundle: string,
+		hasInspector: boolean,
+		variables: Record<string, string> = {},
+	): Promise<WorkerdProcess> {
 		const folder = await mkdtemp(join(tmpdir(), 'bench-'));
-		const disk = join(folder, 'disk');
-		await mkdir(disk);
-		await copyFile(bundle, join(folder, 'worker.js'));
-		await writeFile(join(folder, 'config.capnp'), CONFIG);
-		const inspector = hasInspector ? ['--inspector-addr=127.0.0.1:0'] : [];
-		const child = spawn(
-			'sh',
-			[
-				'-c',
-				'ulimit -n "$(ulimit -Hn)"; exec "$0" "$@"',
-				workerd.default,
-				'serve',
-				join(folder, 'config.capnp'),
-				`--directory-path=disk=${disk}`,
-				'--control-fd=3',
-				...inspector,
-			],
-			// What the peer logs at each DELETE is part of its cost; nobody needs to read it.
-			{ stdio: ['ignore', 'ignore', 'ignore', 'pipe'] },
-		);
-		running.add(child);
-		child.once('exit', () => running.delete(child));
 		try {
-			const control = child.stdio[3];
-			if (!isReadable(control)) throw new Error('workerd has no control channel.');
-			return new WorkerdProcess(child, folder, await portsOf(child, control, hasInspector));
+			await mkdir(join(folder, 'disk'));
+			await copyFile(bundle, join(folder, 'worker.js'));
+			await writeFile(join(folder, 'config.capnp'), config(variables));
+			const { child, ports } = await serve(folder, hasInspector);
+			return new WorkerdProcess(child, folder, ports);
 		} catch (error) {
-			child.kill('SIGKILL');
 			await rm(folder, { recursive: true, force: true, maxRetries: 3 });
 			throw error;
 		}
+	}
+
+	/** SIGKILL. Resolves when the process is gone. */
+	async kill(): Promise<void> {
+		if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+		this.#child.kill('SIGKILL');
+		await once(this.#child, 'exit');
+	}
+
+	/** After {@link kill}: another process on the same disk, on another port. */
+	async startAgain(): Promise<void> {
+		const { child, ports } = await serve(this.#folder, this.inspectorPort !== undefined);
+		this.#child = child;
+		this.#ports = ports;
 	}
 
 	/** Memory that is resident, in bytes. */
@@ -122,23 +134,62 @@ export class WorkerdProcess {
 	}
 
 	async stop(): Promise<void> {
-		if (this.#child.exitCode === null && this.#child.signalCode === null) {
-			this.#child.kill('SIGKILL');
-			await once(this.#child, 'exit');
-		}
+		await this.kill();
 		await rm(this.#folder, { recursive: true, force: true, maxRetries: 3 });
 	}
 }
 
-/** @throws where the operating system allows too few open files */
-export async function assertEnoughFiles(): Promise<void> {
+/** How many files a process may have open. */
+export async function fileLimit(): Promise<number> {
 	const { stdout } = await promisify(execFile)('sh', ['-c', 'ulimit -Hn']);
 	const limit = stdout.trim();
-	if (limit === 'unlimited' || Number(limit) >= FILES) return;
+	return limit === 'unlimited' ? Infinity : Number(limit);
+}
+
+/** @throws where the operating system allows too few open files */
+export async function assertEnoughFiles(): Promise<void> {
+	const limit = await fileLimit();
+	if (limit >= FILES) return;
 	throw new Error(`A process may open ${limit} files; workerd needs ${FILES}: raise ulimit -Hn.`);
 }
 
-async function portsOf(child: ChildProcess, control: Readable, hasInspector: boolean) {
+async function serve(
+	folder: string,
+	hasInspector: boolean,
+): Promise<{ child: ChildProcess; ports: Ports }> {
+	const inspector = hasInspector ? ['--inspector-addr=127.0.0.1:0'] : [];
+	const child = spawn(
+		'sh',
+		[
+			'-c',
+			'ulimit -n "$(ulimit -Hn)"; exec "$0" "$@"',
+			workerd.default,
+			'serve',
+			join(folder, 'config.capnp'),
+			`--directory-path=disk=${join(folder, 'disk')}`,
+			'--control-fd=3',
+			...inspector,
+		],
+		// What the peer logs at each DELETE is part of its cost; nobody needs to read it.
+		{ stdio: ['ignore', 'ignore', 'ignore', 'pipe'] },
+	);
+	running.add(child);
+	child.once('exit', () => running.delete(child));
+	try {
+		const control = child.stdio[3];
+		if (!isReadable(control)) throw new Error('workerd has no control channel.');
+		return { child, ports: await portsOf(child, control, hasInspector) };
+	} catch (error) {
+		child.kill('SIGKILL');
+		throw error;
+	}
+}
+
+async function portsOf(
+	child: ChildProcess,
+	control: Readable,
+	hasInspector: boolean,
+): Promise<Ports> {
 	const signal = AbortSignal.timeout(START_LIMIT_MS);
 	const ended = once(child, 'exit', { signal }).then(([code]) => {
 		throw new Error(`workerd ended with code ${String(code)} before it listened.`);
@@ -147,7 +198,7 @@ async function portsOf(child: ChildProcess, control: Readable, hasInspector: boo
 	return Promise.race([ended, readPorts(control, hasInspector)]);
 }
 
-async function readPorts(control: Readable, hasInspector: boolean) {
+async function readPorts(control: Readable, hasInspector: boolean): Promise<Ports> {
 	let http: number | undefined;
 	let inspector: number | undefined;
 	for await (const line of createInterface({ input: control })) {

@@ -1,6 +1,8 @@
 /**
  * For code that holds a stream itself, or puts something of its own in the place of a part of this library. A server needs
  * only the main entry.
+ *
+ * @module advanced
  */
 
 /** A stream by hand: `SyncLayer.attach` or `SyncLayer.subscribe` makes a ticket, and these open and read its WebSocket. */

@@ -1,8 +1,11 @@
 /**
  * For Workers beside the server: they reach its clients without tmcp in their bundle.
+ *
+ * @module client
  */
 export {
 	type AllStats,
+	type ListedSession,
 	type Notified,
 	type ServerNotification,
 	type SessionPage,

@@ -27,7 +27,7 @@ const KV_BINDING = 'TMCP_SESSION_INFO';
 
 const isAny = () => true;
 
-/** `SyncLayer` or a subclass, as far as its settings are concerned. */
+/** `SyncLayer` or a subclass, as far as its settings are concerned. @inline */
 interface SyncLayerClass {
 	readonly options: SyncLayerOptions;
 }
@@ -74,7 +74,7 @@ const OptionsSchema = v.strictObject({
 	gateway: partSchema<SessionGatewayOptions>(['path', 'info', 'owner', 'keepAlive']),
 });
 
-/** What all parts have in common, said once. */
+/** What all parts have in common, said once. @inline */
 interface CommonOptions {
 	/** The path of the server; `null`: all paths (default `/mcp`). */
 	path?: string | null;
@@ -125,7 +125,7 @@ export type DurableObjectSessionsOptions = CommonOptions &
 		  >)
 	);
 
-/** What `HttpTransport` takes of it. */
+/** What `HttpTransport` takes of it. @inline */
 interface TransportOptions {
 	path: string | null;
 	sessionManager: ReturnType<DurableObjectInfoSessionManager['with']>;
@@ -149,11 +149,14 @@ interface TransportOptions {
 export class DurableObjectSessions {
 	/** The options of an `HttpTransport`; `cors`, `oauth` and whatever else it takes may be added. */
 	readonly transport: TransportOptions;
-	/** Which object has which session: for a {@link SyncLayerClient} in the same Worker. */
+	/** Which object has which session: for a `SyncLayerClient` in the same Worker. */
 	readonly homes: SessionHomes;
 	#gatewayOptions: SessionGatewayOptions;
 
-	/** @throws `INVALID_ARGUMENT` for options that are none */
+	/**
+	 * @param options required only where a binding has not its default name
+	 * @throws `INVALID_ARGUMENT` for options that are none
+	 */
 	constructor(
 		...[options]: Record<never, never> extends DurableObjectSessionsOptions
 			? [options?: DurableObjectSessionsOptions]
@@ -190,7 +193,7 @@ export class DurableObjectSessions {
 
 	/**
 	 * What answers requests in the place of the transport.
-	 * @param transport made with the {@link transport} options
+	 * @param transport made with the options of `transport`
 	 */
 	gateway<Custom = undefined>(transport: GatewayTransport<Custom>): SessionGateway<Custom> {
 		return new SessionGateway(transport, this.homes, this.#gatewayOptions);

@@ -49,13 +49,22 @@ export const SESSION_MANAGER_ERROR_CODES = [
 /** One of {@link SESSION_MANAGER_ERROR_CODES}. */
 export type SessionManagerErrorCode = (typeof SESSION_MANAGER_ERROR_CODES)[number];
 
+/** The page of all codes: what each means, where it comes from and what to do. package.json names the same repository. */
+const PAGE =
+	'https://github.com/paoloricciuti/tmcp/blob/main/packages/session-manager-durable-objects/docs/errors.md';
+
+/** Where a code is explained. */
+export function pageOf(code: string): string {
+	return `${PAGE}#${code.toLowerCase()}`;
+}
+
 function isCode(value: unknown): value is SessionManagerErrorCode {
 	return SESSION_MANAGER_ERROR_CODES.some((code) => code === value);
 }
 
 /**
  * The one error class of this library. `code` is stable; the message says what was wrong, with which
- * value, and what to do.
+ * value, and what to do, and ends with the address of the page that explains the code.
  *
  * The message begins with the code because an error that crosses Workers RPC loses its class, and before
  * the compatibility date 2026-04-21 its own properties too. {@link SessionManagerError.from} restores it.
@@ -63,16 +72,16 @@ function isCode(value: unknown): value is SessionManagerErrorCode {
 export class SessionManagerError extends Error {
 	override readonly name = 'SessionManagerError';
 	readonly code: SessionManagerErrorCode;
-	/** The message without the code before it. */
+	/** The message without the code before it and the address after it. */
 	readonly reason: string;
 
 	/**
 	 * @param code one of the stable codes
-	 * @param message what was wrong, with which value, and what to do; without the code
+	 * @param message what was wrong, with which value, and what to do; without the code and the address
 	 * @param options `cause`: the error underneath, if any
 	 */
 	constructor(code: SessionManagerErrorCode, message: string, options?: ErrorOptions) {
-		super(`${code}: ${message}`, options);
+		super(`${code}: ${message} ${pageOf(code)}`, options);
 		this.code = code;
 		this.reason = message;
 	}
@@ -94,9 +103,11 @@ export class SessionManagerError extends Error {
 		if (!(error instanceof Error)) return undefined;
 		const [, code, message] =
 			/^(?:SessionManagerError: )?([A-Z_]+): ([\s\S]*)$/.exec(error.message) ?? [];
-		return isCode(code) && message !== undefined
-			? new SessionManagerError(code, message, { cause: error })
-			: undefined;
+		if (!isCode(code) || message === undefined) return undefined;
+		// A Worker of an older version sends no address.
+		const address = ` ${pageOf(code)}`;
+		const reason = message.endsWith(address) ? message.slice(0, -address.length) : message;
+		return new SessionManagerError(code, reason, { cause: error });
 	}
 }
 

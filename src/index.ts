@@ -1,3 +1,9 @@
+/**
+ * What a server needs: the Durable Object, the managers, and the gateway that stands in front of the transport.
+ *
+ * @module main
+ */
+
 /** The Durable Object: export it from your Worker, and call it by RPC from any other. */
 export { SyncLayer } from './object/sync-layer.ts';
 export type { SyncLayerOptions } from './object/options.ts';

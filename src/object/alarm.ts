@@ -1,7 +1,7 @@
 /** What has expired is deleted up to 10 % of its time to live late, in batches, to save wake-ups. */
 export const LATENESS = 0.1;
 
-/** What a subclass of `SyncLayer` uses for an alarm of its own, because an object has only one. */
+/** What a subclass of `SyncLayer` uses for an alarm of its own, because an object has only one. @inline */
 export interface OwnAlarm {
 	/** When `onAlarm` is to be called, in milliseconds since 1970. Replaces an earlier time. */
 	set(at: number): Promise<void>;

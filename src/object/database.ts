@@ -56,7 +56,6 @@ const MIGRATIONS: readonly Migration[] = [
 		answer TEXT,
 		PRIMARY KEY (session_id, connection_id, question_id)
 	) WITHOUT ROWID`,
-	// What the key begins with makes it serve both ways without an index: see `Subscribers`.
 	`ALTER TABLE tmcp_sessions ADD COLUMN info TEXT;
 	CREATE TABLE tmcp_subscribers (
 		bucket TEXT NOT NULL,
@@ -69,6 +68,15 @@ const MIGRATIONS: readonly Migration[] = [
 	INSERT INTO tmcp_losses SELECT seq, at FROM tmcp_events WHERE kind = 'lost';
 	UPDATE tmcp_events SET kind = 'cut' WHERE kind = 'lost' AND audience IS NOT NULL;
 	DROP INDEX tmcp_events_lost`,
+	// The subscriptions of a session stand in its own row.
+	`ALTER TABLE tmcp_sessions ADD COLUMN resources TEXT;
+	UPDATE tmcp_sessions SET resources = subscribed.resources
+	FROM (
+		SELECT session_id, group_concat(resource, char(10)) AS resources
+		FROM tmcp_subscribers GROUP BY session_id
+	) AS subscribed
+	WHERE subscribed.session_id = tmcp_sessions.session_id AND tmcp_sessions.state <> 'ended';
+	DROP TABLE tmcp_subscribers`,
 ];
 
 type Migration = string | ((sql: SqlStorage) => void);

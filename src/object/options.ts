@@ -35,7 +35,7 @@ export interface SyncLayerOptions {
 	maxResourcesPerSubscription?: number;
 	/**
 	 * How many resources one session may be subscribed to with `resources/subscribe` (default 1,000), where a
-	 * `DurableObjectInfoSessionManager` keeps its subscriptions. Each is a row.
+	 * `DurableObjectInfoSessionManager` keeps its subscriptions. They are stored in the session's row.
 	 */
 	maxResourcesPerSession?: number;
 	/**
@@ -93,7 +93,7 @@ const OptionsSchema = v.strictObject({
 const MIN_ENDED_TTL_MS = 10 * 60_000;
 
 /** The largest numbers that the object takes. It refuses what would exceed one of them. */
-export interface Limits {
+interface Limits {
 	maxSubscriptions: number;
 	maxSubscriptionsPerOwner: number;
 	maxResourcesPerSubscription: number;

@@ -1,4 +1,8 @@
 import { DurableObject } from 'cloudflare:workers';
+import * as channels from '../diagnostics/channels.ts';
+import type { StreamKind } from '../diagnostics/events.ts';
+import { publishFailure } from '../diagnostics/failure.ts';
+import type { TraceContext } from '../diagnostics/trace.ts';
 import { SessionManagerError } from '../errors.ts';
 import type {
 	Admitted,
@@ -20,7 +24,9 @@ import {
 	type DetachOptions,
 	type ListOptions,
 	type InfoChange,
+	type InspectOptions,
 	type Notification,
+	type ParsedRelay,
 	parseAnswer,
 	parseAskOptions,
 	parseAttachOptions,
@@ -29,7 +35,9 @@ import {
 	parseBroadcast,
 	parseDetachOptions,
 	parseHomeLabel,
+	parseHomeLabels,
 	parseInfoChanges,
+	parseInspectOptions,
 	parseListOptions,
 	parseOwner,
 	parsePublish,
@@ -50,6 +58,7 @@ import {
 } from '../wire/arguments.ts';
 import { CloseCode } from '../wire/close-codes.ts';
 import { encodeFrame } from '../wire/frames.ts';
+import type { Inspected } from '../wire/inspection.ts';
 import { shardOf } from '../wire/home.ts';
 import { STREAM_TAG } from '../wire/names.ts';
 import { LOG_HEADER, TICKET_TTL_MS } from '../wire/upgrade.ts';
@@ -58,25 +67,28 @@ import { Alarm, LATENESS, type OwnAlarm } from './alarm.ts';
 import { type Asker, Questions } from './answers/questions.ts';
 import { openDatabase } from './database.ts';
 import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
-import { errorResponse, readTicket, refusal } from './door/upgrade.ts';
+import { codeOfRefusal, errorResponse, readTicket, refusal } from './door/upgrade.ts';
+import { here, inTrace } from './here.ts';
 import { Homes } from './homes.ts';
+import { Inspection } from './inspection.ts';
 import { EventLog } from './log/event-log.ts';
 import type { ReplayStart } from './log/replay.ts';
 import { SentIds } from './log/sent-ids.ts';
 import { parseSyncLayerOptions, type SyncLayerOptions } from './options.ts';
 import { Recent } from './recent.ts';
 import { markRetryable } from './retryable.ts';
+import { AdmittedSession } from './sessions/admitted-session.ts';
 import { Owners } from './sessions/owners.ts';
 import { changed, withInfo } from './sessions/session-info.ts';
 import * as SessionRows from './sessions/session-row.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.ts';
 import { signingKey } from './signing-key.ts';
-import { Subscribers } from './sessions/subscribers.ts';
 import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
 import { Subscriptions } from './subscriptions/subscriptions.ts';
+import { Vacancy } from './vacancy.ts';
 
 type StreamClaim = Claim &
 	StreamRequest & { kind: 'stream'; resume: boolean; owner: string | undefined };
@@ -112,9 +124,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	static {
 		const { begin, admit, admitWithInfo, infoOf, inform, subscribersOf } = this.prototype;
-		const { attach, has, ask, stats, homes, registerHome, signingKey: key } = this.prototype;
+		const {
+			attach,
+			has,
+			ask,
+			stats,
+			inspect,
+			homes,
+			registerHome,
+			signingKey: key,
+		} = this.prototype;
 		void markRetryable(begin, admit, admitWithInfo, infoOf, inform, subscribersOf);
-		void markRetryable(attach, has, ask, stats, homes, registerHome, key);
+		void markRetryable(attach, has, ask, stats, inspect, homes, registerHome, key);
 	}
 
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
@@ -123,7 +144,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#log = this.#openLog();
 	#sessions = new Sessions(this.#sql);
 	#owners = this.#sql && new Owners(this.#sql, (sessions) => this.#alive(sessions));
-	#subscribers = this.#sql && new Subscribers(this.#sql);
 	#sent = new SentIds(() => this.#log?.recentIds(Date.now()) ?? []);
 	#tickets = new Tickets<AnyClaim>();
 	#streams = new Streams(
@@ -136,8 +156,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	);
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
 	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
+	#vacancy = this.#sql && new Vacancy(this.ctx.storage.kv);
 	#homes = new Homes(this.ctx.storage, this.#sql !== undefined);
-	/** What `publish` and `unsubscribe` answered to a call, for its retry. */
+	/** What `publish`, `unsubscribe` and `relay` answered to a call, for its retry. */
 	#answered = new Recent<number>(END_MEMORY_MS);
 
 	/**
@@ -156,7 +177,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Issue a session: {@link admit} knows it from now on, and broadcasts to all wait for it. Doing it again changes
 	 * nothing. Where it is not admitted within `unusedSessionTtl`, it expires.
 	 *
-	 * It costs a row read and two written, and one more of each where there is an `account`.
+	 * It costs a row written, and one read and one more written where there is an `account`; and a row more for every 64th.
 	 *
 	 * @param owner whose it is: a SHA-256 in base64url
 	 * @param options `account`: a SHA-256 in base64url that all sessions of one owner have in common, so that they are counted;
@@ -187,17 +208,20 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			if (row.info !== before.info) this.#streams.save({ ...before, info: row.info });
 			return;
 		}
+		const ofOwner = this.#assertRoomForSession(session, account);
 		this.ctx.storage.transactionSync(() => {
-			this.#countSession(session, account);
-			// Of an earlier session of the same id, which has expired and was not purged yet.
-			if (!before) this.#forgetResources(this.#sessions.get(session));
+			if (account !== undefined) {
+				this.#owners?.put(account, ofOwner, now + lifetimes.sessionTtlMs);
+			}
 			this.#streams.save(row);
 		});
 	}
 
 	/**
 	 * Whether a session was issued to this owner, and has neither ended nor expired. The call is a sign of life, which is
-	 * written once in a tenth of `sessionTtl`.
+	 * written once in a tenth of `sessionTtl`. The first one waits up to half a second, to be written in one row with the
+	 * stream that follows; if the object is lost meanwhile, the session has the rest of its `unusedSessionTtl`, in which any
+	 * other request is the first one again.
 	 *
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
@@ -205,17 +229,26 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const session = parseSessionId(sessionId);
 		const who = parseOwner(owner);
 		this.#assertSqlite();
-		const row = this.#liveRow(session);
-		// In this order, so that an unknown session takes equal time.
-		if (!isOwner(row?.owner, who) || row === undefined) return false;
-		this.#streams.save(SessionRows.renew(row, this.#options.lifetimes, Date.now()));
-		return true;
+		const row = this.#ownRow(session, who);
+		if (row) this.#streams.renew(row);
+		return row !== undefined;
 	}
 
-	/** {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost. */
-	admitWithInfo(sessionId: string, owner: string): Admitted | undefined {
+	/**
+	 * {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost.
+	 * @param goesOn answer a stub as well, with {@link inform} and {@link attach} of this session: what is called on it is not
+	 * billed as another request (https://developers.cloudflare.com/durable-objects/platform/pricing/, footnote 1). The
+	 * object stays awake until it is disposed
+	 */
+	admitWithInfo(sessionId: string, owner: string, goesOn?: boolean): Admitted | undefined {
 		if (!this.admit(sessionId, owner)) return undefined;
-		return { info: this.#sessions.get(sessionId)?.info };
+		const { info } = this.#sessions.get(sessionId) ?? {};
+		if (goesOn !== true) return { info };
+		const session = new AdmittedSession({
+			inform: (changes) => this.inform(sessionId, changes),
+			attach: (options) => this.attach(sessionId, options),
+		});
+		return { info, session };
 	}
 
 	/**
@@ -235,7 +268,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * Change a session's client info and its resource subscriptions. An unknown session begins; for one that has ended,
 	 * nothing happens. Either all changes are made or none. Calling it again with the same changes changes nothing.
 	 *
-	 * A row written for what a client has told, and one for each subscription that is added or removed.
+	 * A row written, however many changes there are.
 	 *
 	 * @param changes up to 10,000, one after another: `{ set: { clientInfo, clientCapabilities, logLevel } }` (`null` forgets
 	 * one; all that is known is at most 32 KiB of JSON), `{ subscribe }` and `{ unsubscribe }`, each with the SHA-256 of a
@@ -249,32 +282,24 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const stored = this.#sessions.get(session);
 		if (stored?.state === 'ended' && stored.expiresAt > Date.now()) return;
 		const live = this.#isAlive(stored) ? stored : undefined;
-		if (!live) this.#forgetResources(stored);
-		const concernsResources = parsed.some(({ set }) => set === undefined);
-		const known = live && concernsResources ? this.#subscribers?.of(session) : undefined;
-		const before = { info: live?.info, resources: known ?? new Set<string>() };
-		const after = changed(before, parsed, this.#options.limits.maxResourcesPerSession);
-		for (const resource of after.resources) {
-			if (!before.resources.has(resource)) this.#subscribers?.add(session, resource);
-		}
-		for (const resource of before.resources) {
-			if (!after.resources.has(resource)) this.#subscribers?.remove(session, resource);
-		}
-		if (!live && after.info === undefined) return;
 		const of = { sessionId: session, owner: undefined, head: this.#head };
 		const row = live ?? SessionRows.begin(undefined, of, this.#options.lifetimes, Date.now());
-		this.#streams.save(row.info === after.info ? row : { ...row, info: after.info });
+		const after = changed(row, parsed, this.#options.limits.maxResourcesPerSession);
+		if (!live && after.info === undefined) return;
+		const isSame = after.info === row.info && after.resources === row.resources;
+		this.#streams.save(live && isSame ? live : { ...row, ...after });
 	}
 
 	/**
-	 * The sessions that are subscribed to a resource. Reads a 64th of all subscriptions, and a row for each session.
+	 * The sessions that are subscribed to a resource. The first call after a wake reads the row of each session that the
+	 * object knows, the next ones none; with over 100,000 subscriptions each call reads all.
 	 * @param resource the SHA-256 of its URI in base64url
 	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
 	subscribersOf(resource: string): string[] {
 		const of = parseResource(resource);
 		this.#assertSqlite();
-		return this.#subscribers?.to(of, Date.now()) ?? [];
+		return this.#sessions.subscribers?.to(of, Date.now()) ?? [];
 	}
 
 	/**
@@ -308,7 +333,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			owner,
 		};
 		this.#assertUnused(ticket, claim);
-		if (owner !== undefined && !this.admit(session, owner)) throw othersSession();
+		if (owner !== undefined && !this.admit(session, owner)) {
+			throw this.#refused(othersSession(), session);
+		}
 		this.#assertMayOpen(claim);
 		const supersedes = this.#streams.has(session);
 		const log = this.#positionOf(this.#streams.startOf(claim));
@@ -367,7 +394,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#questions.end(session);
 		// With a log, a session that has no row was never heard of.
 		const row = this.#sessions.get(session);
-		this.#forgetResources(row);
 		if (!this.#log || row) {
 			this.#streams.save(SessionRows.end(session, this.#head, this.#options.lifetimes, Date.now()));
 			this.#owners?.ended();
@@ -408,11 +434,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * {@link broadcast} several payloads in their order. Nothing is sent where one is refused; where one cannot be stored,
 	 * those before it were sent, and a retry with the same ids sends the rest.
 	 *
-	 * @param batch at most 10,000, together at most 32 MiB less 4 KiB
+	 * @param batch at most 10,000, together at most 32 MiB less 4 KiB, which name at most 100,000 sessions together: a session
+	 * counts as often as it is named (`PAYLOAD_TOO_LARGE`)
+	 * @param trace the trace context that its events are to have; ignored where it is not valid, or nobody listens
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
-	broadcastBatch(batch: readonly BroadcastInput[]): BroadcastResult[] {
-		return this.#broadcast(parseBatch(batch));
+	broadcastBatch(batch: readonly BroadcastInput[], trace?: TraceContext): BroadcastResult[] {
+		return inTrace(trace, () => this.#broadcast(parseBatch(batch)));
 	}
 
 	/**
@@ -447,7 +475,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const claim: AskerClaim = { kind: 'asker', slot, sessionId: session, connectionId };
 		if (ticket !== undefined) this.#assertUnused(ticket, claim);
 		if (!this.admit(session, who)) {
-			throw othersSession();
+			throw this.#refused(othersSession(), session);
 		}
 		this.#questions.add(claim, who, asked, Date.now());
 		if (ticket !== undefined) this.#tickets.issue(ticket, claim);
@@ -475,8 +503,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const wireId = parseWireId(id);
 		if (!wireId) return 'ignored';
 		const asker = this.#questions.ownerOf(session, wireId, Date.now());
-		if (!isOwner(asker, who)) return 'ignored';
-		return this.#questions.answer(session, wireId, text);
+		const outcome = isOwner(asker, who)
+			? await this.#questions.answer(session, wireId, text)
+			: 'ignored';
+		if (channels.answered.hasSubscribers) {
+			channels.answered.publish({ ...here(this.ctx), session, outcome });
+		}
+		return outcome;
 	}
 
 	/**
@@ -509,7 +542,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#assertUnused(ticket, claim);
 		const reason =
 			asEnd(this.#tickets.endOf(connectionId)) ??
-			(resume === undefined ? undefined : this.#subscriptions.ends.endedSince(parsed, resume));
+			(resume === undefined
+				? undefined
+				: this.#subscriptions.ends.endedSince(parsed, account, resume));
 		if (reason) return { kind: 'ended', reason };
 		const others = [
 			this.#tickets.claimOf(claim.slot),
@@ -525,7 +560,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/**
 	 * Send notifications to the subscriptions that asked for them, each once and in order.
 	 *
-	 * @param notifications at most 10,000 JSON-RPC notifications, together at most 32 MiB less 4 KiB
+	 * @param notifications at most 10,000 JSON-RPC notifications, together at most 32 MiB less 4 KiB. What JSON cannot say (a
+	 * `Map`, a function, `NaN`) is refused wherever it is, but a property that is `undefined` counts as missing
 	 * @param options `id`: a UUID. A call that is repeated with the same id within a minute sends nothing, and answers what the
 	 * first call answered (0 where the object was restarted in between)
 	 * @returns how many times a notification was handed to a stream
@@ -551,24 +587,29 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * For the managers and `SyncLayerClient`: {@link broadcastBatch}, {@link publish}, {@link unsubscribe} and
-	 * {@link subscribersOf} in one call. The first home also returns the labels of all homes, for a caller that has to reach
-	 * each of them.
-	 * If one argument is refused, nothing is done.
+	 * {@link subscribersOf} in one call; for the gateway, {@link admit} and {@link end} as well. The first home also returns
+	 * the labels of all homes, for a caller that has to reach each of them.
+	 * If one argument is refused, or the session that is to end is not admitted, nothing is done.
+	 * @param trace as for {@link broadcastBatch}
 	 * @throws what they throw
 	 */
-	relay(input: RelayInput): Relayed {
-		const { broadcasts, publish, unsubscribe, subscribersOf } = parseRelay(input);
-		return {
+	relay(input: RelayInput, trace?: TraceContext): Relayed {
+		const { broadcasts, publish, end, unsubscribe, subscribersOf } = parseRelay(input);
+		const ended = end !== undefined && this.#endOwned(end);
+		if (end && !ended) return { ...NOTHING_RELAYED, homes: this.#homes.all };
+		return inTrace(trace, () => ({
 			homes: this.#homes.all,
+			ended,
 			broadcasts: broadcasts ? this.#broadcast(broadcasts) : [],
 			published: publish ? this.#publish(publish) : 0,
 			unsubscribed: unsubscribe ? this.#unsubscribe(unsubscribe) : 0,
 			subscribers: subscribersOf === undefined ? [] : this.subscribersOf(subscribersOf),
-		};
+			isVacant: this.#isVacant(),
+		}));
 	}
 
 	/**
-	 * End all sessions of an owner, and its open listen streams.
+	 * End all sessions of an owner, and its listen streams, open, just being opened, or coming back.
 	 * @param account as the gateway gave it to {@link begin} and {@link subscribe}
 	 * @returns how many sessions there were
 	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
@@ -599,20 +640,55 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return this.#streams.summaries(this.#sessions.page(after ?? '', limit, isAlive));
 	}
 
+	/**
+	 * What the object holds at this moment, and a page of its sessions, of its listen streams and of its log, each where it is
+	 * asked for: for the page of a `SessionInspector`. Reads one row after a wake; with `sessions` at most 1,000 rows of sessions and the
+	 * newest 1,000 events; with `listeners` one for each whose filter is too large for its socket; with `log` one for each
+	 * event. Looks at every socket, in memory. Writes nothing.
+	 * @param options `sessions`, `listeners`: `{ after?, limit? }` with `next` of the page before; `log`: events between
+	 * `after` and `before`, with the beginnings of their `payloads`; each `limit` is 1 to 100 (default 25)
+	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
+	 */
+	inspect(options?: InspectOptions): Inspected {
+		const asked = parseInspectOptions(options);
+		this.#assertSqlite();
+		const inspection = new Inspection(
+			this.ctx,
+			this.#log,
+			this.#sessions,
+			this.#streams,
+			this.#subscriptions,
+		);
+		return inspection.of(asked, (row) => this.#isAlive(row));
+	}
+
 	/** For `SessionHomes`: the labels of all homes, if this is the first one. */
 	homes(): readonly string[] {
 		return this.#homes.all;
 	}
 
 	/**
-	 * For `SessionHomes`, of the first home: note that there is another one.
+	 * For `SessionHomes`, of the first home: note that there is another one, where something may begin within 10 minutes.
 	 * @returns as {@link homes}
 	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
 	 */
 	registerHome(home: string): readonly string[] {
 		const label = parseHomeLabel(home);
 		this.#assertSqlite();
-		this.#homes.add(label);
+		this.#homes.add(label, Date.now());
+		return this.#homes.all;
+	}
+
+	/**
+	 * For `SessionHomes`, of the first home: these homes are vacant. Those that were not registered for 25 minutes are
+	 * forgotten.
+	 * @returns as {@link homes}
+	 * @throws `INVALID_ARGUMENT`, `SQLITE_MISSING`
+	 */
+	forgetHomes(vacant: readonly string[]): readonly string[] {
+		const labels = parseHomeLabels(vacant);
+		this.#assertSqlite();
+		this.#homes.forget(labels, Date.now());
 		return this.#homes.all;
 	}
 
@@ -652,6 +728,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const redemption = await this.#tickets.redeem(upgrade.ticket);
 		if (redemption.kind === 'granted') return this.#open(redemption.claim);
 		const { reason, connectionId = '' } = redemption;
+		if (channels.refused.hasSubscribers) {
+			channels.refused.publish({ ...here(this.ctx), reason: codeOfRefusal(reason) });
+		}
 		return refusal(reason, asEnd(this.#tickets.endOf(connectionId)));
 	}
 
@@ -717,7 +796,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			now,
 			(session) => this.#streams.has(session),
 			(row) => SessionRows.renew(row, lifetimes, now),
-			(session) => this.#subscribers?.removeAll(session),
 		);
 		this.#alarm.schedule(this.#owners?.purge(now, now + lifetimes.sessionTtlMs));
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
@@ -737,6 +815,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		} catch (error) {
 			// Thrown on, it would be tried six times by the runtime, and then no alarm would ring at all.
 			console.error(error);
+			publishFailure(error, here(this.ctx));
 			failed = true;
 		}
 		// It may have set the next one.
@@ -768,6 +847,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return undefined;
 	}
 
+	/** A session that has ended counts until it is forgotten: late calls have to find it. */
+	#isVacant(): boolean {
+		const isOpen = this.ctx.getWebSockets().length > 0 || this.#tickets.open.length > 0;
+		if (!this.#sql || !this.#vacancy || isOpen) return false;
+		const rows = this.#sql.exec('SELECT 1 FROM tmcp_sessions LIMIT 1').toArray();
+		return rows.length === 0 && this.#vacancy.hasLasted(Date.now());
+	}
+
 	get #head(): number {
 		return this.#log?.head ?? 0;
 	}
@@ -784,6 +871,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#liveRow(session: string): SessionRows.SessionRow | undefined {
 		const row = this.#sessions.get(session);
 		return this.#isAlive(row) ? row : undefined;
+	}
+
+	/** The same, where the session was issued to this owner. */
+	#ownRow(session: string, owner: string): SessionRows.SessionRow | undefined {
+		const row = this.#liveRow(session);
+		// Compared for an unknown session, too, so that it takes equal time.
+		return isOwner(row?.owner, owner) ? row : undefined;
 	}
 
 	#alive(sessions: readonly string[]): string[] {
@@ -808,11 +902,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return wasOpen;
 	}
 
-	/** Where nothing was ever told of a session, it has no subscriptions. */
-	#forgetResources(row: SessionRows.SessionRow | undefined): void {
-		if (row?.info !== undefined) this.#subscribers?.removeAll(row.sessionId);
-	}
-
 	#publish({ notifications, id }: ReturnType<typeof parsePublish>): number {
 		const call = id === undefined ? undefined : `publish ${id}`;
 		const answered = call === undefined ? undefined : this.#answered.get(call);
@@ -821,6 +910,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#afterAppend();
 		if (call !== undefined) this.#answered.set(call, delivered);
 		return delivered;
+	}
+
+	/** @returns whether the session was its owner's; the same for a call that is repeated with its id */
+	#endOwned({ session, owner, id }: NonNullable<ParsedRelay['end']>): boolean {
+		this.#assertSqlite();
+		const call = id === undefined ? undefined : `end ${id}`;
+		if (call !== undefined && this.#answered.get(call) !== undefined) return true;
+		if (!this.#ownRow(session, owner)) return false;
+		this.end(session);
+		if (call !== undefined) this.#answered.set(call, 1);
+		return true;
 	}
 
 	#unsubscribe({ target, reason, id }: ReturnType<typeof parseUnsubscribe>): number {
@@ -883,10 +983,20 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#open(claim: AnyClaim): Response {
 		const { 0: workerEnd, 1: objectEnd } = new WebSocketPair();
 		try {
-			const log = this.#positionOf(this.#openSocket(objectEnd, claim));
+			const start = this.#openSocket(objectEnd, claim);
+			if (channels.attached.hasSubscribers) {
+				channels.attached.publish({
+					...here(this.ctx),
+					session: sessionOf(claim),
+					stream: STREAM_KINDS[claim.kind],
+					recovered: start?.recovered ?? true,
+				});
+			}
+			const log = this.#positionOf(start);
 			const headers = log ? { [LOG_HEADER]: JSON.stringify(log) } : {};
 			return new Response(null, { status: 101, webSocket: workerEnd, headers });
 		} catch (error) {
+			publishFailure(error, { ...here(this.ctx), session: sessionOf(claim) });
 			const coded = SessionManagerError.from(error);
 			if (!coded) throw error;
 			return errorResponse(coded.code, coded.reason);
@@ -897,8 +1007,10 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		switch (claim.kind) {
 			case 'stream':
 				this.#assertMayOpen(claim);
+				if (!this.#log) this.#vacancy?.end();
 				return this.#streams.open(socket, claim);
 			case 'subscription':
+				this.#vacancy?.end();
 				return this.#subscriptions.open(socket, claim);
 			case 'asker':
 				this.#questions.open(socket, claim);
@@ -919,14 +1031,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#assertMayOpen(claim: StreamClaim): void {
 		const { sessionId, connectionId, lastEventId, resume, slot, owner } = claim;
 		// Whoever names no owner has not been asked whose the session is; it may have begun since the ticket was made.
-		if (owner === undefined && this.#liveRow(sessionId)?.owner !== undefined) throw othersSession();
+		if (owner === undefined && this.#liveRow(sessionId)?.owner !== undefined) {
+			throw this.#refused(othersSession(), sessionId);
+		}
 		if (this.#tickets.endOf(connectionId) !== undefined) {
-			throw detached('the connection was detached before its stream was open');
+			const error = detached('the connection was detached before its stream was open');
+			throw this.#refused(error, sessionId);
 		}
 		if (!resume) return;
 		const row = this.#sessions.get(sessionId);
 		if (row?.state === 'ended' || row?.state === 'detached') {
-			throw detached('the session, or its stream, was ended while the connection was away');
+			const error = detached('the session, or its stream, was ended while the connection was away');
+			throw this.#refused(error, sessionId);
 		}
 		const opening = this.#tickets.claimOf(slot);
 		const isOvertaken =
@@ -937,10 +1053,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 						.find(sessionId)
 						.some(({ attachment }) => attachment.connectionId !== connectionId);
 		if (!isOvertaken && (!opening || opening.connectionId === connectionId)) return;
-		throw new SessionManagerError(
+		const superseded = new SessionManagerError(
 			'STREAM_SUPERSEDED',
 			'another stream of the session took the place of this one, or the session has ended.',
 		);
+		throw this.#refused(superseded, sessionId);
 	}
 
 	#assertUnused(ticket: string, claim: Claim): void {
@@ -951,21 +1068,27 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		);
 	}
 
-	/** Both limits are looked at before anything is written: a refusal costs no row. */
-	#countSession(session: string, account: string | undefined): void {
+	/**
+	 * Both limits are looked at before anything is written: a refusal costs no row.
+	 * @returns all sessions that the owner has with this one
+	 */
+	#assertRoomForSession(session: string, account: string | undefined): readonly string[] {
 		const { maxSessions, maxSessionsPerOwner } = this.#options.limits;
 		const ofOwner =
 			account === undefined ? [] : this.#owners?.withOneMore(account, session, maxSessionsPerOwner);
-		if (!ofOwner) throw ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
+		if (!ofOwner) {
+			const error = ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
+			throw this.#refused(error, session);
+		}
 		const isNew = this.#sessions.get(session) === undefined;
-		if (isNew && !this.#sessions.countOne(maxSessions)) {
-			throw new SessionManagerError(
+		if (isNew && !this.#sessions.known?.takeOne(maxSessions)) {
+			const error = new SessionManagerError(
 				'TOO_MANY_SESSIONS',
 				`the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`,
 			);
+			throw this.#refused(error, session);
 		}
-		if (account === undefined) return;
-		this.#owners?.put(account, ofOwner, Date.now() + this.#options.lifetimes.sessionTtlMs);
+		return ofOwner;
 	}
 
 	#assertFewResources({ filters }: SubscriptionInput): void {
@@ -985,19 +1108,34 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			const openingOfOwner = opening.filter((claim) => claim.account === account);
 			const count = this.#subscriptions.countOf(account) + openingOfOwner.length;
 			if (count >= maxSubscriptionsPerOwner) {
-				throw ownerLimitReached(
-					'subscriptions',
-					'maxSubscriptionsPerOwner',
-					maxSubscriptionsPerOwner,
-				);
+				const option = 'maxSubscriptionsPerOwner';
+				throw this.#refused(ownerLimitReached('subscriptions', option, maxSubscriptionsPerOwner));
 			}
 		}
 		if (!this.#subscriptions.isFull(maxSubscriptions - opening.length)) return;
-		throw new SessionManagerError(
+		const error = new SessionManagerError(
 			'TOO_MANY_SUBSCRIPTIONS',
 			`the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`,
 		);
+		throw this.#refused(error);
 	}
+
+	/** @returns the error, once it is told: its caller may be a Worker that does not tell */
+	#refused(error: SessionManagerError, session?: string): SessionManagerError {
+		publishFailure(error, { ...here(this.ctx), session });
+		return error;
+	}
+}
+
+/** What an `attached` event calls the streams. */
+const STREAM_KINDS = {
+	stream: 'session',
+	subscription: 'listen',
+	asker: 'answers',
+} as const satisfies Record<AnyClaim['kind'], StreamKind>;
+
+function sessionOf(claim: AnyClaim): string | undefined {
+	return claim.kind === 'subscription' ? undefined : claim.sessionId;
 }
 
 /** When the alarm of a subclass rings again that has failed, in milliseconds. */
@@ -1010,6 +1148,15 @@ const PURGED_AT_KEY = 'tmcp:purged_at';
 const SESSIONS_PER_PAGE = 100;
 
 const NOTHING_SENT: BroadcastResult = { delivered: 0, waiting: 0, missed: 0 };
+
+const NOTHING_RELAYED: Omit<Relayed, 'homes'> = {
+	broadcasts: [],
+	published: 0,
+	ended: false,
+	unsubscribed: 0,
+	subscribers: [],
+	isVacant: false,
+};
 
 /** As long as a SHA-256 in base64url, and none. */
 const DUMMY_OWNER = '-'.repeat(43);

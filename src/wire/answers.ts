@@ -1,5 +1,5 @@
 /** What `SyncLayer` answers by RPC. */
-import type { SubscriptionEnd } from './arguments.ts';
+import type { AttachOptions, InfoChange, SubscriptionEnd } from './arguments.ts';
 
 /** Where a stream stands in the log that it opens on. */
 export interface LogPosition {
@@ -15,6 +15,11 @@ export interface LogPosition {
 export interface Admitted {
 	/** What is known of the client, as `SyncLayer.infoOf` answers it. */
 	info: string | undefined;
+	/** Where that was asked for: `inform` and `attach` of this session. Dispose it, or the object stays awake. */
+	session?: Rpc.RpcTargetBranded & {
+		inform(changes: readonly InfoChange[]): void;
+		attach(options: AttachOptions): Attached;
+	};
 }
 
 /** The answer of `SyncLayer.attach`. */
@@ -23,7 +28,7 @@ export interface Attached {
 	sessionId: string;
 	/** Names this one stream of the session, for `SyncLayer.detach`. */
 	connectionId: string;
-	/** Opens one socket, once, within {@link ticketTtlMs}. */
+	/** Opens one socket, once, within `ticketTtlMs`. */
 	ticket: string;
 	/** How long the ticket is valid, in milliseconds. */
 	ticketTtlMs: number;
@@ -37,7 +42,7 @@ export interface Attached {
 export type Subscribed =
 	| {
 			kind: 'subscribed';
-			/** Opens one socket, once, within {@link ticketTtlMs}. */
+			/** Opens one socket, once, within `ticketTtlMs`. */
 			ticket: string;
 			/** How long the ticket is valid, in milliseconds. */
 			ticketTtlMs: number;
@@ -83,10 +88,14 @@ export interface Relayed {
 	broadcasts: BroadcastResult[];
 	/** How many times a notification was handed to a stream. */
 	published: number;
+	/** Whether the session was its owner's, and has ended. */
+	ended: boolean;
 	/** How many subscriptions were ended. */
 	unsubscribed: number;
 	/** The sessions that are subscribed to the resource. */
 	subscribers: string[];
+	/** Whether nothing lives in the object: no stream, and no session that it remembers, for ten minutes at least. */
+	isVacant: boolean;
 }
 
 /** One session of `SyncLayer.listSessions`. */

@@ -2,7 +2,8 @@
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import { MAX_EVENT_ID_CHARS } from './event-id.ts';
-import { parseHome } from './home.ts';
+import { MAX_HOMES, parseHome, REGIONS } from './home.ts';
+import { INSPECTED_BY_DEFAULT, MAX_INSPECTED } from './inspection.ts';
 import {
 	broadcastBytes,
 	leastBytes,
@@ -19,16 +20,8 @@ import {
 	MAX_URI_CHARS,
 } from './limits.ts';
 import { SESSION_INFO_ENTRIES } from './session-info.ts';
-import { toJson } from './to-json.ts';
+import { isPlainObject, toJson } from './to-json.ts';
 import { validate } from './validate.ts';
-
-/** Whether it is an object as JSON has it: no array, no instance of a class, none that is written as something else. */
-function isPlainObject(value: unknown): boolean {
-	if (typeof value !== 'object' || value === null) return false;
-	const prototype: unknown = Object.getPrototypeOf(value);
-	if (prototype !== Object.prototype && prototype !== null) return false;
-	return typeof Reflect.get(value, 'toJSON') !== 'function';
-}
 
 /** valibot alone takes an array or a `Map` for an empty object. */
 function plain<Schema extends v.GenericSchema>(schema: Schema) {
@@ -83,50 +76,109 @@ const ResourceSchema = v.pipe(
 	v.regex(/^[\w-]{43}$/, 'not 43 characters of base64url: give the SHA-256 of the URI'),
 );
 
-const InfoChangesSchema = v.pipe(
-	v.array(
-		plainObject({
-			set: v.optional(InfoSchema),
-			subscribe: v.optional(ResourceSchema),
-			unsubscribe: v.optional(ResourceSchema),
-			forget: v.optional(v.literal(true)),
-		}),
-	),
-	v.maxLength(MAX_INFO_CHANGES, `more than ${MAX_INFO_CHANGES}`),
+const InfoChangesSchema = arrayOf(
+	plainObject({
+		/** What is known of the client from now on. */
+		set: v.optional(InfoSchema),
+		/** Subscribe to a resource: the SHA-256 of its URI in base64url. */
+		subscribe: v.optional(ResourceSchema),
+		/** Unsubscribe from one. */
+		unsubscribe: v.optional(ResourceSchema),
+		/** Leave nothing. */
+		forget: v.optional(v.literal(true)),
+	}),
+	MAX_INFO_CHANGES,
 );
+
+const InspectedLimit = v.optional(
+	v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_INSPECTED)),
+	INSPECTED_BY_DEFAULT,
+);
+
+/** A page of a list, for `SyncLayer.inspect`. */
+const PageSchema = plainObject({
+	after: v.optional(v.pipe(v.string(), v.maxLength(MAX_SESSION_ID_CHARS))),
+	limit: InspectedLimit,
+});
 
 /** The options of each method that has some of its own. */
 const OPTIONS = {
-	begin: plainObject({ account: v.optional(OwnerSchema), info: v.optional(InfoSchema) }),
+	begin: plainObject({
+		/** What all sessions of one owner have in common, so that they are counted: a SHA-256 in base64url. */
+		account: v.optional(OwnerSchema),
+		/** What is known of the client. It is stored in the same row. */
+		info: v.optional(InfoSchema),
+	}),
 	attach: plainObject({
+		/** A UUID that the caller made, so that the upgrade can leave together with this call. */
 		ticket: Uuid,
+		/** A UUID that the caller made, so that the stream can be detached before the answer is here. */
 		connectionId: Uuid,
+		/** The last event that the client has, as it stands on its `id` line. */
 		lastEventId: LastEventId,
+		/** Only if `connectionId` served the session last. */
 		resume: v.optional(v.boolean()),
+		/** Only if `admit` would say so: a SHA-256 in base64url. Required for a session that was begun with an owner. */
 		owner: v.optional(OwnerSchema),
+		/** Bytes of a replay that are sent on one socket, each event counting 1 KiB more than its size (default: no limit). */
 		window: integer(1),
 	}),
-	detach: plainObject({ connectionId: Uuid, position: integer(0) }),
+	detach: plainObject({
+		/** Close that stream only, and leave a newer one alone. */
+		connectionId: Uuid,
+		/** The last event that its client took (default: the last that was handed over). */
+		position: integer(0),
+	}),
 	listSessions: plainObject({
+		/** The last session id of the page before. */
 		after: v.optional(v.string()),
+		/** 1 to 1,000 (default 100). */
 		limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000))),
 	}),
+	inspect: plainObject({
+		sessions: v.optional(PageSchema),
+		listeners: v.optional(PageSchema),
+		log: v.optional(
+			plainObject({
+				after: integer(0),
+				before: integer(0),
+				limit: InspectedLimit,
+				payloads: v.optional(v.boolean()),
+			}),
+		),
+	}),
 	subscribe: plainObject({
+		/** A UUID that the caller made. */
 		ticket: Uuid,
+		/** A UUID that the caller made. With the same one as before, a subscription comes back to its own place. */
 		connectionId: Uuid,
+		/** The last event that it has. */
 		lastEventId: LastEventId,
+		/** It comes back: `began`, as the first call answered it, so that it is told of an end meanwhile. */
 		resume: integer(0),
+		/** What all subscriptions of one owner have in common, so that they are counted: a SHA-256 in base64url. */
 		account: v.optional(OwnerSchema),
 	}),
 };
 
-const SendOptionsSchema = plainObject({ id: Uuid });
-const BroadcastOptionsSchema = plainObject({ id: Uuid, resource: v.optional(ResourceSchema) });
+const SendOptionsSchema = plainObject({
+	/** A UUID. What is repeated with the same id within a minute is done once. */
+	id: Uuid,
+});
+
+const BroadcastOptionsSchema = plainObject({
+	/** A UUID. What is repeated with the same id within a minute is sent once. */
+	id: Uuid,
+	/** Send to the sessions that are subscribed to it: the SHA-256 of its URI in base64url. */
+	resource: v.optional(ResourceSchema),
+});
 
 const QuestionsSchema = v.pipe(
 	v.array(
 		plainObject({
+			/** A UUID that the caller made. */
 			id: v.pipe(v.string(), v.uuid('not a UUID')),
+			/** How long it waits for an answer, in milliseconds: at most a day. */
 			timeout: v.pipe(
 				v.number(),
 				v.integer(),
@@ -139,7 +191,9 @@ const QuestionsSchema = v.pipe(
 );
 
 const AskOptionsSchema = plainObject({
+	/** A UUID, the same for each socket that this asker has, one after another. */
 	connectionId: v.pipe(v.string(), v.uuid('not a UUID')),
+	/** A UUID, where it is to open a socket. */
 	ticket: Uuid,
 });
 
@@ -187,7 +241,7 @@ export const NotificationSchema = plain(
 	}),
 );
 
-const NotificationsSchema = arrayOf(NotificationSchema, MAX_BATCH_ITEMS);
+const NotificationsSchema = arrayOf(v.unknown(), MAX_BATCH_ITEMS);
 
 const BroadcastSchema = v.object({
 	sessions: v.optional(arrayOf(v.unknown(), MAX_ADDRESSEES)),
@@ -208,6 +262,8 @@ const BatchSchema = arrayOf(
 export interface RelayInput {
 	broadcasts?: readonly BroadcastInput[];
 	publish?: { notifications: readonly Notification[]; options?: SendOptions };
+	/** A session to end, if it is this owner's: else nothing is done at all. */
+	end?: { session: string; owner: string; options?: SendOptions };
 	unsubscribe?: { target: SubscriptionTarget; reason: SubscriptionEnd; options?: SendOptions };
 	subscribersOf?: string;
 }
@@ -217,6 +273,9 @@ const RelaySchema = plainObject({
 	publish: v.optional(
 		plainObject({ notifications: v.unknown(), options: v.optional(v.unknown()) }),
 	),
+	end: v.optional(
+		plainObject({ session: v.unknown(), owner: v.unknown(), options: v.optional(v.unknown()) }),
+	),
 	unsubscribe: v.optional(
 		plainObject({ target: v.unknown(), reason: v.unknown(), options: v.optional(v.unknown()) }),
 	),
@@ -225,42 +284,48 @@ const RelaySchema = plainObject({
 
 /** One payload of `SyncLayer.broadcastBatch`, as the arguments of `broadcast`. */
 export interface BroadcastInput {
+	/** Session ids; `undefined` for all. */
 	sessions: readonly string[] | undefined;
+	/** The text to put on the streams: whole SSE events. */
 	data: string;
+	/** A UUID. What is repeated with the same id within a minute is sent once. */
 	id?: string | undefined;
+	/** Send to the sessions that are subscribed to it: the SHA-256 of its URI in base64url. */
 	resource?: string | undefined;
 }
 
-/** `options` of `SyncLayer.begin`. */
+/** `options` of `SyncLayer.begin`. @interface */
 export type BeginOptions = v.InferInput<typeof OPTIONS.begin>;
-/** `options` of `SyncLayer.attach`. */
+/** `options` of `SyncLayer.attach`. @interface */
 export type AttachOptions = v.InferInput<typeof OPTIONS.attach>;
-/** `options` of `SyncLayer.detach`. */
+/** `options` of `SyncLayer.detach`. @interface */
 export type DetachOptions = v.InferInput<typeof OPTIONS.detach>;
-/** `options` of `SyncLayer.listSessions`. */
+/** `options` of `SyncLayer.listSessions`. @interface */
 export type ListOptions = v.InferInput<typeof OPTIONS.listSessions>;
-/** `options` of `SyncLayer.publish` and `unsubscribe`. */
+/** `options` of `SyncLayer.inspect`. @interface */
+export type InspectOptions = v.InferInput<typeof OPTIONS.inspect>;
+/** `options` of `SyncLayer.publish` and `unsubscribe`. @interface */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
-/** `options` of `SyncLayer.broadcast`. */
+/** `options` of `SyncLayer.broadcast`. @interface */
 export type BroadcastOptions = v.InferInput<typeof BroadcastOptionsSchema>;
-/** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. */
+/** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. @interface */
 export type InfoInput = v.InferInput<typeof InfoSchema>;
-/** A change of client info or resource subscriptions, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. */
+/** A change of client info or resource subscriptions, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. @interface */
 export type InfoChange = v.InferInput<typeof InfoChangesSchema>[number];
-/** `options` of `SyncLayer.subscribe`. */
+/** `options` of `SyncLayer.subscribe`. @interface */
 export type SubscribeOptions = v.InferInput<typeof OPTIONS.subscribe>;
-/** A request that a server is about to send to its client, for `SyncLayer.ask`: its id, and how long it waits. */
+/** A request that a server is about to send to its client, for `SyncLayer.ask`: its id, and how long it waits. @interface */
 export type QuestionInput = v.InferInput<typeof QuestionsSchema>[number];
-/** `options` of `SyncLayer.ask`. */
+/** `options` of `SyncLayer.ask`. @interface */
 export type AskOptions = v.InferInput<typeof AskOptionsSchema>;
-/** Which subscriptions `SyncLayer.unsubscribe` ends: one, those of an origin, or all. */
+/** Which subscriptions `SyncLayer.unsubscribe` ends: one (`{ origin, id }`), those of an origin (`{ origin }`), or all (`{}`). */
 export type SubscriptionTarget = v.InferOutput<typeof SubscriptionTargetSchema>;
-/** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. */
+/** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. @interface */
 export type SubscriptionInput = v.InferOutput<typeof SubscriptionSchema>;
-/** A JSON-RPC notification. */
+/** A JSON-RPC notification. @interface */
 export type Notification = v.InferOutput<typeof NotificationSchema>;
 /** Why a subscription ends. */
-export type SubscriptionEnd = v.InferOutput<typeof ReasonSchema>;
+export type SubscriptionEnd = 'closed' | 'cancelled';
 
 /** @param hint what the method takes, added to what was wrong */
 function parse<Schema extends v.GenericSchema>(
@@ -278,13 +343,21 @@ const HAS_BIG_INT = { kind: 'invalid', issue: 'a BigInt is not JSON' } as const;
 /** How deep our schemas look into an argument: `filters.resourceSubscriptions.0`. */
 const SCHEMA_DEPTH = 3;
 
-/** valibot would write it in decimal for its error text: of 200 KB in 0.4 s, and the time grows faster than the size. */
-function hasBigInt(input: unknown, depth = SCHEMA_DEPTH): boolean {
+/**
+ * valibot would write it in decimal for its error text: of 200 KB in 0.4 s, and the time grows faster than the size.
+ * @param seen how deep each object was looked into: the same one may be named again and again
+ */
+function hasBigInt(
+	input: unknown,
+	depth = SCHEMA_DEPTH,
+	seen = new Map<object, number>(),
+): boolean {
 	if (typeof input === 'bigint') return true;
-	if (typeof input !== 'object' || input === null || depth === 0) return false;
+	if (typeof input !== 'object' || input === null || depth <= (seen.get(input) ?? 0)) return false;
+	seen.set(input, depth);
 	// No schema takes a longer array, so that none looks into it.
 	if (Array.isArray(input) && input.length > MAX_URIS) return false;
-	return Object.values(input).some((value) => hasBigInt(value, depth - 1));
+	return Object.values(input).some((value) => hasBigInt(value, depth - 1, seen));
 }
 
 /** Inside the object an input may have getters and traps of its own. What they throw is told as a refusal. */
@@ -320,6 +393,9 @@ export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseListOptions = optionsParser('listSessions', OPTIONS.listSessions);
+
+/** @throws `INVALID_ARGUMENT` */
+export const parseInspectOptions = optionsParser('inspect', OPTIONS.inspect);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscribe);
@@ -445,19 +521,29 @@ export function parseBroadcast(
 }
 
 /**
- * Validates several broadcasts, each as {@link parseBroadcast} does.
+ * Validates several broadcasts, each as {@link parseBroadcast} does. Together they name at most {@link MAX_ADDRESSEES}
+ * sessions.
  * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
 export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] {
+	const hint = 'Give an array of { sessions, data, id? }.';
 	// One array may be named by many, and weighs next to nothing in the call.
-	let bytes = 0;
-	return parse(BatchSchema, input, 'Give an array of { sessions, data, id? }.').map(
-		({ sessions, data, ...options }) => {
-			const broadcast = parseBroadcast(sessions, data, options);
-			bytes += leastBytes(broadcast.sessions, broadcast.data);
-			assertFits(bytes);
-			return broadcast;
-		},
+	let [bytes, named] = [0, 0];
+	return parse(BatchSchema, input, hint).map(({ sessions, data, ...options }) => {
+		named += reading(() => (Array.isArray(sessions) ? sessions.length : 0), hint);
+		assertFewAddressees(named);
+		const broadcast = parseBroadcast(sessions, data, options);
+		bytes += leastBytes(broadcast.sessions, broadcast.data);
+		assertFits(bytes);
+		return broadcast;
+	});
+}
+
+function assertFewAddressees(named: number): void {
+	if (named <= MAX_ADDRESSEES) return;
+	throw new SessionManagerError(
+		'PAYLOAD_TOO_LARGE',
+		`a batch that names ${named} sessions is over the limit of ${MAX_ADDRESSEES}. Split it.`,
 	);
 }
 
@@ -474,20 +560,26 @@ export function parsePublish(
 export interface ParsedRelay {
 	broadcasts: ReturnType<typeof parseBatch> | undefined;
 	publish: ReturnType<typeof parsePublish> | undefined;
+	end: { session: string; owner: string; id: string | undefined } | undefined;
 	unsubscribe: ReturnType<typeof parseUnsubscribe> | undefined;
 	subscribersOf: string | undefined;
 }
 
 /** @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE` */
 export function parseRelay(input: unknown): ParsedRelay {
-	const { broadcasts, publish, unsubscribe, subscribersOf } = parse(
+	const { broadcasts, publish, end, unsubscribe, subscribersOf } = parse(
 		RelaySchema,
 		input,
-		'Give { broadcasts?, publish?, unsubscribe?, subscribersOf? }.',
+		'Give { broadcasts?, publish?, end?, unsubscribe?, subscribersOf? }.',
 	);
 	return {
 		broadcasts: broadcasts === undefined ? undefined : parseBatch(broadcasts),
 		publish: publish && parsePublish(publish.notifications, publish.options),
+		end: end && {
+			session: parseSessionId(end.session),
+			owner: parseOwner(end.owner),
+			id: parseSendOptions(end.options, 'end').id,
+		},
 		unsubscribe:
 			unsubscribe && parseUnsubscribe(unsubscribe.target, unsubscribe.reason, unsubscribe.options),
 		subscribersOf: subscribersOf === undefined ? undefined : parseResource(subscribersOf),
@@ -501,6 +593,14 @@ export function parseHomeLabel(input: unknown): string {
 		'INVALID_ARGUMENT',
 		`a home is named like 3 or weur-3, not ${quote(input)}.`,
 	);
+}
+
+/** @throws `INVALID_ARGUMENT` */
+export function parseHomeLabels(input: unknown): Set<string> {
+	if (Array.isArray(input) && input.length <= MAX_HOMES * (REGIONS.length + 1)) {
+		return new Set(Array.from(input, parseHomeLabel));
+	}
+	throw new SessionManagerError('INVALID_ARGUMENT', 'this is no list of homes.');
 }
 
 function assertFits(bytes: number): void {
@@ -558,8 +658,10 @@ export interface WrittenNotification {
 /** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
 export function parseNotifications(input: unknown): WrittenNotification[] {
 	let left = MAX_BROADCAST_BYTES;
-	return parse(NotificationsSchema, input, NOTIFICATION_HINT).map((notification) => {
-		const json = toJson(notification, left);
+	return parse(NotificationsSchema, input, NOTIFICATION_HINT).map((given) => {
+		// First, because to check one copies it, and the same large one may be named again and again.
+		const json = toJson(given, left);
+		const notification = parse(NotificationSchema, given, NOTIFICATION_HINT);
 		assertFits(broadcastBytes(undefined, json));
 		left -= json.length;
 		return { notification, json };

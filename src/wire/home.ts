@@ -26,6 +26,12 @@ export interface HomePlace {
 	region: Region | undefined;
 }
 
+/**
+ * For how long something may begin in a home after it was registered in the first one, in milliseconds. After that it is
+ * registered again, so that the first one can forget homes that are no longer used.
+ */
+export const HOME_LEASE_MS = 600_000;
+
 /** The home that is always there: it knows the others, and has the name that the only object had before there were many. */
 export const FIRST_HOME = '0';
 
@@ -47,6 +53,13 @@ export function parseHome(label: string): HomePlace | undefined {
 /** The name of a home's object. */
 export function objectNameOf(label: string): string {
 	return label === FIRST_HOME ? SYNC_LAYER_NAME : `${SYNC_LAYER_NAME}/${label}`;
+}
+
+/** The label of the home that an object is, or the name that it has of its own. */
+export function labelOf(objectName: string | undefined): string | undefined {
+	if (objectName === SYNC_LAYER_NAME) return FIRST_HOME;
+	const prefix = `${SYNC_LAYER_NAME}/`;
+	return objectName?.startsWith(prefix) ? objectName.slice(prefix.length) : objectName;
 }
 
 /** The number that event ids of an object begin with. One with a name of its own counts as the first home. */

@@ -43,7 +43,10 @@ export const EVENT_OVERHEAD_BYTES = 1_024;
  */
 export const MAX_BROADCAST_BYTES = 32 * 1024 * 1024 - 4 * 1024;
 
-/** How many sessions one broadcast may name: three times as many as an object has sockets for. */
+/**
+ * How many sessions one broadcast may name, and all of one call together: three times as many as an object has sockets for.
+ * Several broadcasts may share one array of them, so that a small call would name thousands of millions.
+ */
 export const MAX_ADDRESSEES = 100_000;
 
 /** How many broadcasts, or notifications, go in one call: as many as the log keeps by default. */
@@ -51,6 +54,12 @@ export const MAX_BATCH_ITEMS = 10_000;
 
 /** What RPC adds to each session id when it serialises it, in bytes, at most. */
 const ID_OVERHEAD_BYTES = 4;
+
+/** What a broadcast takes of the room of one call, which is {@link MAX_BROADCAST_BYTES} and {@link MAX_ADDRESSEES}. */
+export function shareOfBatch(sessions: readonly string[] | undefined, data: string): number {
+	const named = sessions?.length ?? 0;
+	return Math.max(broadcastBytes(sessions, data), (named * MAX_BROADCAST_BYTES) / MAX_ADDRESSEES);
+}
 
 /** What a broadcast takes in the RPC call at least, in bytes. */
 export function leastBytes(sessions: readonly string[] | undefined, data: string): number {

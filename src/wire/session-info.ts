@@ -14,7 +14,7 @@ function object<const Entries extends v.ObjectEntries>(entries: Entries) {
 
 const Unknowns = object({});
 
-export const ClientInfoSchema = object({
+const ClientInfoSchema = object({
 	name: v.string(),
 	version: v.string(),
 	title: v.optional(v.string()),
@@ -30,7 +30,7 @@ export const ClientInfoSchema = object({
 	),
 });
 
-export const ClientCapabilitiesSchema = object({
+const ClientCapabilitiesSchema = object({
 	experimental: v.optional(Unknowns),
 	sampling: v.optional(Unknowns),
 	elicitation: v.optional(object({ form: v.optional(Unknowns), url: v.optional(Unknowns) })),
@@ -38,7 +38,7 @@ export const ClientCapabilitiesSchema = object({
 	roots: v.optional(object({ listChanged: v.optional(v.boolean()) })),
 });
 
-export const LogLevelSchema = v.picklist([
+const LogLevelSchema = v.picklist([
 	'debug',
 	'info',
 	'notice',

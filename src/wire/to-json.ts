@@ -1,7 +1,16 @@
 import { SessionManagerError } from '../errors.ts';
 
+/** Whether it is an object as JSON has it: no array, no instance of a class, none that is written as something else. */
+export function isPlainObject(value: unknown): boolean {
+	if (typeof value !== 'object' || value === null) return false;
+	const prototype: unknown = Object.getPrototypeOf(value);
+	if (prototype !== Object.prototype && prototype !== null) return false;
+	return typeof Reflect.get(value, 'toJSON') !== 'function';
+}
+
 /**
- * Something that was given, as JSON of at most `max` characters.
+ * Something that was given, as JSON of at most `max` characters. A property that is `undefined` counts as missing; anything
+ * else that JSON would leave out or write as something else (a `Map`, a function, `NaN`) is refused.
  *
  * It is counted while it is written: where the same object is named again and again, or an array is empty but long, a few
  * bytes of a call stand for more text than an isolate has memory.
@@ -11,7 +20,8 @@ import { SessionManagerError } from '../errors.ts';
 export function toJson(input: unknown, max: number): string {
 	let left = max;
 	/** Counts no more characters than the JSON will have. */
-	function count(this: unknown, key: string, value: unknown): unknown {
+	function count(this: object, key: string, value: unknown): unknown {
+		assertJson(this, key, value);
 		if (value !== undefined && !Array.isArray(this)) left -= key.length;
 		if (typeof value === 'string') left -= writtenLength(value, left);
 		else left -= Array.isArray(value) ? 2 * value.length : 1;
@@ -31,6 +41,34 @@ export function toJson(input: unknown, max: number): string {
 			{ cause: error },
 		);
 	}
+}
+
+/** @param value what the property of the holder is written as: another one where it has a `toJSON` */
+function assertJson(holder: object, key: string, value: unknown): void {
+	switch (typeof value) {
+		case 'string':
+		case 'boolean':
+			break;
+		case 'number':
+			if (!Number.isFinite(value)) throw notJson('a number that is not finite');
+			break;
+		case 'undefined':
+			if (Array.isArray(holder)) throw notJson('undefined in an array');
+			break;
+		case 'object':
+			if (value === null || Array.isArray(value) || isPlainObject(value)) break;
+			throw notJson('an object that is not plain');
+		default:
+			throw notJson(`a ${typeof value}`);
+	}
+	if (!Object.is(Reflect.get(holder, key), value)) throw notJson('an object that is not plain');
+}
+
+function notJson(what: string): SessionManagerError {
+	return new SessionManagerError(
+		'INVALID_ARGUMENT',
+		`${what} is not JSON. Give plain objects, arrays, strings, finite numbers, booleans and null.`,
+	);
 }
 
 /** How many characters a string has in JSON, at least: looked at only where that may be over the limit. */

@@ -6,7 +6,7 @@ import type { Leaving, Reading } from './event-stream.ts';
 const KINDS = ['steady', 'steady', 'slow', 'vanishing', 'freezing', 'hasty'] as const;
 export type Kind = (typeof KINDS)[number];
 
-export interface Leave {
+interface Leave {
 	how: Leaving;
 	/** From when its first event was read or, where none is, from when it was asked for, in milliseconds. */
 	afterMs: number;

@@ -21,7 +21,11 @@ test('the demo receives all that it expects, and ends by itself', async () => {
 });
 
 test('wrangler bundles each example for deployment', async () => {
-	for (const config of ['wrangler.jsonc', 'examples/second-worker/wrangler.jsonc']) {
+	for (const config of [
+		'wrangler.jsonc',
+		'examples/second-worker/wrangler.jsonc',
+		'examples/playground/wrangler.jsonc',
+	]) {
 		const directory = await mkdtemp(join(tmpdir(), 'deploy-'));
 		onTestFinished(() => rm(directory, { recursive: true }));
 

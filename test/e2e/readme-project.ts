@@ -5,11 +5,11 @@ import { Project, ROOT } from '../package/project.ts';
 
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 
-/** The first block of code of this language in the README after these words. */
-export function shown(language: 'ts' | 'jsonc', after: string): string {
-	const [, ...rest] = README.split(after);
+/** The first block of code of this language in the page (default: the README) after these words. */
+export function shown(language: 'ts' | 'jsonc', after: string, page = 'README.md'): string {
+	const [, ...rest] = readFileSync(join(ROOT, page), 'utf8').split(after);
 	const [, code] = rest.join(after).split(`\`\`\`${language}\n`);
-	if (code === undefined) throw new Error(`The README shows no ${language} after ${after}.`);
+	if (code === undefined) throw new Error(`${page} shows no ${language} after ${after}.`);
 	return code.slice(0, code.indexOf('```'));
 }
 

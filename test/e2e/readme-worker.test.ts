@@ -139,7 +139,7 @@ describe('the Worker that the README begins with', () => {
 /** Two starts of `wrangler dev` a test. */
 const TWO_STARTS = { timeout: 120_000 };
 
-describe('what the README says of the class', TWO_STARTS, () => {
+describe('what the documentation says of the class', TWO_STARTS, () => {
 	const EXPORT = "export { SyncLayer } from '@tmcp/session-manager-durable-objects';\n";
 
 	/** The status of a request of a session. */
@@ -160,7 +160,7 @@ describe('what the README says of the class', TWO_STARTS, () => {
 		const { sessionId } = client;
 		await client.drop();
 		await before.stop();
-		const subclass = shown('ts', 'examples/snippets/options.ts').replace('16_384', '0');
+		const subclass = shown('ts', 'snippets/options.ts', 'docs/settings.md').replace('16_384', '0');
 
 		const after = await project.start(project.worker.replace(EXPORT, subclass));
 		onTestFinished(after.stop);
@@ -195,9 +195,9 @@ describe('what the README says of the class', TWO_STARTS, () => {
 		await client.drop();
 		await before.stop();
 
-		const steps = 'Coming from 0.3';
-		const worker = own.worker.replace(EXPORT, shown('ts', steps));
-		const changed = { ...configuration, ...parseJsonc(`{ ${shown('jsonc', steps)} }`) };
+		const steps = ['Give the Worker a new class', 'docs/migration.md'] as const;
+		const worker = own.worker.replace(EXPORT, shown('ts', ...steps));
+		const changed = { ...configuration, ...parseJsonc(`{ ${shown('jsonc', ...steps)} }`) };
 		const after = await own.start(worker, JSON.stringify(changed));
 		onTestFinished(after.stop);
 

@@ -5,7 +5,7 @@ import { SessionManagerError, type SyncLayer } from '../../src/index.ts';
 import { CostMeter } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';
 import { Random } from '../torture/random.ts';
-import { describe, FOR_NAMED, Hostile, type Input } from './hostile.ts';
+import { describe, FOR_NAMED, Hostile, type Input, isJson } from './hostile.ts';
 
 declare module 'vitest' {
 	interface ProvidedContext {
@@ -171,7 +171,6 @@ async function codeOf(
 ): Promise<string | undefined> {
 	try {
 		await call();
-		return undefined;
 	} catch (error) {
 		const code = SessionManagerError.from(error)?.code;
 		if (code !== undefined) return code;
@@ -179,4 +178,6 @@ async function codeOf(
 		if (foreign.test(text)) return 'the caller’s own';
 		throw new Error(`not coded, seed ${seed}: ${text} of ${describe(input)}`, { cause: error });
 	}
+	if (isJson(input)) return undefined;
+	throw new Error(`no JSON, and taken all the same, seed ${seed}: ${describe(input)}`);
 }

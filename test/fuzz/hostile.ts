@@ -1,7 +1,7 @@
 import type { Random } from '../torture/random.ts';
 
 /** The methods of `SyncLayer` that take a call from outside, each with arguments that it takes. */
-export const METHODS = [
+const METHODS = [
 	'begin',
 	'admit',
 	'admitWithInfo',
@@ -22,7 +22,9 @@ export const METHODS = [
 	'relay',
 	'endOwner',
 	'listSessions',
+	'inspect',
 	'registerHome',
+	'forgetHomes',
 	'stats',
 ] as const;
 
@@ -36,7 +38,7 @@ export interface Input {
 const OWNER = 'o'.repeat(43);
 
 /** What a stream may hear that is not named. */
-export const FOR_ALL = 'for all';
+const FOR_ALL = 'for all';
 export const FOR_NAMED = 'for those who are named';
 
 /** Arguments as nobody should give them, the same for the same seed. */
@@ -141,6 +143,7 @@ export class Hostile {
 					{
 						broadcasts: [{ sessions, data, id }],
 						publish: { notifications: [toolsChanged()], options: { id: random.uuid() } },
+						...(random.below(2) === 0 && { end: { session, owner: OWNER, options: { id } } }),
 						unsubscribe: { target: { origin }, reason: 'closed', options: { id: random.uuid() } },
 						subscribersOf: OWNER,
 					},
@@ -149,8 +152,18 @@ export class Hostile {
 				return [OWNER];
 			case 'listSessions':
 				return [{ after: session, limit: 10 }];
+			case 'inspect':
+				return [
+					{
+						sessions: { after: session, limit: 10 },
+						listeners: { after: id, limit: 10 },
+						log: { after: 1, before: 10, limit: 10, payloads: true },
+					},
+				];
 			case 'registerHome':
 				return [random.pick(['3', 'weur-3', 'me-999'])];
+			case 'forgetHomes':
+				return [['3', 'weur-3']];
 			case 'stats':
 				return [];
 			default:
@@ -238,7 +251,8 @@ export class Hostile {
 
 /** A new one each time, because it may be mutated. */
 function toolsChanged(): object {
-	return { jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: {} };
+	const params = { _meta: { of: ['x', 1] }, of: { it: null } };
+	return { jsonrpc: '2.0', method: 'notifications/tools/list_changed', params };
 }
 
 /** To name nobody is to name all, and then it is for all. */
@@ -270,6 +284,29 @@ function nested(depth: number): object {
 	let of: object = {};
 	for (let level = 0; level < depth; level++) of = { of };
 	return of;
+}
+
+/** Whether all the notifications of an input are JSON, as far as they are read: nothing else may be taken. */
+export function isJson({ method, args: [given] }: Input): boolean {
+	if (method === 'publish') return isJsonValue(given);
+	const publish: unknown = method === 'relay' ? Reflect.get(Object(given), 'publish') : undefined;
+	return publish === undefined || isJsonValue(Reflect.get(Object(publish), 'notifications'));
+}
+
+function isJsonValue(value: unknown): boolean {
+	if (typeof value !== 'object' || value === null) {
+		return typeof value === 'number'
+			? Number.isFinite(value)
+			: value === null || ['string', 'boolean'].includes(typeof value);
+	}
+	if (Array.isArray(value)) {
+		// Not by its iterator: its prototype may be another.
+		return Array.from({ length: value.length }, (_, index): unknown =>
+			Object.hasOwn(value, index) ? value[index] : undefined,
+		).every(isJsonValue);
+	}
+	if (![Object.prototype, null].includes(Object.getPrototypeOf(value))) return false;
+	return Object.values(value).every((of) => of === undefined || isJsonValue(of));
 }
 
 /** For a report. */

@@ -162,7 +162,7 @@ describe('a session that never came back after it was begun', () => {
 		await object().begin('one', OWNER);
 		expect(await expiryOf('one')).toBe(5);
 		expect(await object().admit('one', OWNER)).toBe(true);
-		expect(await expiryOf('one')).toBeGreaterThan(7 * 24 * 60);
+		await vi.waitFor(async () => expect(await expiryOf('one')).toBeGreaterThan(7 * 24 * 60));
 	});
 
 	it('is unknown then, and its row is deleted soon', async () => {
@@ -195,12 +195,13 @@ describe('the rows', () => {
 			await object().has('owned');
 		};
 		expect(await rows(() => object().begin('owned', OWNER, { account: ALICE }))).toEqual({
-			read: 2,
-			written: 3,
+			read: 1,
+			written: 2,
 		});
-		expect(await rows(() => object().begin('not-owned', OWNER))).toEqual({ read: 1, written: 2 });
-		// The first one shows that the session is used.
-		expect(await rows(() => object().admit('owned', OWNER))).toEqual({ read: 0, written: 1 });
+		expect(await rows(() => object().begin('not-owned', OWNER))).toEqual({ read: 0, written: 1 });
+		// The first one shows that the session is used, which is written with what follows.
+		expect(await rows(() => object().admit('owned', OWNER))).toEqual({ read: 0, written: 0 });
+		await object().inform('owned', [{ set: { logLevel: 'info' } }]);
 		await sleep();
 		expect(await rows(() => object().admit('owned', OWNER))).toEqual({ read: 1, written: 0 });
 		await sleep();

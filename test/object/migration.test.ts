@@ -101,7 +101,6 @@ it('nothing of the first schema is left', async () => {
 		'tmcp_questions',
 		'tmcp_session_count',
 		'tmcp_sessions',
-		'tmcp_subscribers',
 		'tmcp_subscription_ends',
 	]);
 });
@@ -122,4 +121,27 @@ it('an object of the sixth schema still knows where it lost streams', async () =
 	);
 	expect(losses).toEqual([{ seq: written.rows.tmcp_events.length + 1 }]);
 	expect(await heard('open')).toEqual([]);
+});
+
+it('what sessions were subscribed to, a row each, stands in their own rows', async () => {
+	const [a, b] = ['a'.repeat(43), 'b'.repeat(43)];
+	for (const session of ['one', 'two', 'three']) await object().begin(session, OWNER);
+	await runInDurableObject(object(), (_, { storage }) => {
+		rewindSchema(storage, 7);
+		for (const row of [
+			['a', 'one', a],
+			['b', 'one', b],
+			['a', 'two', a],
+			['a', 'unknown', a],
+		]) {
+			storage.sql.exec('INSERT INTO tmcp_subscribers VALUES (?, ?, ?)', ...row);
+		}
+		storage.sql.exec("UPDATE tmcp_sessions SET info = '{}' WHERE session_id IN ('one', 'two')");
+	});
+	await evictDurableObject(object(), { webSockets: 'close' });
+	expect((await object().subscribersOf(a)).toSorted()).toEqual(['one', 'two']);
+	expect(await object().subscribersOf(b)).toEqual(['one']);
+	await object().inform('one', [{ unsubscribe: a }]);
+	expect(await object().subscribersOf(a)).toEqual(['two']);
+	expect(await object().subscribersOf(b)).toEqual(['one']);
 });

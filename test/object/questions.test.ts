@@ -13,6 +13,8 @@ import { CostMeter } from '../support/costs.ts';
 const ALICE = 'a'.repeat(43);
 const BOB = 'b'.repeat(43);
 const MINUTE_MS = 60_000;
+/** How long an answer waits for whoever asked. */
+const COMEBACK_LIMIT_MS = 10_000;
 
 let name: string;
 const object = (): DurableObjectStub<SyncLayer> => env.TMCP_DURABLE_OBJECT.getByName(name);
@@ -141,6 +143,19 @@ describe('an answer', () => {
 			expect.objectContaining({ id: asker.id, error: expect.objectContaining({ code: -32000 }) }),
 		);
 	}, 20_000);
+
+	it('that waits shares its timer with all others that do', async () => {
+		const askers = await Promise.all([asking(), asking(), asking()]);
+		await evictDurableObject(object(), { webSockets: 'close' });
+		await Promise.all(askers.map(({ closed }) => closed));
+		const setTimer = vi.spyOn(globalThis, 'setTimeout');
+		const outcomes = askers.map(({ id }) => answer(id));
+		// They have arrived when a call that was made later is answered.
+		await object().has('alice');
+		expect(setTimer.mock.calls.filter(([, ms]) => ms === COMEBACK_LIMIT_MS)).toHaveLength(1);
+		await Promise.all(askers.map((asker) => asker.open()));
+		expect(await Promise.all(outcomes)).toEqual(['taken', 'taken', 'taken']);
+	});
 
 	it('may be as long as a row takes, and no longer', async () => {
 		const asker = await asking();

@@ -20,6 +20,8 @@ export const PACKAGE = '@tmcp/session-manager-durable-objects';
  */
 export class Project {
 	readonly directory = mkdtempSync(join(tmpdir(), 'project-'));
+	/** The file that npm would publish. */
+	readonly tarball: string;
 	/** Where the package is installed. */
 	readonly package = join(this.directory, 'node_modules', PACKAGE);
 
@@ -30,6 +32,7 @@ export class Project {
 			stdio: 'pipe',
 		});
 		const [tarball = ''] = readdirSync(this.directory);
+		this.tarball = join(this.directory, tarball);
 		mkdirSync(this.package, { recursive: true });
 		execFileSync('tar', ['-xzf', tarball, '-C', this.package, '--strip-components=1'], {
 			cwd: this.directory,
@@ -59,6 +62,7 @@ export class Project {
 	/** Write a file of the project. @returns its absolute path */
 	write(path: string, text: string): string {
 		const file = join(this.directory, path);
+		mkdirSync(dirname(file), { recursive: true });
 		writeFileSync(file, text);
 		return file;
 	}

@@ -7,6 +7,16 @@ const UNDO: ReadonlyMap<number, string> = new Map([
 		6,
 		"DROP TABLE tmcp_losses; CREATE INDEX tmcp_events_lost ON tmcp_events (seq) WHERE kind = 'lost'",
 	],
+	[
+		7,
+		`ALTER TABLE tmcp_sessions DROP COLUMN resources;
+		CREATE TABLE tmcp_subscribers (
+			bucket TEXT NOT NULL,
+			session_id TEXT NOT NULL,
+			resource TEXT NOT NULL,
+			PRIMARY KEY (bucket, session_id, resource)
+		) WITHOUT ROWID`,
+	],
 ]);
 
 /**

@@ -7,7 +7,7 @@ export interface Size {
 }
 
 /** How a client goes away: it says so, its connection breaks, or it just reads no more. */
-export const DROPS = ['cancelled', 'aborted', 'abandoned'] as const;
+const DROPS = ['cancelled', 'aborted', 'abandoned'] as const;
 export type Drop = (typeof DROPS)[number];
 
 export interface Send {

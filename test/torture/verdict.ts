@@ -42,13 +42,13 @@ export interface Verdict {
 }
 
 /** One thing that was wrong, in which session; `undefined` where it is wrong in the log. */
-export interface Detail {
+interface Detail {
 	text: string;
 	session: number | undefined;
 }
 
 /** Whether the session must have received a message. */
-export function isOwed(
+function isOwed(
 	{ to, triedAt, confirmedAt }: Sent,
 	session: number,
 	{ openAt, leftAt = Infinity }: Attendance,

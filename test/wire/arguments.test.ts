@@ -10,6 +10,7 @@ import {
 	parseNotifications,
 	parseOwner,
 	parseQuestions,
+	parseRelay,
 	parseSendOptions,
 	parseSessionId,
 	parseSubscribeOptions,
@@ -17,7 +18,12 @@ import {
 	parseUnsubscribe,
 } from '../../src/wire/arguments.ts';
 import { formatEventId } from '../../src/wire/event-id.ts';
-import { MAX_ADDRESSEES, MAX_BATCH_ITEMS } from '../../src/wire/limits.ts';
+import {
+	MAX_ADDRESSEES,
+	MAX_BATCH_ITEMS,
+	MAX_BROADCAST_BYTES,
+	shareOfBatch,
+} from '../../src/wire/limits.ts';
 
 /** A session id that was given where something else belongs; no session id can have the line feed. */
 const SECRET = 'secret-4f1d\n';
@@ -117,11 +123,42 @@ describe('an array is asked for its length before its items are read', () => {
 });
 
 describe('one object that is named again and again is counted each time', () => {
-	it('in a batch', () => {
-		const sessions = Array.from({ length: 10_000 }, (_, index) => `${index}`.padStart(40, 'x'));
-		const batch = Array.from({ length: 1_000 }, () => ({ sessions, data: '' }));
+	it('in a batch, by how many sessions it names, however short their ids or often the same', () => {
+		const per = MAX_ADDRESSEES / 10;
+		const different = Array.from({ length: per }, (_, index) => index.toString(36));
+		const same = Array.from({ length: per }, () => 'x');
+		for (const sessions of [different, same]) {
+			const most = Array.from({ length: 10 }, () => ({ sessions, data: '' }));
+			expect(parseBatch(most)).toHaveLength(10);
+			expect(() => parseBatch([...most, { sessions: ['x'], data: '' }])).toThrow(
+				/^PAYLOAD_TOO_LARGE: .*100001 sessions.*100000/,
+			);
+		}
+	});
+
+	it('in a batch that a manager makes: what it adds up to has room in the object', () => {
+		for (const id of ['x', 'x'.repeat(256)]) {
+			const sessions = Array.from({ length: 100 }, () => id);
+			const share = shareOfBatch(sessions, '');
+			const count = Math.floor(MAX_BROADCAST_BYTES / share);
+			expect(
+				parseBatch(Array.from({ length: count }, () => ({ sessions, data: '' }))),
+			).toHaveLength(count);
+		}
+		expect(
+			shareOfBatch(
+				Array.from({ length: MAX_ADDRESSEES }, () => 'x'),
+				'',
+			),
+		).toBe(MAX_BROADCAST_BYTES);
+		expect(shareOfBatch(undefined, 'data')).toBe(12);
+	});
+
+	it('in a batch, by its payload', () => {
+		const data = 'x'.repeat(1_000_000);
+		const batch = Array.from({ length: 40 }, () => ({ sessions: ['x'], data }));
 		expect(() => parseBatch(batch)).toThrow(/^PAYLOAD_TOO_LARGE: /);
-		expect(parseBatch(batch.slice(0, 50))).toHaveLength(50);
+		expect(parseBatch(batch.slice(0, 30))).toHaveLength(30);
 	});
 
 	it('in a notification', () => {
@@ -139,6 +176,24 @@ describe('one object that is named again and again is counted each time', () => 
 			params: { list: Array.from({ length: 1_000 }, () => long) },
 		};
 		expect(() => parseNotifications([notification])).toThrow(/^PAYLOAD_TOO_LARGE: /);
+	});
+
+	it('in a batch or a list of notifications, before it is looked into each time', () => {
+		const reads = { count: 0 };
+		const many = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`key${index}`, 1]));
+		const watched = new Proxy(many, {
+			ownKeys: (target) => {
+				reads.count++;
+				return Reflect.ownKeys(target);
+			},
+		});
+		const times = <Item>(item: Item) => Array.from({ length: MAX_BATCH_ITEMS }, () => item);
+		expect(() => parseBatch([...times({ sessions: watched, data: '' })])).toThrow(/^INVALID_ARG/);
+		expect(reads.count).toBeLessThan(10);
+		const large = { ['k'.repeat(10_000_000)]: 1 };
+		const shared = { ...LIST_CHANGED, params: { of: watched, large } };
+		expect(() => parseNotifications(times(shared))).toThrow(/^PAYLOAD_TOO_LARGE: /);
+		expect(reads.count).toBeLessThan(20);
 	});
 
 	it('in several notifications', () => {
@@ -212,6 +267,63 @@ describe('only a plain object is an object', () => {
 		]) {
 			expect(() => parseNotifications([input])).toThrow(/^INVALID_ARGUMENT: /);
 		}
+	});
+});
+
+describe('what JSON cannot say is refused in a notification, wherever it is', () => {
+	class Instance {
+		readonly own = 1;
+	}
+	const places: [string, (value: unknown) => unknown][] = [
+		['as one of the params', (value) => ({ value })],
+		['in an object', (value) => ({ of: { of: value } })],
+		['in an array', (value) => ({ of: [1, [value]] })],
+	];
+	const values: [string, unknown][] = [
+		['a Map', new Map([['a', 1]])],
+		['a Set', new Set([1])],
+		['a Date', new Date(0)],
+		['an ArrayBuffer', new ArrayBuffer(1)],
+		['bytes', new Uint8Array(1)],
+		['an Error', new Error('x')],
+		['a pattern', /x/],
+		['headers', new Headers()],
+		['an instance of a class', new Instance()],
+		['a boxed string', Object('x')],
+		['a function', () => 'called'],
+		['a symbol', Symbol('x')],
+		['a BigInt', 1n],
+		['NaN', Number.NaN],
+		['infinity', -Infinity],
+		['what is written as something else', { toJSON: () => 'x' }],
+	];
+	const parsers: [string, (params: unknown) => unknown][] = [
+		['in the object', (params) => parseNotifications([{ ...LIST_CHANGED, params }])],
+		[
+			'in a relay',
+			(params) => parseRelay({ publish: { notifications: [{ ...LIST_CHANGED, params }] } }),
+		],
+		['in the Worker', (params) => normaliseNotification({ ...LIST_CHANGED, params })],
+	];
+	describe.each(parsers)('%s', (_, parse) => {
+		it.each(values)('%s', (_name, value) => {
+			for (const [, at] of places) {
+				expect(() => parse(at(value))).toThrow(/^INVALID_ARGUMENT: .*not JSON/);
+			}
+		});
+
+		it('undefined in an array; as a property it counts as missing', () => {
+			expect(() => parse({ of: [undefined] })).toThrow(/^INVALID_ARGUMENT: .*not JSON/);
+			expect(() => parse({ of: Object.assign([], { length: 3 }) })).toThrow(/^INVALID_ARGUMENT: /);
+			expect(() => parse({ of: { it: undefined } })).not.toThrow();
+		});
+	});
+
+	it('and everything that JSON can say is taken', () => {
+		const params = { none: null, yes: true, zero: -0, text: '\ud800', list: [[], {}, 1.5] };
+		const [written] = parseNotifications([{ ...LIST_CHANGED, params }]);
+		expect(written?.json).toBe(JSON.stringify({ ...LIST_CHANGED, params }));
+		expect(parseNotifications([{ ...LIST_CHANGED, params: Object.create(null) }])).toHaveLength(1);
 	});
 });
 

@@ -27,7 +27,7 @@ function initialize(address: string): Promise<Response> {
 }
 
 /** The limit is 10 in a minute, and its minute may end while the test runs: a flood is longer than two of them. */
-it('the README’s rate limit lets a flood of one client through up to its limit, and everybody else as before', async () => {
+it('the rate limit of docs/rate-limits.md lets a flood of one client through up to its limit, and everybody else as before', async () => {
 	const statuses: number[] = [];
 	for (let flood = 0; flood < 30; flood++) {
 		const response = await initialize('192.0.2.1');

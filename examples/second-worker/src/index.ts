@@ -1,4 +1,7 @@
-/** Reaches the clients of another Worker's MCP server, with typed RPC on its Durable Object. */
+/**
+ * Reaches the clients of another Worker's MCP server: when it is asked to, when a message comes in a queue, and at full hours.
+ */
+import { SyncLayerClient } from '@tmcp/session-manager-durable-objects/client';
 import {
 	type Notification,
 	SYNC_LAYER_NAME,
@@ -7,7 +10,17 @@ import {
 
 interface Env {
 	TMCP_DURABLE_OBJECT: DurableObjectNamespace<SyncLayer>;
+	EVENTS: Queue<Event>;
 }
+
+/** What somebody puts into the queue. */
+interface Event {
+	/** The resource that has changed. */
+	uri: string;
+}
+
+/** Knows how to tell everybody, in one call. */
+const clients = new SyncLayerClient('TMCP_DURABLE_OBJECT');
 
 /** What SyncLayer sends goes onto the clients' streams as it is: whole server-sent events. */
 function event(message: { method: string; params?: Record<string, unknown> }): string {
@@ -40,6 +53,24 @@ export default {
 				: { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
 			return Response.json({ delivered: await streams.publish([notification]) });
 		}
+		if (pathname === '/events' && request.method === 'POST') {
+			await env.EVENTS.send({ uri: await request.text() });
+			return new Response('It is in the queue.\n', { status: 202 });
+		}
 		return new Response('Not found', { status: 404 });
 	},
-} satisfies ExportedHandler<Env>;
+
+	/** One notification for each resource of the batch, however often it has changed. */
+	async queue({ messages }) {
+		for (const uri of new Set(messages.map(({ body }) => body.uri))) {
+			const { listeners } = await clients.notify('notifications/resources/updated', { uri });
+			console.log(`${listeners} listeners know of ${uri}`);
+		}
+	},
+
+	async scheduled({ scheduledTime }) {
+		const data = `It is ${new Date(scheduledTime).toISOString()}.`;
+		const { delivered } = await clients.notify('notifications/message', { level: 'info', data });
+		console.log(`${delivered} sessions know the time`);
+	},
+} satisfies ExportedHandler<Env, Event>;

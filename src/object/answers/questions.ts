@@ -6,6 +6,7 @@ import { encodeFrame } from '../../wire/frames.ts';
 import { JsonRpcError } from '../../wire/json-rpc.ts';
 import { formatWireId, type WireId } from '../../wire/wire-id.ts';
 import type { Alarm } from '../alarm.ts';
+import { Arrivals } from '../arrivals.ts';
 import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, type OpenSocket, openSockets } from '../sockets/sockets.ts';
 
@@ -49,7 +50,7 @@ export class Questions {
 	#sql: SqlStorage | undefined;
 	#alarm: Alarm;
 	/** Answers that wait for a connection to come back, by its id. */
-	#awaited = new Map<string, Set<() => void>>();
+	#comebacks = new Arrivals(COMEBACK_LIMIT_MS);
 
 	constructor(ctx: DurableObjectState, sql: SqlStorage | undefined, alarm: Alarm) {
 		this.#ctx = ctx;
@@ -108,7 +109,7 @@ export class Questions {
 		this.#setAnswer(asker, id, answer);
 		const frame = encodeFrame({ seq: undefined, data: answer });
 		const isHandedDown = this.#socketsOf(asker).some(({ socket }) => deliver(socket, frame));
-		if (isHandedDown || (await this.#comesBack(asker.connectionId))) return 'taken';
+		if (isHandedDown || (await this.#comebacks.wait(asker.connectionId))) return 'taken';
 		// The client is told that its answer was lost, so a connection that comes back later must not get that answer.
 		return this.#setAnswer(asker, id, lostAnswer(id)) ? 'lost' : 'ignored';
 	}
@@ -133,7 +134,7 @@ export class Questions {
 			if (answer !== null) deliver(socket, encodeFrame({ seq: undefined, data: answer }));
 		}
 		for (const before of older) before.socket.close(CloseCode.superseded, 'superseded');
-		for (const tell of this.#awaited.get(connectionId) ?? []) tell();
+		this.#comebacks.come(connectionId);
 	}
 
 	/** A socket is gone. Without that code, it was lost, and its connection may come back. */
@@ -190,22 +191,6 @@ export class Questions {
 			({ attachment }) =>
 				attachment.sessionId === sessionId && attachment.connectionId === connectionId,
 		);
-	}
-
-	/** Wait for a connection. @returns whether it came back in time */
-	#comesBack(connectionId: string): Promise<boolean> {
-		return new Promise((resolve) => {
-			const waiting = this.#awaited.get(connectionId) ?? new Set();
-			const done = (isBack: boolean) => {
-				clearTimeout(timer);
-				waiting.delete(tell);
-				if (waiting.size === 0) this.#awaited.delete(connectionId);
-				resolve(isBack);
-			};
-			const tell = () => done(true);
-			const timer = setTimeout(() => done(false), COMEBACK_LIMIT_MS);
-			this.#awaited.set(connectionId, waiting.add(tell));
-		});
 	}
 }
 

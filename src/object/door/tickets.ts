@@ -1,4 +1,5 @@
 import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../../wire/upgrade.ts';
+import { Arrivals } from '../arrivals.ts';
 import { Recent } from '../recent.ts';
 
 /** How long the end of a connection is remembered, in milliseconds: longer than any call that it made is under way. */
@@ -36,9 +37,8 @@ export class Tickets<Of extends Claim> {
 	/** In the order in which they expire. */
 	#tickets = new Map<string, Ticket<Of>>();
 	#newestOfSlot = new Map<string, string>();
-	/** Upgrades that wait for their ticket, in the order in which they give up. */
-	#awaited = new Map<string, { until: number; done: () => void }>();
-	#timer: ReturnType<typeof setTimeout> | undefined;
+	/** Upgrades that wait for their ticket. */
+	#arrivals = new Arrivals(TICKET_WAIT_MS);
 	/** Why connections have ended. */
 	#ended = new Recent<string>(END_MEMORY_MS);
 
@@ -72,7 +72,7 @@ export class Tickets<Of extends Claim> {
 		const expiresAt = Date.now() + TICKET_TTL_MS;
 		this.#tickets.set(ticket, { slot, connectionId, claim, expiresAt, state: 'open' });
 		this.#newestOfSlot.set(slot, ticket);
-		this.#stopWaiting(ticket);
+		this.#arrivals.come(ticket);
 	}
 
 	/**
@@ -100,7 +100,7 @@ export class Tickets<Of extends Claim> {
 	 * not known yet is waited for.
 	 */
 	async redeem(ticket: string): Promise<Redemption<Of>> {
-		if (!this.#tickets.has(ticket)) await this.#arrival(ticket);
+		if (!this.#tickets.has(ticket)) await this.#arrivals.wait(ticket);
 		const known = this.#tickets.get(ticket);
 		const { connectionId } = known ?? {};
 		if (!known) return { kind: 'refused', reason: 'unknown', connectionId };
@@ -124,42 +124,6 @@ export class Tickets<Of extends Claim> {
 		ticket.claim = undefined;
 		this.#newestOfSlot.delete(slot);
 		return true;
-	}
-
-	#arrival(ticket: string): Promise<void> {
-		const before = this.#awaited.get(ticket);
-		this.#awaited.delete(ticket);
-		return new Promise((resolve) => {
-			const done = () => {
-				before?.done();
-				resolve();
-			};
-			this.#awaited.set(ticket, { until: Date.now() + TICKET_WAIT_MS, done });
-			this.#timer ??= setTimeout(() => this.#giveUp(), TICKET_WAIT_MS);
-		});
-	}
-
-	#stopWaiting(ticket: string): void {
-		const waiting = this.#awaited.get(ticket);
-		if (!waiting) return;
-		this.#awaited.delete(ticket);
-		waiting.done();
-		if (this.#awaited.size > 0) return;
-		clearTimeout(this.#timer);
-		this.#timer = undefined;
-	}
-
-	/** One timer serves all: a timer for each upgrade was a twentieth of what its stream cost. */
-	#giveUp(): void {
-		this.#timer = undefined;
-		const now = Date.now();
-		for (const [ticket, { until }] of this.#awaited) {
-			if (until > now) {
-				this.#timer = setTimeout(() => this.#giveUp(), until - now);
-				return;
-			}
-			this.#stopWaiting(ticket);
-		}
 	}
 
 	#purge(): void {

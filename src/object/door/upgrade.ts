@@ -37,6 +37,10 @@ const REFUSALS = {
 	],
 } as const;
 
+export function codeOfRefusal(why: RefusalReason) {
+	return REFUSALS[why][0];
+}
+
 /** @param reason how a subscription ended, where that is why */
 export function refusal(why: RefusalReason, reason?: string): Response {
 	const [code, message] = REFUSALS[why];

@@ -16,6 +16,19 @@ export type Audience =
 	| { kind: 'all' }
 	| { kind: 'subscriptions' };
 
+/** An event, as an operator looks at it. */
+export type NewestEvent = {
+	seq: number;
+	at: number;
+	kind: 'all' | 'sessions' | 'subscriptions' | 'lost';
+	/** Of payload and addressees. */
+	bytes: number;
+	/** The beginning of the payload; `null` where it was too large to be kept. */
+	head: string | null;
+	/** How many sessions it names. */
+	sessions: number | null;
+};
+
 /** What a session missed. */
 export interface Missed {
 	session: string;
@@ -29,7 +42,7 @@ export interface Missed {
  * Largest payload that is kept, in bytes, with its addressees: SQLite in an object takes 2 MB in a row
  * (https://developers.cloudflare.com/durable-objects/platform/limits/).
  */
-export const MAX_LOGGED_BYTES = 2_000_000 - 1_000;
+const MAX_LOGGED_BYTES = 2_000_000 - 1_000;
 
 /** How long the id of a broadcast is remembered, in milliseconds: a retry comes within seconds. */
 export const SENT_ID_TTL_MS = 60_000;
@@ -205,6 +218,24 @@ export class EventLog {
 			}
 		}
 		return counts;
+	}
+
+	/**
+	 * The newest events between two positions, newest first, each with the beginning of its payload. Reads one row for each,
+	 * and one for each mark of lost streams.
+	 */
+	newest(range: { after: number; before: number; limit: number; chars: number }): NewestEvent[] {
+		return this.#sql
+			.exec<NewestEvent>(
+				`SELECT seq, at, kind, bytes, SUBSTR(data, 1, ?) AS head,
+				LENGTH(audience) - LENGTH(REPLACE(audience, '${SEPARATOR}', '')) - 1 AS sessions
+				FROM tmcp_events WHERE seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
+				range.chars,
+				Math.max(range.after, this.#floor),
+				range.before,
+				range.limit,
+			)
+			.toArray();
 	}
 
 	/** What all subscriptions missed; each takes what it matches. */

@@ -1,12 +1,16 @@
 import { SessionManagerError } from '../../errors.ts';
 import type { InfoChange, InfoInput } from '../../wire/arguments.ts';
 import { toStoredInfo } from '../../wire/session-info.ts';
+import type { SessionRow } from './session-row.ts';
 
 /** What a session's client has told, and the resources that it is subscribed to. */
-export interface Told {
-	/** As JSON; `undefined` where nothing was ever told. */
-	info: string | undefined;
-	resources: ReadonlySet<string>;
+type Told = Pick<SessionRow, 'info' | 'resources'>;
+
+/** A resource is the SHA-256 of its URI in base64url, which has no line feed: so it is found in the text. */
+const SEPARATOR = '\n';
+
+export function resourcesOf(row: Pick<SessionRow, 'resources'> | undefined): string[] {
+	return row?.resources?.split(SEPARATOR) ?? [];
 }
 
 /**
@@ -15,7 +19,8 @@ export interface Told {
  */
 export function changed(before: Told, changes: readonly InfoChange[], maxResources: number): Told {
 	let { info } = before;
-	const resources = new Set(before.resources);
+	const subscribed = resourcesOf(before);
+	const resources = new Set(subscribed);
 	for (const { forget, set, subscribe, unsubscribe } of changes) {
 		if (forget) {
 			info = undefined;
@@ -25,15 +30,15 @@ export function changed(before: Told, changes: readonly InfoChange[], maxResourc
 		if (subscribe !== undefined) resources.add(subscribe);
 		if (unsubscribe !== undefined) resources.delete(unsubscribe);
 	}
-	const isMore = resources.size > before.resources.size;
-	if (isMore && resources.size > maxResources) {
+	if (resources.size > subscribed.length && resources.size > maxResources) {
 		throw new SessionManagerError(
 			'TOO_MANY_RESOURCES',
 			`the session would be subscribed to ${resources.size} resources, and ${maxResources} is its limit. Unsubscribe from some, or raise maxResourcesPerSession in the static options of the class.`,
 		);
 	}
+	if (resources.size === 0) return { info, resources: undefined };
 	// Whatever was told of a session, it is known that something was.
-	return { info: resources.size > 0 ? (info ?? '{}') : info, resources };
+	return { info: info ?? '{}', resources: [...resources].join(SEPARATOR) };
 }
 
 /** @throws `PAYLOAD_TOO_LARGE`, `INVALID_ARGUMENT` for what JSON cannot say */

@@ -14,6 +14,8 @@ interface Known {
 	expiresAt: number;
 	/** What is known of its client, as JSON; `undefined` where nothing was ever told. */
 	info: string | undefined;
+	/** The resources that it is subscribed to, each as a hash, one a line; `undefined` for none. */
+	resources: string | undefined;
 }
 
 /** A session that has, or had, a stream. */
@@ -69,8 +71,11 @@ export interface Lifetimes {
 /** Signs of life are written once in a tenth of the time to live. */
 const RENEWALS_PER_TTL = 10;
 
+/** A row that is written later than it changed has at least this much time left as it is stored, in milliseconds. */
+const MIN_LEFT_MS = 60_000;
+
 /** For how long a first stream may go unread without a loss, in milliseconds. */
-export const REPEAT_WINDOW_MS = 60_000;
+const REPEAT_WINDOW_MS = 60_000;
 
 function ttlOf(owner: string | undefined, { sessionTtlMs, unownedTtlMs }: Lifetimes): number {
 	return owner === undefined ? unownedTtlMs : sessionTtlMs;
@@ -85,6 +90,21 @@ function deadline(owner: string | undefined, times: Lifetimes, now: number): num
 export function renew<Row extends SessionRow>(row: Row, times: Lifetimes, now: number): Row {
 	if (row.state === 'ended' || row.expiresAt > now + ttlOf(row.owner, times)) return row;
 	return { ...row, expiresAt: deadline(row.owner, times, now) };
+}
+
+/**
+ * Whether the renewal of a row may wait for what its client does next: its session was not admitted before, so a stream is
+ * about to open, and it does not expire soon.
+ */
+export function mayWait(
+	{ state, owner, expiresAt }: SessionRow,
+	times: Lifetimes,
+	now: number,
+): boolean {
+	const left = expiresAt - now;
+	return (
+		state === 'begun' && owner !== undefined && left > MIN_LEFT_MS && left <= times.unusedTtlMs
+	);
 }
 
 export function isServed(row: SessionRow | undefined): row is ServedRow {
@@ -110,6 +130,7 @@ export function begin(
 			since: head,
 			expiresAt: owner === undefined ? deadline(owner, times, now) : now + times.unusedTtlMs,
 			info: undefined,
+			resources: undefined,
 		};
 	}
 	const owner = row.owner ?? of.owner;
@@ -145,6 +166,7 @@ export function open(
 		sessionId,
 		owner: before?.owner,
 		info: before?.info,
+		resources: before?.resources,
 		since: before?.since ?? after,
 		expiresAt: before ? renew(before, times, now).expiresAt : deadline(undefined, times, now),
 		state: handedUpTo === undefined ? 'open' : 'away',
@@ -194,6 +216,7 @@ export function detachUnlogged(
 		sessionId,
 		owner: row?.owner,
 		info: row?.info,
+		resources: row?.resources,
 		since: 0,
 		expiresAt,
 		connectionId: '',
@@ -215,6 +238,7 @@ export function end(
 		sessionId,
 		owner: undefined,
 		info: undefined,
+		resources: undefined,
 		since: head,
 		expiresAt: now + endedTtlMs,
 	};

@@ -1,7 +1,20 @@
+import { SessionCount } from './session-count.ts';
 import type { Glance, SessionRow } from './session-row.ts';
+import { Subscribers } from './subscribers.ts';
 
 /** How many rows are remembered: a GET asks for the same one in `admit`, in `attach` and at its upgrade. */
 const MAX_CACHED_ROWS = 1_000;
+
+/** How many characters of client info and subscriptions are remembered with them. */
+const MAX_CACHED_CHARS = 32 * 1024 * 1024;
+
+/**
+ * How long a row waits to be written together with what follows, in milliseconds: longer than a client takes from its
+ * `notifications/initialized` to its GET. An object that waits is billed for its time, at most $0.80 for a million such
+ * waits (128 MB at $12.50 a million GB-s), and a million rows cost $1.00:
+ * https://developers.cloudflare.com/durable-objects/platform/pricing/
+ */
+const WAIT_MS = 500;
 
 /** How many rows are looked at before other calls have their turn. */
 const PURGE_PAGE = 1_000;
@@ -16,6 +29,7 @@ type Columns = Record<string, SqlStorageValue> & {
 	since: number;
 	expires_at: number;
 	info: string | null;
+	resources: string | null;
 	connection_id: string | null;
 	started: number | null;
 	position: number | null;
@@ -35,13 +49,27 @@ export class Sessions {
 	#sql: SqlStorage | undefined;
 	/** Rows as they are stored; `undefined` for a session that has none. */
 	#cache = new Map<string, SessionRow | undefined>();
+	/** At least as many as there are in the cache. */
+	#cachedChars = 0;
+	/** Rows that differ from what is stored in when they expire, and wait to be written. */
+	#waiting = new Map<string, SessionRow>();
+	#timer: ReturnType<typeof setTimeout> | undefined;
+	/** How many there are. */
+	readonly known: SessionCount | undefined;
+	/** Those of resources. */
+	readonly subscribers: Subscribers | undefined;
 
 	constructor(sql: SqlStorage | undefined) {
 		this.#sql = sql;
+		this.known = sql && new SessionCount(sql);
+		this.subscribers = sql && new Subscribers(sql);
 	}
 
 	get(session: string): SessionRow | undefined {
-		if (this.#cache.has(session) || !this.#sql) return this.#cache.get(session);
+		const waiting = this.#waiting.get(session);
+		if (waiting || this.#cache.has(session) || !this.#sql) {
+			return waiting ?? this.#cache.get(session);
+		}
 		const [columns] = this.#sql
 			.exec<Columns>('SELECT * FROM tmcp_sessions WHERE session_id = ?', session)
 			.toArray();
@@ -74,37 +102,20 @@ export class Sessions {
 
 	/** Writes nothing where the row is the one that is stored. */
 	put(row: SessionRow): void {
-		if (this.#cache.get(row.sessionId) === row) return;
-		const served = 'connectionId' in row ? row : undefined;
-		this.#sql?.exec(
-			`INSERT INTO tmcp_sessions
-			(session_id, state, owner, since, expires_at, info, connection_id, started, position, repeat_until)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET state = excluded.state, owner = excluded.owner, since = excluded.since,
-			expires_at = excluded.expires_at, info = excluded.info, connection_id = excluded.connection_id, started = excluded.started,
-			position = excluded.position, repeat_until = excluded.repeat_until`,
-			row.sessionId,
-			row.state,
-			row.owner ?? null,
-			row.since,
-			row.expiresAt,
-			row.info ?? null,
-			served?.connectionId ?? null,
-			served?.started ?? null,
-			served?.position ?? null,
-			served?.repeatUntil ?? null,
-		);
-		this.#remember(row.sessionId, row);
+		if ((this.#waiting.get(row.sessionId) ?? this.#cache.get(row.sessionId)) === row) return;
+		this.#write(row);
+		this.subscribers?.changed(row.sessionId, row);
 	}
 
 	/**
-	 * Count a session that is about to get its row. Those that were not counted so, and those that are gone, are noticed by
-	 * the next {@link purge}. Reads and writes one row.
-	 * @returns whether there is room for it: there were fewer than `max`, with those that have ended
+	 * {@link put} a renewed row, which is not written at once: another change of it within half a second takes it along. If
+	 * the object is lost before that, the row expires when it would have without this. Only {@link getAll} may tell the time
+	 * that is stored meanwhile.
 	 */
-	countOne(max: number): boolean {
-		const counting = 'UPDATE tmcp_session_count SET n = n + 1 WHERE n < ?';
-		return this.#sql?.exec(counting, max).rowsWritten === 1;
+	putSoon(row: SessionRow): void {
+		this.#waiting.set(row.sessionId, row);
+		this.#timer ??= setTimeout(() => this.#writeWaiting(), WAIT_MS);
+		this.subscribers?.changed(row.sessionId, row);
 	}
 
 	/** Sessions that a broadcast names for the first time, in one statement. */
@@ -123,12 +134,15 @@ export class Sessions {
 
 	delete(session: string): void {
 		if (this.get(session) === undefined) return;
+		this.#stopWaiting(session);
 		this.#sql?.exec('DELETE FROM tmcp_sessions WHERE session_id = ?', session);
 		this.#remember(session, undefined);
+		this.subscribers?.changed(session, undefined);
 	}
 
 	/** The first `limit` rows after a session, in the order of ids, that are `wanted`. */
 	page(after: string, limit: number, wanted: (row: SessionRow) => boolean): SessionRow[] {
+		this.#writeWaiting();
 		const page: SessionRow[] = [];
 		const columns = this.#sql?.exec<Columns>(
 			"SELECT * FROM tmcp_sessions WHERE session_id > ? AND state <> 'ended' ORDER BY session_id",
@@ -140,6 +154,34 @@ export class Sessions {
 			if (page.length === limit) break;
 		}
 		return page;
+	}
+
+	/**
+	 * The sessions after one, in the order of ids, of at most `scanned` rows: a table of rows that are not wanted is not read
+	 * to its end.
+	 * @returns `last`: the last id that was looked at, where there may be more
+	 */
+	scan(
+		after: string,
+		limit: number,
+		scanned: number,
+		wanted: (row: SessionRow) => boolean,
+	): { found: SessionRow[]; last: string | undefined } {
+		this.#writeWaiting();
+		const found: SessionRow[] = [];
+		let [looked, last] = [0, ''];
+		const rows = this.#sql?.exec<Columns>(
+			'SELECT * FROM tmcp_sessions WHERE session_id > ? ORDER BY session_id LIMIT ?',
+			after,
+			scanned,
+		);
+		for (const columns of rows ?? []) {
+			[looked, last] = [looked + 1, columns.session_id];
+			const row = rowOf(columns);
+			if (wanted(row)) found.push(row);
+			if (found.length === limit) return { found, last };
+		}
+		return { found, last: looked === scanned ? last : undefined };
 	}
 
 	/** How many have begun and not ended. Reads every row: for operators. */
@@ -154,34 +196,32 @@ export class Sessions {
 	 * Delete the rows that have expired, and count the others. One whose session has an open stream lives on: it is given to
 	 * `renew`.
 	 * @param isOpen whether a session has an open stream
-	 * @param onExpire called with each expired session that had client info
 	 * @returns when the next row expires, in milliseconds since 1970; `undefined` where there is none
 	 */
 	async purge(
 		now: number,
 		isOpen: (session: string) => boolean,
 		renew: (row: SessionRow) => SessionRow,
-		onExpire: (session: string) => void,
 	): Promise<number | undefined> {
-		if (!this.#sql) {
+		if (!this.#sql || !this.known) {
 			for (const [session, row] of this.#cache) {
 				if (row && row.expiresAt <= now) this.#cache.delete(session);
 			}
 			return undefined;
 		}
+		this.#writeWaiting();
 		let next: number | undefined;
 		let kept = 0;
-		const knownBefore = storedCount(this.#sql);
+		const begunBefore = this.known.begun;
 		for (let last: string | undefined = ''; last !== undefined;) {
-			const page: (GlanceColumns & { is_informed: number })[] = this.#sql
-				.exec<GlanceColumns & { is_informed: number }>(
-					`SELECT ${GLANCE}, info IS NOT NULL AS is_informed FROM tmcp_sessions
-					WHERE session_id > ? ORDER BY session_id LIMIT ?`,
+			const page: GlanceColumns[] = this.#sql
+				.exec<GlanceColumns>(
+					`SELECT ${GLANCE} FROM tmcp_sessions WHERE session_id > ? ORDER BY session_id LIMIT ?`,
 					last,
 					PURGE_PAGE,
 				)
 				.toArray();
-			for (const { session_id: session, expires_at, is_informed } of page) {
+			for (const { session_id: session, expires_at } of page) {
 				let expiresAt = expires_at;
 				const row = expiresAt <= now && isOpen(session) ? this.get(session) : undefined;
 				if (row) {
@@ -190,7 +230,6 @@ export class Sessions {
 					({ expiresAt } = renewed);
 				} else if (expiresAt <= now) {
 					this.delete(session);
-					if (is_informed) onExpire(session);
 					continue;
 				}
 				kept++;
@@ -200,20 +239,58 @@ export class Sessions {
 			if (last !== undefined) await scheduler.wait(0);
 		}
 		// Of those that began meanwhile some were read as well: rather too many than too few, until the next time.
-		const knownNow = storedCount(this.#sql);
-		const count = kept + (knownNow - knownBefore);
-		if (count !== knownNow) this.#sql.exec('UPDATE tmcp_session_count SET n = ?', count);
+		this.known.correct(kept + (this.known.begun - begunBefore));
 		return next;
 	}
 
+	#write(row: SessionRow): void {
+		this.#stopWaiting(row.sessionId);
+		const served = 'connectionId' in row ? row : undefined;
+		this.#sql?.exec(
+			`INSERT INTO tmcp_sessions
+			(session_id, state, owner, since, expires_at, info, resources, connection_id, started, position, repeat_until)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET state = excluded.state, owner = excluded.owner, since = excluded.since,
+			expires_at = excluded.expires_at, info = excluded.info, resources = excluded.resources,
+			connection_id = excluded.connection_id, started = excluded.started, position = excluded.position,
+			repeat_until = excluded.repeat_until`,
+			row.sessionId,
+			row.state,
+			row.owner ?? null,
+			row.since,
+			row.expiresAt,
+			row.info ?? null,
+			row.resources ?? null,
+			served?.connectionId ?? null,
+			served?.started ?? null,
+			served?.position ?? null,
+			served?.repeatUntil ?? null,
+		);
+		this.#remember(row.sessionId, row);
+	}
+
+	#writeWaiting(): void {
+		for (const row of this.#waiting.values()) this.#write(row);
+	}
+
+	/** Its row is written now, or gone. */
+	#stopWaiting(session: string): void {
+		if (!this.#waiting.delete(session) || this.#waiting.size > 0) return;
+		// A timer would keep the object awake.
+		clearTimeout(this.#timer);
+		this.#timer = undefined;
+	}
+
 	#remember(session: string, row: SessionRow | undefined): void {
-		if (this.#sql && this.#cache.size >= MAX_CACHED_ROWS) this.#cache.clear();
+		const chars = (row?.info?.length ?? 0) + (row?.resources?.length ?? 0);
+		this.#cachedChars += chars;
+		const isFull = this.#cache.size >= MAX_CACHED_ROWS || this.#cachedChars > MAX_CACHED_CHARS;
+		if (this.#sql && isFull) {
+			this.#cache.clear();
+			this.#cachedChars = chars;
+		}
 		this.#cache.set(session, row);
 	}
-}
-
-function storedCount(sql: SqlStorage): number {
-	return sql.exec<{ n: number }>('SELECT n FROM tmcp_session_count').one().n;
 }
 
 /** Ids as JSON, in pages that SQLite takes: 2 MB in a value. An id has 256 characters at most. */
@@ -234,6 +311,7 @@ function rowOf(columns: Columns): SessionRow {
 		since: columns.since,
 		expiresAt: columns.expires_at,
 		info: columns.info ?? undefined,
+		resources: columns.resources ?? undefined,
 	};
 	const { state } = columns;
 	if (state === 'begun' || state === 'ended') return { state, ...known };

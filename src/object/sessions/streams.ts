@@ -1,9 +1,11 @@
+import * as channels from '../../diagnostics/channels.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import { EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
 import { STREAM_TAG } from '../../wire/names.ts';
 import type { BroadcastResult, SessionSummary } from '../../wire/answers.ts';
 import type { Alarm } from '../alarm.ts';
+import { here } from '../here.ts';
 import type { EventLog, LoggedEvent } from '../log/event-log.ts';
 import { askedFor, type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
@@ -83,6 +85,15 @@ export class Streams {
 		this.#alarm.schedule(row.expiresAt);
 	}
 
+	/** A sign of life of a session; written a moment later where a stream is about to open. */
+	renew(row: SessionRows.SessionRow): void {
+		const now = Date.now();
+		const renewed = SessionRows.renew(row, this.#times, now);
+		if (renewed !== row && SessionRows.mayWait(row, this.#times, now)) {
+			this.#sessions.putSoon(renewed);
+		} else this.save(renewed);
+	}
+
 	/** Where a stream that opens now starts. */
 	startOf({ sessionId, connectionId, lastEventId }: StreamRequest): ReplayStart | undefined {
 		if (!this.#log) return undefined;
@@ -111,6 +122,11 @@ export class Streams {
 			if (!opened) this.#openUnlogged(request);
 			for (const stream of older) {
 				stream.socket.close(CloseCode.superseded, 'superseded by a newer stream');
+				// A connection that came back before its old socket was known to be lost is no newer stream.
+				if (stream.attachment.connectionId === connectionId) continue;
+				if (!channels.superseded.hasSubscribers) continue;
+				const where = here(this.#ctx);
+				channels.superseded.publish({ ...where, session: sessionId, stream: 'session' });
 			}
 			return opened;
 		} catch (error) {
@@ -122,18 +138,29 @@ export class Streams {
 	/** Send to the named sessions, or to all. */
 	broadcast({ sessions, data, id, areKnown = false }: Broadcast): BroadcastResult {
 		if (this.#sent.has(id)) return { delivered: 0, waiting: 0, missed: 0, duplicate: true };
-		return sessions ? this.#sendTo(sessions, data, id, areKnown) : this.#sendToAll(data, id);
+		const result = sessions
+			? this.#sendTo(sessions, data, id, areKnown)
+			: this.#sendToAll(data, id);
+		if (channels.delivered.hasSubscribers) {
+			channels.delivered.publish({
+				...here(this.#ctx),
+				...sizeOf(sessions, data),
+				audience: sessions ? 'sessions' : 'all',
+				...result,
+			});
+		}
+		if (result.waiting && channels.waiting.hasSubscribers) {
+			const { waiting } = result;
+			channels.waiting.publish({ ...here(this.#ctx), ...sizeOf(sessions, data), waiting });
+		}
+		return result;
 	}
 
 	/** What is known of some sessions. Reads what was sent since the oldest of them was there last. */
 	summaries(rows: readonly SessionRows.SessionRow[]): SessionSummary[] {
 		const after = new Map<string, number>();
 		for (const row of rows) {
-			if (!this.#log || this.has(row.sessionId)) continue;
-			after.set(
-				row.sessionId,
-				SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : row.since,
-			);
+			if (this.#log && !this.has(row.sessionId)) after.set(row.sessionId, this.positionOf(row));
 		}
 		const waiting = this.#log?.countMissed(after);
 		return rows.map(({ sessionId, info, expiresAt, state }) => {
@@ -199,7 +226,8 @@ export class Streams {
 		const { after, repeat } = scopeOf(row, request, start);
 		const isBehind = (repeat?.since ?? after) < log.head;
 		const missed = isBehind ? log.missedBySession({ session: sessionId, after, repeat }) : [];
-		const { handedUpTo, isWhole } = handOver(socket, missed, window ?? Infinity);
+		const tally = channels.replayed.hasSubscribers ? new channels.Tally() : undefined;
+		const { handedUpTo, isWhole } = handOver(socket, missed, window ?? Infinity, tally);
 		const opened = SessionRows.open(
 			row,
 			{
@@ -219,6 +247,13 @@ export class Streams {
 		else if (isBehind) deliver(socket, encodeFrame({ seq: log.head, data: '' }));
 		const recovered = start.recovered && isWhole;
 		if (!recovered) this.#gaps++;
+		if (tally && tally.messages > 0) {
+			const where = here(this.#ctx);
+			channels.replayed.publish({ ...where, session: sessionId, stream: 'session', ...tally });
+		}
+		if (!recovered && channels.gap.hasSubscribers) {
+			channels.gap.publish({ ...here(this.#ctx), session: sessionId, stream: 'session' });
+		}
 		return { after: Math.min(after, repeat?.since ?? after), recovered };
 	}
 
@@ -248,6 +283,11 @@ export class Streams {
 	servedUpTo(session: string): number | undefined {
 		const row = this.#sessions.get(session);
 		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : undefined;
+	}
+
+	/** The last event that a session was handed, or that it began after. */
+	positionOf(row: SessionRows.SessionRow): number {
+		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : row.since;
 	}
 
 	#servedUpTo(row: SessionRows.ServedRow, log: EventLog): number {
@@ -341,6 +381,12 @@ export class Streams {
 	}
 }
 
+/** Of a message, for its event. Where it names one session, it is known whose it is. */
+function sizeOf(sessions: readonly string[] | undefined, data: string) {
+	const session = sessions?.length === 1 ? sessions[0] : undefined;
+	return { session, bytes: channels.byteLength(data) };
+}
+
 /** What a session's first stream was handed, where its client may not have read it. */
 function repeatOf(row: SessionRows.SessionRow | undefined) {
 	if (!SessionRows.isServed(row) || row.repeatUntil === undefined) return undefined;
@@ -374,6 +420,7 @@ function handOver(
 	socket: WebSocket,
 	missed: Iterable<LoggedEvent>,
 	window: number,
+	tally: channels.Tally | undefined,
 ): { handedUpTo: number | undefined; isWhole: boolean } {
 	let left = window;
 	let last: number | undefined;
@@ -383,6 +430,7 @@ function handOver(
 		if (data === null) isWhole = false;
 		else {
 			deliver(socket, encodeFrame({ seq, data }));
+			tally?.add(data);
 			// In characters: in UTF-8 a character takes three bytes at most, and those of MCP messages mostly one.
 			left -= data.length + EVENT_OVERHEAD_BYTES;
 		}

@@ -1,67 +1,129 @@
-/** What a resource's hash, and so the key of a subscription, may begin with. */
-const BUCKETS = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'];
-
-/** The subscriptions of one session, found by a seek in each bucket. */
-const OF_SESSION = `bucket IN (${BUCKETS.map((bucket) => `'${bucket}'`).join()}) AND session_id = ?`;
+import { resourcesOf } from './session-info.ts';
+import type { SessionRow } from './session-row.ts';
 
 /**
- * Which session is subscribed to which resource. A resource is the SHA-256 of its URI in base64url.
+ * How many subscriptions are held in memory. Each takes 420 bytes there, if no two are to the same resource or of the same
+ * session: 42 MB of the 128 that an object has (https://developers.cloudflare.com/durable-objects/platform/limits/). Where
+ * there are more, SQLite is searched.
+ */
+const MAX_INDEXED = 100_000;
+
+/** What tells whether a session is alive. */
+type Alive = Pick<SessionRow, 'state' | 'expiresAt'>;
+
+interface Indexed extends Alive {
+	resources: string;
+}
+
+type Columns = {
+	session_id: string;
+	state: SessionRow['state'];
+	expires_at: number;
+	resources: string;
+};
+
+const FIND = `SELECT session_id, state, expires_at, resources FROM tmcp_sessions
+	WHERE resources IS NOT NULL AND state <> 'ended'`;
+
+/**
+ * Which session is subscribed to which resource. The subscriptions of a session stand in its row, so that they are written
+ * with it and gone with it; the sessions of a resource are found in memory.
  *
- * A subscription is one row, and no index has to be written with it: the key is (bucket, session, resource), the bucket
- * being the first of the hash's 43 characters, which are one of 64. The subscriptions of a session are 64 seeks away; to
- * find the subscribers of a resource, one bucket is read, a 64th of all.
+ * The first call after a wake that asks for them reads all rows of sessions, once; the next ones read nothing, because
+ * every change of a row is told. With over 100,000 subscriptions each call reads all rows.
  */
 export class Subscribers {
 	#sql: SqlStorage;
+	#maxIndexed: number;
+	/** By session; `undefined` until somebody asks, and where there are too many subscriptions. */
+	#sessions: Map<string, Indexed> | undefined;
+	#areTooMany = false;
+	/** By resource. */
+	#resources = new Map<string, Set<string>>();
+	#count = 0;
 
-	constructor(sql: SqlStorage) {
+	constructor(sql: SqlStorage, maxIndexed = MAX_INDEXED) {
 		this.#sql = sql;
+		this.#maxIndexed = maxIndexed;
 	}
 
 	/** The sessions that are subscribed to a resource, and have neither ended nor expired. */
 	to(resource: string, now: number): string[] {
-		const rows = this.#sql.exec<{ session_id: string }>(
-			`SELECT session_id FROM tmcp_subscribers CROSS JOIN tmcp_sessions USING (session_id)
-			WHERE bucket = ? AND resource = ? AND state <> 'ended' AND (state = 'open' OR expires_at > ?)`,
-			bucketOf(resource),
-			resource,
-			now,
-		);
-		return rows.toArray().map(({ session_id }) => session_id);
+		const sessions = this.#sessions ?? (this.#areTooMany ? undefined : this.#index());
+		if (!sessions) return this.#search(resource, now);
+		return [...(this.#resources.get(resource) ?? [])].filter((session) => {
+			const row = sessions.get(session);
+			return row !== undefined && isAlive(row, now);
+		});
 	}
 
-	/** The resources that a session is subscribed to. */
-	of(session: string): Set<string> {
-		const rows = this.#sql.exec<{ resource: string }>(
-			`SELECT resource FROM tmcp_subscribers WHERE ${OF_SESSION}`,
-			session,
-		);
-		return new Set(rows.toArray().map(({ resource }) => resource));
+	/** A session's row is another one now; `undefined` where it has none any more. */
+	changed(session: string, row: SessionRow | undefined): void {
+		const sessions = this.#sessions;
+		if (!sessions) return;
+		const before = sessions.get(session);
+		if (before?.resources !== row?.resources) {
+			for (const resource of resourcesOf(before)) this.#remove(session, resource);
+			for (const resource of resourcesOf(row)) this.#add(session, resource);
+		}
+		if (row?.resources === undefined) sessions.delete(session);
+		else sessions.set(session, pick(row, row.resources));
+		if (this.#count > this.#maxIndexed) this.#giveUp();
 	}
 
-	add(session: string, resource: string): void {
-		this.#sql.exec(
-			'INSERT OR IGNORE INTO tmcp_subscribers (bucket, session_id, resource) VALUES (?, ?, ?)',
-			bucketOf(resource),
-			session,
-			resource,
-		);
+	#index(): Map<string, Indexed> | undefined {
+		this.#clear();
+		const sessions = new Map<string, Indexed>();
+		for (const { session_id, state, expires_at, resources } of this.#sql.exec<Columns>(FIND)) {
+			sessions.set(session_id, { state, expiresAt: expires_at, resources });
+			for (const resource of resourcesOf({ resources })) this.#add(session_id, resource);
+			if (this.#count > this.#maxIndexed) {
+				this.#giveUp();
+				return undefined;
+			}
+		}
+		return (this.#sessions = sessions);
 	}
 
-	remove(session: string, resource: string): void {
-		this.#sql.exec(
-			'DELETE FROM tmcp_subscribers WHERE bucket = ? AND session_id = ? AND resource = ?',
-			bucketOf(resource),
-			session,
-			resource,
-		);
+	#search(resource: string, now: number): string[] {
+		const rows = this.#sql.exec<Columns>(`${FIND} AND instr(resources, ?) > 0`, resource);
+		return rows
+			.toArray()
+			.filter(({ state, expires_at }) => isAlive({ state, expiresAt: expires_at }, now))
+			.map(({ session_id }) => session_id);
 	}
 
-	removeAll(session: string): void {
-		this.#sql.exec(`DELETE FROM tmcp_subscribers WHERE ${OF_SESSION}`, session);
+	#add(session: string, resource: string): void {
+		const sessions = this.#resources.get(resource);
+		if (sessions) sessions.add(session);
+		else this.#resources.set(resource, new Set([session]));
+		this.#count++;
+	}
+
+	#remove(session: string, resource: string): void {
+		const sessions = this.#resources.get(resource);
+		if (!sessions?.delete(session)) return;
+		this.#count--;
+		if (sessions.size === 0) this.#resources.delete(resource);
+	}
+
+	/** Until the object wakes the next time. */
+	#giveUp(): void {
+		this.#areTooMany = true;
+		this.#clear();
+	}
+
+	#clear(): void {
+		this.#sessions = undefined;
+		this.#resources.clear();
+		this.#count = 0;
 	}
 }
 
-function bucketOf(resource: string): string {
-	return resource.charAt(0);
+function isAlive({ state, expiresAt }: Alive, now: number): boolean {
+	return state === 'open' || (state !== 'ended' && expiresAt > now);
+}
+
+function pick({ state, expiresAt }: Alive, resources: string): Indexed {
+	return { state, expiresAt, resources };
 }

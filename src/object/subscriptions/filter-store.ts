@@ -37,6 +37,21 @@ export class FilterStore {
 		return rows?.toArray().map(({ filter_id }) => filter_id) ?? [];
 	}
 
+	/** The first URIs of a filter, in at most so many characters of it, and how many it names. Reads one row. */
+	first(filterId: string, chars: number): { uris: string[]; count: number } {
+		const [row] =
+			this.#sql
+				?.exec<{ head: string; count: number }>(
+					'SELECT SUBSTR(uris, 1, ?) AS head, LENGTH(hashes) / 4 AS count FROM tmcp_filters WHERE filter_id = ?',
+					chars,
+					filterId,
+				)
+				.toArray() ?? [];
+		// Between line feeds: what stands after the last one may be cut off.
+		const whole = row?.head.split('\n').slice(1, -1) ?? [];
+		return { uris: whole.map((json): string => JSON.parse(json)), count: row?.count ?? 0 };
+	}
+
 	delete(filterId: string): void {
 		this.#sql?.exec('DELETE FROM tmcp_filters WHERE filter_id = ?', filterId);
 	}

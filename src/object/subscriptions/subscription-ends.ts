@@ -7,6 +7,9 @@ import type {
 /** How long an end is kept, in milliseconds: longer than the longest pause before a connection comes back. */
 export const END_TTL_MS = 10 * 60_000;
 
+/** What was ended: the subscriptions of an owner, or what {@link SubscriptionTarget} names. */
+export type EndedTarget = SubscriptionTarget | { account: string };
+
 type End = { at: number; target: string; reason: SubscriptionEnd };
 
 /**
@@ -28,7 +31,7 @@ export class SubscriptionEnds {
 		return Math.max(now, this.#newestAt);
 	}
 
-	note(target: SubscriptionTarget, reason: SubscriptionEnd, now: number): void {
+	note(target: EndedTarget, reason: SubscriptionEnd, now: number): void {
 		const at = Math.max(now, this.#newestAt + 1);
 		this.#newest = at;
 		const key = JSON.stringify(target);
@@ -43,18 +46,22 @@ export class SubscriptionEnds {
 		}
 	}
 
-	/** How a subscription was ended since it began, if it was. */
-	endedSince({ origin, id }: SubscriptionInput, began: number): SubscriptionEnd | undefined {
-		const targets = new Set(
-			[{ origin, id }, { origin }, {}].map((target) => JSON.stringify(target)),
-		);
+	/** How a subscription was ended since it began, if it was. @param account its owner's */
+	endedSince(
+		{ origin, id }: SubscriptionInput,
+		account: string | undefined,
+		began: number,
+	): SubscriptionEnd | undefined {
+		const targets: EndedTarget[] = [{ origin, id }, { origin }, {}];
+		if (account !== undefined) targets.push({ account });
+		const keys = new Set(targets.map((target) => JSON.stringify(target)));
 		const ends: Iterable<End> = this.#sql
 			? this.#sql.exec<End>(
 					'SELECT at, target, reason FROM tmcp_subscription_ends WHERE at > ? ORDER BY at',
 					began,
 				)
 			: this.#memory.filter(({ at }) => at > began);
-		for (const { target, reason } of ends) if (targets.has(target)) return reason;
+		for (const { target, reason } of ends) if (keys.has(target)) return reason;
 		return undefined;
 	}
 

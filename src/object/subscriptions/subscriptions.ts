@@ -1,5 +1,6 @@
 import { matchesSubscription } from '@tmcp/session-manager';
 import * as v from 'valibot';
+import * as channels from '../../diagnostics/channels.ts';
 import {
 	type Notification,
 	NotificationSchema,
@@ -10,14 +11,16 @@ import {
 } from '../../wire/arguments.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
+import type { ListenerSummary } from '../../wire/inspection.ts';
 import type { Alarm } from '../alarm.ts';
+import { here } from '../here.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { askedFor, type ReplayStart, replayStart } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
 import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
 import { FilterStore } from './filter-store.ts';
-import { SubscriptionEnds } from './subscription-ends.ts';
+import { type EndedTarget, SubscriptionEnds } from './subscription-ends.ts';
 import {
 	audienceTag,
 	filterTag,
@@ -33,6 +36,13 @@ const CLOSE_CODES = {
 	closed: CloseCode.subscriptionClosed,
 	cancelled: CloseCode.subscriptionCancelled,
 } as const;
+
+/** How much of a subscription's resources an operator is shown: so many, of so many characters each. */
+const LISTED_URIS = 5;
+const LISTED_URI_CHARS = 200;
+
+/** So much of a long list of resources is read for that. */
+const LISTED_CHARS = 4_000;
 
 type SubscriptionAttachment = Extract<Attachment, { kind: 'subscription' }>;
 
@@ -102,6 +112,31 @@ export class Subscriptions {
 		return (this.#countAtMost ?? this.count) >= max && this.count >= max;
 	}
 
+	/**
+	 * Open subscriptions after one, in the order of their connections. Looks at each socket, in memory, and reads a row for
+	 * each of the page whose resources are in the `FilterStore`.
+	 */
+	page(after: string, limit: number): ListenerSummary[] {
+		return openSockets(this.#ctx, 'subscription', SUBSCRIPTION_TAG)
+			.map(({ attachment }) => attachment)
+			.filter(({ connectionId }) => connectionId > after)
+			.toSorted((one, other) => (one.connectionId < other.connectionId ? -1 : 1))
+			.slice(0, limit)
+			.map(({ connectionId, filterId, subscription: { id, filters } }) => {
+				const { resourceSubscriptions: named = [], ...lists } = filters;
+				const all = { uris: named.slice(0, LISTED_URIS), count: named.length };
+				const { uris, count } =
+					filterId === undefined ? all : this.#filters.first(filterId, LISTED_CHARS);
+				return {
+					connectionId,
+					id,
+					lists,
+					resources: uris.slice(0, LISTED_URIS).map((uri) => uri.slice(0, LISTED_URI_CHARS)),
+					resourceCount: count,
+				};
+			});
+	}
+
 	/** The open sockets of one subscription, of one origin, or all. */
 	find(target: SubscriptionTarget): OpenSocket<'subscription'>[] {
 		const tag = 'origin' in target ? originTag(target.origin) : SUBSCRIPTION_TAG;
@@ -150,42 +185,44 @@ export class Subscriptions {
 		const append = () =>
 			notifications.map(({ notification, json: data }) => {
 				const seq = log?.append({ kind: 'subscriptions' }, data, Date.now(), id).seq;
-				return { notification, frame: encodeFrame({ seq, data }) };
+				return { notification, data, frame: encodeFrame({ seq, data }) };
 			});
 		// Where one cannot be kept, none is sent, so that all can be sent again.
 		const sent = log && notifications.length > 1 ? this.#atOnce(append, log) : append();
 		this.#sent.add(id);
 		let delivered = 0;
-		for (const { notification, frame } of sent) {
+		for (const { notification, data, frame } of sent) {
+			const before = delivered;
 			for (const socket of this.#audience(notification)) if (deliver(socket, frame)) delivered++;
+			if (!channels.delivered.hasSubscribers) continue;
+			channels.delivered.publish({
+				...here(this.#ctx),
+				audience: 'listeners',
+				bytes: channels.byteLength(data),
+				delivered: delivered - before,
+				waiting: undefined,
+				missed: 0,
+			});
 		}
 		return delivered;
 	}
 
 	/** @returns those that were ended */
 	end(target: SubscriptionTarget, reason: SubscriptionEnd): SubscriptionAttachment[] {
-		const ended = this.find(target).map(({ socket, attachment }) => {
-			socket.close(CLOSE_CODES[reason], reason);
-			this.forget(attachment);
-			return attachment;
-		});
+		const ended = this.#close(this.find(target), reason);
 		const isWhollyTold = 'id' in target && ended.length > 0;
-		if (!isWhollyTold && this.#wasUsed()) {
-			this.ends.note(target, reason, Date.now());
-			this.#scheduleSweep();
-		}
+		if (!isWhollyTold) this.#noteEnd(target, reason);
 		return ended;
 	}
 
-	/** End those of one owner that are open. @returns these */
+	/** Cancel those of one owner: one that is between two sockets is told when it comes back. @returns those that were open */
 	endOf(account: string): SubscriptionAttachment[] {
-		return openSockets(this.#ctx, 'subscription', ownerTag(account)).map(
-			({ socket, attachment }) => {
-				socket.close(CLOSE_CODES.cancelled, 'cancelled');
-				this.forget(attachment);
-				return attachment;
-			},
+		const ended = this.#close(
+			openSockets(this.#ctx, 'subscription', ownerTag(account)),
+			'cancelled',
 		);
+		this.#noteEnd({ account }, 'cancelled');
+		return ended;
 	}
 
 	/** Leave nothing of a socket that is gone. */
@@ -209,6 +246,24 @@ export class Subscriptions {
 		return this.#sweepAt;
 	}
 
+	#close(
+		open: readonly OpenSocket<'subscription'>[],
+		reason: SubscriptionEnd,
+	): SubscriptionAttachment[] {
+		return open.map(({ socket, attachment }) => {
+			socket.close(CLOSE_CODES[reason], reason);
+			this.forget(attachment);
+			return attachment;
+		});
+	}
+
+	/** For those that have no socket at this moment. */
+	#noteEnd(target: EndedTarget, reason: SubscriptionEnd): void {
+		if (!this.#wasUsed()) return;
+		this.ends.note(target, reason, Date.now());
+		this.#scheduleSweep();
+	}
+
 	#replay(
 		socket: WebSocket,
 		{ subscription, lastEventId }: SubscriptionRequest,
@@ -223,12 +278,22 @@ export class Subscriptions {
 		});
 		let { recovered } = start;
 		const missed = start.after < head ? this.#log.missedBySubscriptions(start.after) : [];
+		const tally = channels.replayed.hasSubscribers ? new channels.Tally() : undefined;
 		for (const { seq, data } of missed) {
 			if (data === null) recovered = false;
-			else if (isFor(subscription, data)) deliver(socket, encodeFrame({ seq, data }));
+			else if (isFor(subscription, data)) {
+				deliver(socket, encodeFrame({ seq, data }));
+				tally?.add(data);
+			}
 		}
 		deliver(socket, encodeFrame({ seq: head, data: '' }));
 		if (!recovered) this.#gaps++;
+		if (tally && tally.messages > 0) {
+			channels.replayed.publish({ ...here(this.#ctx), stream: 'listen', ...tally });
+		}
+		if (!recovered && channels.gap.hasSubscribers) {
+			channels.gap.publish({ ...here(this.#ctx), stream: 'listen' });
+		}
 		return { after: start.after, recovered };
 	}
 

@@ -1,8 +1,13 @@
+import * as channels from '../../diagnostics/channels.ts';
+import type { AnsweredEvent } from '../../diagnostics/events.ts';
+import { publishFailure } from '../../diagnostics/failure.ts';
+import { currentTrace, runInTrace } from '../../diagnostics/trace.ts';
 import { SessionManagerError } from '../../errors.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
 import { JsonRpcError } from '../../wire/json-rpc.ts';
+import { readSessionId } from '../../wire/session-id.ts';
 import { formatWireId } from '../../wire/wire-id.ts';
-import { Connection } from '../connection/connection.ts';
+import { Connection, type Subject } from '../connection/connection.ts';
 import { openAsker, type Opened } from '../connection/open-socket.ts';
 import { callObject, type HomeOrPromise } from '../routing/object.ts';
 import { parseJson } from '../content.ts';
@@ -45,6 +50,8 @@ export class Asker {
 	/** What is asked, by its wire id: all of it on {@link #line}. */
 	#questions = new Map<string, Question>();
 	#line: AnswerLine | undefined;
+	/** Answers come on a socket, and in a context of its own. */
+	#trace = currentTrace();
 
 	constructor(setup: AskerSetup) {
 		this.#setup = setup;
@@ -70,6 +77,7 @@ export class Asker {
 		try {
 			await line.register(question);
 		} catch (error) {
+			publishFailure(error, whereOf(this.#setup));
 			this.#refuse(
 				wireId,
 				JsonRpcError.internal,
@@ -105,7 +113,7 @@ export class Asker {
 	}
 
 	#take(answer: ClientAnswer): void {
-		const question = this.#settle(String(answer.id));
+		const question = this.#settle(String(answer.id), 'taken');
 		// The object hands an answer down again where it cannot know that it arrived.
 		if (question) this.#setup.hand({ ...answer, id: question.originalId });
 	}
@@ -117,7 +125,8 @@ export class Asker {
 	}
 
 	#refuse(wireId: string, code: number, message: string): void {
-		const question = this.#settle(wireId);
+		const isLate = code === JsonRpcError.requestTimeout;
+		const question = this.#settle(wireId, isLate ? 'expired' : 'abandoned');
 		if (!question) return;
 		this.#setup.hand({ jsonrpc: '2.0', id: question.originalId, error: { code, message } });
 	}
@@ -127,9 +136,14 @@ export class Asker {
 	}
 
 	/** A question is over, and with the last one the line. */
-	#settle(wireId: string): Question | undefined {
+	#settle(wireId: string, outcome: Outcome): Question | undefined {
 		const question = this.#questions.get(wireId);
 		if (!question) return undefined;
+		if (channels.answered.hasSubscribers) {
+			const durationMs = Date.now() - (question.deadline - this.#setup.timeout);
+			const event = { ...whereOf(this.#setup), outcome, durationMs };
+			runInTrace(this.#trace, () => channels.answered.publish(event));
+		}
 		clearTimeout(question.timer);
 		this.#questions.delete(wireId);
 		if (this.#questions.size === 0) {
@@ -138,6 +152,12 @@ export class Asker {
 		}
 		return question;
 	}
+}
+
+type Outcome = Extract<AnsweredEvent, { side: 'worker' }>['outcome'];
+
+function whereOf({ session }: Pick<AskerSetup, 'session'>) {
+	return { side: 'worker', home: readSessionId(session)?.home, session } as const;
 }
 
 interface LineSetup extends Pick<AskerSetup, 'home' | 'session' | 'owner'> {
@@ -202,6 +222,11 @@ class AnswerLine extends Connection {
 	protected override onOpen(): void {}
 	protected override onPosition(): void {}
 	protected override onPause(): void {}
+
+	override get subject(): Subject {
+		return { ...whereOf(this.#setup), stream: 'answers' };
+	}
+
 	/** The server is told at its deadline, or by {@link onEnd}. */
 	protected override onFailure(): void {}
 }

@@ -13,6 +13,8 @@ export interface AskingSetup extends Pick<AskerSetup, 'home' | 'session' | 'owne
 	requestId: unknown;
 	/** Give an answer to the transport, in the session of the POST. */
 	respond(answer: ClientAnswer): Promise<Response | null>;
+	/** Told once all of the response has left, or nobody wants the rest. */
+	onEnd(): void;
 }
 
 /**
@@ -21,7 +23,10 @@ export interface AskingSetup extends Pick<AskerSetup, 'home' | 'session' | 'owne
  */
 export function askingResponse(response: Response, setup: AskingSetup): Response {
 	const body = eventStreamOf(response);
-	if (!body) return response;
+	if (!body) {
+		setup.onEnd();
+		return response;
+	}
 	const stream = new AskingStream(body.getReader(), setup);
 	return new Response(new ReadableStream(stream, { highWaterMark: 0 }), response);
 }
@@ -63,7 +68,7 @@ class AskingStream implements UnderlyingSource<Uint8Array> {
 
 	/** The client is gone. */
 	cancel(reason: unknown): Promise<void> {
-		this.#controller = undefined;
+		this.#end();
 		this.#asker.giveUp('The client closed its connection before it answered.');
 		return this.#reader.cancel(reason);
 	}
@@ -80,8 +85,13 @@ class AskingStream implements UnderlyingSource<Uint8Array> {
 			this.#asker.giveUp('The response on which it was asked has failed.');
 			this.#controller?.error(error);
 		}
-		this.#controller = undefined;
+		this.#end();
 		return { done: true, value: undefined };
+	}
+
+	#end(): void {
+		this.#controller = undefined;
+		this.#setup.onEnd();
 	}
 
 	/** @returns the block as it leaves; `undefined` where it does not */
@@ -116,7 +126,7 @@ class AskingStream implements UnderlyingSource<Uint8Array> {
 			id: this.#setup.requestId,
 			error: { code: JsonRpcError.internal, message },
 		});
-		this.#controller = undefined;
+		this.#end();
 		this.#asker.giveUp(message);
 		controller.close();
 		await this.#reader.cancel(message);

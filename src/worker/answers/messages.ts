@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { parseJson } from '../content.ts';
 
 /** A JSON-RPC request that a server sends to its client. */
-export type ServerRequest = v.InferOutput<typeof ServerRequestSchema>;
+type ServerRequest = v.InferOutput<typeof ServerRequestSchema>;
 /** What a client answers, as tmcp takes it: anything else it would drop, and the one who asked would wait for ever. */
 export type ClientAnswer = v.InferOutput<typeof ClientAnswerSchema>;
 

@@ -10,6 +10,7 @@ import {
 	parseSessionId,
 } from '../../wire/arguments.ts';
 import { hasMethod, parseOptions } from '../../wire/options.ts';
+import { readSessionId } from '../../wire/session-id.ts';
 import { accountOf } from '../account.ts';
 import { writeEvent } from '../content.ts';
 import { hash } from '../hash.ts';
@@ -30,6 +31,7 @@ const OptionsSchema = v.strictObject({
 	),
 });
 
+/** @inline */
 type SubscriptionSource = Pick<InfoSessionManager, 'getSubscriptions'>;
 
 /** Options of {@link SyncLayerClient}. */
@@ -58,9 +60,18 @@ export interface Notified extends BroadcastResult {
 	listeners: number;
 }
 
+/** One session of {@link SyncLayerClient.sessions}. */
+export interface ListedSession extends SessionSummary {
+	/**
+	 * When it began, in milliseconds since 1970, to the second: that stands in its id. `undefined` for an id that no gateway
+	 * has made.
+	 */
+	begunAt: number | undefined;
+}
+
 /** One page of {@link SyncLayerClient.sessions}. */
 export interface SessionPage {
-	sessions: SessionSummary[];
+	sessions: ListedSession[];
 	/** For the next page; `undefined` on the last one. It contains a session id: keep it on the server. */
 	cursor: string | undefined;
 }
@@ -160,7 +171,7 @@ export class SyncLayerClient {
 	}
 
 	/**
-	 * End all sessions of an owner, and close its open listen streams.
+	 * End all sessions of an owner, and its listen streams: one that is between two sockets ends when it comes back.
 	 * @param owner as the gateway's `owner` names it
 	 * @returns how many sessions there were
 	 * @throws `SQLITE_MISSING`
@@ -184,9 +195,13 @@ export class SyncLayerClient {
 		const [, label = '', after = ''] = /^(\S+) (.*)$/.exec(cursor ?? `${labels[0]} `) ?? [];
 		const place = labels.indexOf(label);
 		if (place < 0) throw new SessionManagerError('INVALID_ARGUMENT', 'this is not a cursor.');
-		const sessions: SessionSummary[] = await callObject(this.#homes.at(label), (stub) =>
+		const summaries: SessionSummary[] = await callObject(this.#homes.at(label), (stub) =>
 			stub.listSessions({ after, limit }),
 		);
+		const sessions = summaries.map((summary) => ({
+			...summary,
+			begunAt: readSessionId(summary.sessionId)?.madeAt,
+		}));
 		const last = sessions.length < limit ? undefined : sessions.at(-1);
 		const next = labels[place + 1];
 		if (last) return { sessions, cursor: `${label} ${last.sessionId}` };

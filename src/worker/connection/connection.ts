@@ -1,3 +1,6 @@
+import * as channels from '../../diagnostics/channels.ts';
+import type { StreamKind } from '../../diagnostics/events.ts';
+import { publishFailure } from '../../diagnostics/failure.ts';
 import { SessionManagerError, type SessionManagerErrorCode } from '../../errors.ts';
 import type { SubscriptionEnd } from '../../wire/arguments.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
@@ -35,6 +38,14 @@ const TRIES: Partial<Record<SessionManagerErrorCode, number>> = {
 	OWNER_LIMIT_REACHED: 5,
 };
 
+/** What a connection is, for its events. */
+export interface Subject {
+	side: 'worker';
+	stream: StreamKind;
+	home: string | undefined;
+	session: string | undefined;
+}
+
 /** Whether a stream was refused because a newer one took its place, or because its session has ended. */
 export function isOvertaken(error: unknown): boolean {
 	const { code } = SessionManagerError.from(error) ?? {};
@@ -59,6 +70,8 @@ export abstract class Connection {
 	#closeCode: number = CloseCode.clientGone;
 	#eventIdPrefix: string | undefined;
 	#lastSeq = 0;
+	/** How long it took to open the newest socket, in milliseconds. */
+	#connectedInMs = 0;
 	/** Tries to come back since a socket was open for {@link SETTLED_MS}. */
 	#tries = 0;
 
@@ -75,15 +88,17 @@ export abstract class Connection {
 	/** A try to come back failed; `isLast` where there will be no other. */
 	protected abstract onFailure(error: unknown, failures: number, isLast: boolean): void;
 	protected abstract onEnd(end: SubscriptionEnd): void;
+	/** Asked only where somebody listens. */
+	abstract get subject(): Subject;
 
 	/** Open the first socket. The runtime keeps what arrives on it until {@link accept}. */
 	protected async connectFirst(lastEventId: string | undefined): Promise<void> {
-		this.#opened = await this.connect(lastEventId, false);
+		this.#opened = await this.#connect(lastEventId, false);
 	}
 
 	/** Begin to receive. */
 	protected accept(): void {
-		if (this.#opened) this.#carry(this.#opened);
+		if (this.#opened) this.#carry(this.#opened, false);
 	}
 
 	/** Close for good. @param taken the position of the last event that the client took @param code why */
@@ -125,7 +140,14 @@ export abstract class Connection {
 		return !this.#opened || isOfThisRequest(this.#opened.socket);
 	}
 
-	#carry(opened: Opened): void {
+	async #connect(lastEventId: string | undefined, resume: boolean): Promise<Opened> {
+		const since = Date.now();
+		const opened = await this.connect(lastEventId, resume);
+		this.#connectedInMs = Date.now() - since;
+		return opened;
+	}
+
+	#carry(opened: Opened, isBack: boolean): void {
 		if (this.#state === 'closed') {
 			discard(opened, this.#taken, this.#closeCode);
 			return;
@@ -146,11 +168,12 @@ export abstract class Connection {
 			socket.close();
 			if (Date.now() - since >= SETTLED_MS) this.#tries = 0;
 			const end = ENDS[code];
+			if (code === CloseCode.superseded) this.#publishSuperseded();
 			if (end !== undefined) this.#end(end);
 			else if (code === CloseCode.windowFull && this.#lastSeq > seqBefore) {
 				this.#state = 'paused';
 				this.onPause();
-			} else void this.#reconnect(reattachPauseMs(++this.#tries));
+			} else void this.#reconnect(this.#nextPauseMs(undefined));
 		};
 		socket.addEventListener('message', ({ data }) => {
 			if (this.#opened === opened && this.#state === 'open') this.#take(data);
@@ -158,7 +181,27 @@ export abstract class Connection {
 		socket.addEventListener('close', ({ code }) => onGone(code));
 		socket.addEventListener('error', () => onGone(1006));
 		socket.accept();
+		const recovered = log?.recovered ?? true;
+		if (channels.attached.hasSubscribers) {
+			const durationMs = this.#connectedInMs;
+			channels.attached.publish({ ...this.subject, recovered, isBack, durationMs });
+		}
+		if (!recovered && channels.gap.hasSubscribers) channels.gap.publish(this.subject);
 		this.onOpen(log);
+	}
+
+	/** A try has failed, or the socket was lost: there will be another. */
+	#nextPauseMs(code: SessionManagerErrorCode | undefined): number {
+		const pauseMs = reattachPauseMs(++this.#tries);
+		if (channels.retry.hasSubscribers) {
+			const { stream: _, ...where } = this.subject;
+			channels.retry.publish({ ...where, of: 'stream', tries: this.#tries, pauseMs, code });
+		}
+		return pauseMs;
+	}
+
+	#publishSuperseded(): void {
+		if (channels.superseded.hasSubscribers) channels.superseded.publish(this.subject);
 	}
 
 	/** Open another socket, however often it takes. */
@@ -169,7 +212,7 @@ export abstract class Connection {
 			if (pauseMs > 0) await scheduler.wait(pauseMs);
 			if (this.#state !== 'away') return;
 			try {
-				this.#carry(await this.connect(this.lastEventId, true));
+				this.#carry(await this.#connect(this.lastEventId, true), true);
 				return;
 			} catch (error) {
 				const code = SessionManagerError.from(error)?.code ?? 'OBJECT_FAILED';
@@ -178,12 +221,14 @@ export abstract class Connection {
 				const isLast = failures >= (TRIES[code] ?? Infinity);
 				if (!isOvertaken(error)) this.onFailure(error, failures, isLast);
 				if (isLast) {
+					if (code === 'STREAM_SUPERSEDED') this.#publishSuperseded();
+					else publishFailure(error, this.subject);
 					const isClosed = error instanceof SubscriptionRefused && error.end === 'closed';
 					this.#end(isClosed ? 'closed' : 'cancelled');
 					return;
 				}
 			}
-			pauseMs = reattachPauseMs(++this.#tries);
+			pauseMs = this.#nextPauseMs(failed);
 		}
 	}
 

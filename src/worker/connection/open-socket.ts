@@ -10,6 +10,7 @@ import type {
 } from '../../wire/arguments.ts';
 import type { Attached, LogPosition, Subscribed } from '../../wire/answers.ts';
 import type { SyncLayer } from '../../object/sync-layer.ts';
+import type { Attaching } from '../request/request-scope.ts';
 import type { SyncLayerStub } from '../routing/object.ts';
 
 /** A socket that is not accepted yet, and where it starts in the object's log. */
@@ -54,13 +55,29 @@ export async function openSocket(
 	return (await upgrade(object, attached.ticket)).socket;
 }
 
-/** Claim a session's stream and open its socket. */
+/**
+ * Claim a session's stream and open its socket.
+ * @param attaching where the call that admitted the session takes the claim as well
+ */
 export async function openStream(
 	stub: SyncLayerStub,
 	sessionId: string,
 	options: Omit<AttachOptions, 'ticket'>,
+	attaching?: Attaching,
 ): Promise<Opened> {
-	const { opening } = await claim(stub, (ticket) => stub.attach(sessionId, { ...options, ticket }));
+	const { opening } = await claim(stub, async (ticket): Promise<Attached> => {
+		const given = { ...options, ticket };
+		if (!attaching) return stub.attach(sessionId, given);
+		try {
+			return await attaching.attach(given);
+		} catch (error) {
+			if (SessionManagerError.from(error)) throw error;
+			// The object was restarted since it admitted the session.
+			return await stub.attach(sessionId, given);
+		} finally {
+			attaching.dispose();
+		}
+	});
 	return opening;
 }
 

@@ -40,6 +40,16 @@ export function isListen({ headers }: Request): boolean {
 	return headers.get('mcp-method') === 'subscriptions/listen';
 }
 
+/** What these change is stored when the request is answered, at the latest. */
+const CHANGING_METHODS = ['logging/setLevel', 'resources/subscribe', 'resources/unsubscribe'];
+
+const ChangingSchema = v.object({ method: v.picklist(CHANGING_METHODS) });
+
+/** Whether a message of a session does nothing but to change what is known of that. */
+export function changesSession(message: unknown): boolean {
+	return v.is(ChangingSchema, message);
+}
+
 /** @param message the parsed body of a POST */
 export function kindOfMessage(message: unknown): MessageKind {
 	if (v.is(PerRequestSchema, message)) return 'sessionless';

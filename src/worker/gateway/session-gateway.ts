@@ -1,9 +1,15 @@
 import * as v from 'valibot';
+import * as channels from '../../diagnostics/channels.ts';
+import { publishFailure } from '../../diagnostics/failure.ts';
+import { runInTrace, traceOfHeaders, traceOfMessage } from '../../diagnostics/trace.ts';
 import { accountOf } from '../account.ts';
 import { hash } from '../hash.ts';
-import { type RequestScope, runInScope } from '../request/request-scope.ts';
+import { hold } from '../request/hold.ts';
+import { type Ended, type RequestScope, runInScope } from '../request/request-scope.ts';
+import type { Answered } from '../routing/answered.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
+import type { Relayed } from '../../wire/answers.ts';
 import { isSessionId } from '../../wire/arguments.ts';
 import { MAX_ANSWER_BYTES, MAX_ANSWER_TIMEOUT_MS } from '../../wire/limits.ts';
 import {
@@ -13,21 +19,23 @@ import {
 	PositiveIntegerSchema,
 	TimerSchema,
 } from '../../wire/options.ts';
+import { readSessionId } from '../../wire/session-id.ts';
 import { parseWireId } from '../../wire/wire-id.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
 import { hasResult, readAnswer } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
+import { AllowedHostsSchema, isForAllowedHost } from './allowed-hosts.ts';
 import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
-import { isListen, isSessionless } from './request-kind.ts';
+import { changesSession, isListen, isSessionless } from './request-kind.ts';
 
 const SESSION_HEADER = 'mcp-session-id';
 
 /**
  * What a gateway stands in front of: tmcp's `HttpTransport`, or an object that answers as it does. Where a request has no
- * valid session, the transport gets a probe first (a POST with the same headers, but without content type and body), so
- * that its own refusals come before those of the gateway.
+ * valid session, or is a DELETE, the transport gets a probe first (a POST with the same headers, but without content type and
+ * body), so that its own refusals come before those of the gateway, and before the session ends.
  */
 export interface GatewayTransport<Custom> {
 	respond(request: Request, ctx?: Custom): Promise<Response | null>;
@@ -41,7 +49,8 @@ export interface SessionPrefetcher {
 
 /** Admits sessions in the place of the gateway, and knows from the same call what the transport will ask for. */
 export interface SessionAdmitter {
-	admit(sessionId: string, ownerHash: string): Promise<boolean>;
+	/** @param willChange whether the request is to change what is known of the session, and does nothing else */
+	admit(sessionId: string, ownerHash: string, willChange: boolean): Promise<boolean>;
 }
 
 /** How many bytes a message may have, unless told otherwise: 256 KiB. */
@@ -70,10 +79,11 @@ const OptionsSchema = v.strictObject({
 	),
 	maxBodyBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_BODY_BYTES),
 	bodyTimeout: v.optional(TimerSchema, DEFAULT_BODY_TIMEOUT_MS),
-	allowedHosts: v.optional(v.array(v.pipe(v.string(), v.nonEmpty('an empty host')))),
+	allowedHosts: v.optional(AllowedHostsSchema),
 	sessionIds: v.optional(v.picklist(['signed', 'transport']), 'signed'),
 });
 
+/** @inline */
 type OwnerOf = (request: Request) => string | undefined | Promise<string | undefined>;
 
 /** Where `SseTransport` takes the session from. */
@@ -127,11 +137,13 @@ export interface SessionGatewayOptions {
 	/** How long the body of a POST may take to arrive, in milliseconds (default 30,000). Then it is refused with 408. */
 	bodyTimeout?: number;
 	/**
-	 * The hosts that a request may be for, as its `Host` header and URL name them: `example.com` (any port), or
-	 * `example.com:8787`. Any other is refused with 403. It keeps web pages from reaching a server on the reader's own machine
-	 * or network by DNS rebinding. Default: all, because a deployed Worker is reached by its own host names only.
+	 * The hosts that a request may be for, as its `Host` header and URL name them: `example.com` or `[::1]` (any port), or
+	 * `example.com:8787` (`:443` is that of https, `:80` that of http). At least one; neither URLs nor patterns. Any other is
+	 * refused with 403. It keeps web pages from reaching a server on the reader's own machine or network by DNS rebinding,
+	 * which `allowedOrigins` of the transport lets, because it takes each origin that is the request's own host. Default: all,
+	 * because a deployed Worker is reached by its own host names only.
 	 */
-	allowedHosts?: string[];
+	allowedHosts?: readonly string[];
 	/**
 	 * Who makes the ids of sessions. `signed` (default): the gateway, with their home and a signature, so that an id that was
 	 * made up is refused without asking anybody. `transport`: its `getSessionId`; then each unknown id costs a call, and the
@@ -168,6 +180,11 @@ const REFUSALS = {
 	},
 	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
 	unknown: { status: 404, code: -32001, message: 'Session not found' },
+	unreadable: {
+		status: 400,
+		code: -32600,
+		message: 'Invalid Request: the server cannot read this initialize',
+	},
 	tooLarge: {
 		status: 413,
 		code: -32600,
@@ -249,7 +266,7 @@ export class SessionGateway<Custom = undefined> {
 	 * `INVALID_ARGUMENT` where the transport has another `path`, or another `info`
 	 */
 	async respond(request: Request, ctx?: Custom): Promise<Response | null> {
-		const response = await this.#respond(request, ctx);
+		const response = await this.#respondObserved(request, ctx);
 		if (response) return keptAlive(response, this.#options);
 		if (this.#options.path !== null && this.#isOnPath(new URL(request.url))) {
 			throw new SessionManagerError(
@@ -260,6 +277,17 @@ export class SessionGateway<Custom = undefined> {
 		return null;
 	}
 
+	/** Where somebody listens, what happens is told in the trace of the request, and so is what fails. */
+	async #respondObserved(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const trace = channels.isObserved() ? traceOfHeaders(request.headers) : undefined;
+		try {
+			return await runInTrace(trace, () => this.#respond(request, ctx));
+		} catch (error) {
+			publishFailure(error, whereOf(request));
+			throw error;
+		}
+	}
+
 	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
 		const session = request.headers.get(SESSION_HEADER) || undefined;
 		const url = new URL(request.url);
@@ -267,9 +295,11 @@ export class SessionGateway<Custom = undefined> {
 		const names = session !== undefined || isInUrl;
 		const isGuarded = this.#isOnPath(url) || (names && (await this.#probe(request, ctx)));
 		if (!isGuarded) return this.#passUnguarded(request, ctx);
-		if (!isHostAllowed(url, request, this.#options.allowedHosts))
-			return refusal('host', NO_HEADERS);
-		if (isInUrl) return refusal('inUrl', NO_HEADERS);
+		const { allowedHosts } = this.#options;
+		if (allowedHosts && !isForAllowedHost(url, request, allowedHosts)) {
+			return refusal(request, 'host', NO_HEADERS);
+		}
+		if (isInUrl) return refusal(request, 'inUrl', NO_HEADERS);
 		if (isSessionless(request)) return this.#passUnread(request, ctx);
 		const owner = await this.#ownerOf(request);
 		return session === undefined
@@ -290,19 +320,20 @@ export class SessionGateway<Custom = undefined> {
 
 	/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
 	async #passUnguarded(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		// Before the message is served: a tool may run for it, and what it tells of a client would be stored.
+		if (hasMessage(request) && !isSessionless(request)) {
+			assertServesNoSessions(await this.#probe(request, ctx), request);
+		}
 		const scope = { ...NO_SESSION, account: undefined, isUnguarded: true };
 		const response = await runInScope(scope, () => this.#transport.respond(request, ctx));
-		if (!response?.headers.has(SESSION_HEADER)) return response;
-		await response.body?.cancel();
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
-			`the transport serves sessions at ${quote(new URL(request.url).pathname)}, which is not the path of the SessionGateway. Give both the same path.`,
-		);
+		if (response?.headers.has(SESSION_HEADER)) await response.body?.cancel();
+		assertServesNoSessions(response, request);
+		return response;
 	}
 
 	/**
 	 * Answer a request without a session. Of these only a listen stays open, and is counted for its owner.
-	 * @param original the request as it came, by which a user may know whose it is
+	 * @param original the request as it came: by it a user may know whose it is, and it tells where that is
 	 */
 	async #pass(
 		request: Request,
@@ -311,7 +342,7 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		if (!isListen(request)) return this.#transport.respond(request, ctx);
 		const account = await this.#accountOf(await this.#ownerOf(original));
-		const scope = { ...NO_SESSION, account };
+		const scope = { ...NO_SESSION, account, cf: original.cf };
 		return runInScope(scope, () => this.#transport.respond(request, ctx));
 	}
 
@@ -320,7 +351,7 @@ export class SessionGateway<Custom = undefined> {
 		if (!hasMessage(request)) return this.#transport.respond(request, ctx);
 		const body = await readMessage(request, this.#options);
 		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
-		return this.#pass(body.request, ctx, request);
+		return inTraceOf(body, () => this.#pass(body.request, ctx, request));
 	}
 
 	#isOnPath({ pathname }: URL): boolean {
@@ -343,13 +374,33 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		if (!(await this.#mayBeOurs(session))) return this.#receive(request, ctx, owner, 'unknown');
 		const ownerHash = await this.#hashOfOwner(session, owner);
-		const scope = { ...scopeOf(request, this.#options, ownerHash), homes: this.#homes };
+		const scope: RequestScope = {
+			...scopeOf(request, this.#options, ownerHash),
+			homes: this.#homes,
+		};
+		if (request.method === 'DELETE' && !isRefusal(await this.#probe(request, ctx))) {
+			const ended = await this.#end(session, ownerHash);
+			if (!ended) return this.#receive(request, ctx, owner, 'unknown');
+			return runInScope({ ...scope, ended }, () => this.#transport.respond(request, ctx));
+		}
+		const body = hasMessage(request) ? await readMessage(request, this.#options) : undefined;
+		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
+		const willChange = body?.kind === 'session' && changesSession(body.message);
 		const admitted = await runInScope(scope, async () => {
-			if (!(await this.#admit(session, ownerHash, request))) return undefined;
-			if (!hasMessage(request)) return { response: await this.#transport.respond(request, ctx) };
-			return { response: await this.#takeMessage(session, ownerHash, request, ctx, scope) };
+			const isAdmitted =
+				request.method === 'GET'
+					? await this.#admitToStream(session, ownerHash, scope)
+					: await this.#admit(session, ownerHash, request, willChange);
+			if (!isAdmitted) return undefined;
+			if (body) return { response: await this.#takeMessage(session, ownerHash, body, ctx, scope) };
+			try {
+				return { response: await this.#transport.respond(request, ctx) };
+			} finally {
+				// Where no stream was opened.
+				scope.attaching?.dispose();
+			}
 		});
-		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown');
+		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown', body);
 	}
 
 	/** An id that was made up costs nobody anything: no call, no row, no KV. */
@@ -359,37 +410,76 @@ export class SessionGateway<Custom = undefined> {
 			: isSessionId(session);
 	}
 
-	async #admit(session: string, ownerHash: string, { method }: Request): Promise<boolean> {
+	/**
+	 * Admit a session, and end it: in one call, with the listen streams that have it as their origin.
+	 * @returns `undefined` where it is not admitted; also where the object was lost right after it had ended the session, and
+	 * another one was asked: then there is no such session any more, either
+	 */
+	async #end(session: string, owner: string): Promise<Ended | undefined> {
+		const home = await this.#homes.of(session);
+		const options = { id: crypto.randomUUID() };
+		const { ended, homes }: Relayed = await callObject(home, (stub) =>
+			stub.relay({
+				end: { session, owner, options },
+				unsubscribe: { target: { origin: session }, reason: 'cancelled', options },
+			}),
+		);
+		if (!ended) return undefined;
+		return { session, home: home.label, homes, info: this.#options.info };
+	}
+
+	async #admit(
+		session: string,
+		ownerHash: string,
+		{ method }: Request,
+		willChange: boolean,
+	): Promise<boolean> {
 		const { info } = this.#options;
 		// Only on a POST does the transport read the session's info.
 		if (info && method === 'POST') {
-			if ('admit' in info) return info.admit(session, ownerHash);
+			if ('admit' in info) return info.admit(session, ownerHash, willChange);
 			info.prefetch(session);
 		}
 		return callObject(this.#homes.of(session), (stub) => stub.admit(session, ownerHash));
+	}
+
+	/** Admit a GET, whose stream is then attached by the same call. */
+	async #admitToStream(session: string, owner: string, scope: RequestScope): Promise<boolean> {
+		const admitted: Answered | undefined = await callObject(this.#homes.of(session), (stub) =>
+			stub.admitWithInfo(session, owner, true),
+		);
+		const { session: target } = admitted ?? {};
+		if (target) {
+			scope.attaching = {
+				attach: async (options) => target.attach(options),
+				dispose: () => admitted?.[Symbol.dispose]?.(),
+			};
+		}
+		return admitted !== undefined;
 	}
 
 	/** Answer a POST of a session. */
 	async #takeMessage(
 		session: string,
 		ownerHash: string,
-		request: Request,
+		body: MessageBody,
 		ctx: Custom | undefined,
 		scope: RequestScope,
 	): Promise<Response | null> {
-		const body = await readMessage(request, this.#options);
-		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
 		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, ctx);
-		const response = await this.#transport.respond(body.request, ctx);
-		if (!response || body.kind === 'sessionless') return response;
-		return askingResponse(response, {
-			home: () => this.#homes.of(session),
-			session,
-			owner: ownerHash,
-			timeout: this.#options.answerTimeout,
-			requestId: Reflect.get(Object(body.message), 'id'),
-			respond: (answer) =>
-				runInScope(scope, () => this.#transport.respond(withMessage(request, answer), ctx)),
+		return inTraceOf(body, async () => {
+			const response = await this.#transport.respond(body.request, ctx);
+			if (!response || body.kind === 'sessionless') return response;
+			return askingResponse(response, {
+				home: () => this.#homes.of(session),
+				session,
+				owner: ownerHash,
+				timeout: this.#options.answerTimeout,
+				requestId: Reflect.get(Object(body.message), 'id'),
+				respond: (answer) =>
+					runInScope(scope, () => this.#transport.respond(withMessage(body.request, answer), ctx)),
+				onEnd: () => void (scope.onAnswered && hold(scope.onAnswered())),
+			});
 		});
 	}
 
@@ -408,12 +498,12 @@ export class SessionGateway<Custom = undefined> {
 		if (response?.status !== 202 || !answer || !parseWireId(answer.id)) return response;
 		const text = JSON.stringify(answer);
 		if (new TextEncoder().encode(text).byteLength > MAX_ANSWER_BYTES) {
-			return refusal('tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
+			return refusal(request, 'tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
 		}
 		const outcome = await callObject(this.#homes.of(session), (stub) =>
 			stub.answer(session, ownerHash, answer.id, text),
 		);
-		return outcome === 'lost' ? refusal('lost', response.headers) : response;
+		return outcome === 'lost' ? refusal(request, 'lost', response.headers) : response;
 	}
 
 	async #refuseBody(
@@ -422,34 +512,38 @@ export class SessionGateway<Custom = undefined> {
 		ctx: Custom | undefined,
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
-		if (!answer || answer.status === 401 || answer.status === 403) return answer;
-		return this.#bodyRefusal(why, answer.headers);
+		if (isRefusal(answer)) return answer;
+		return this.#bodyRefusal(request, why, answer.headers);
 	}
 
-	#bodyRefusal(why: 'tooLarge' | 'tooSlow', headers: Headers): Response {
+	#bodyRefusal(request: Request, why: 'tooLarge' | 'tooSlow', headers: Headers): Response {
 		const { maxBodyBytes, bodyTimeout } = this.#options;
 		const data = why === 'tooLarge' ? { maxBytes: maxBodyBytes } : { maxMs: bodyTimeout };
-		return refusal(why, headers, data);
+		return refusal(request, why, headers, data);
 	}
 
 	/**
 	 * Answer a request without a valid session. The transport is probed before the body is read: it may refuse the request
 	 * for its path, origin or token, and a refusal of ours needs the transport's CORS headers to be readable by a page.
+	 * @param read its body, where that was read before
 	 */
 	async #receive(
 		request: Request,
 		ctx: Custom | undefined,
 		owner: string | undefined,
 		why: 'missing' | 'unknown',
+		read?: MessageBody,
 	): Promise<Response | null> {
 		const answer = await this.#probe(request, ctx);
-		if (!answer || answer.status === 401 || answer.status === 403) return answer;
-		if (!hasMessage(request)) return refusal(why, answer.headers);
-		const body = await readMessage(request, this.#options);
-		if (typeof body === 'string') return this.#bodyRefusal(body, answer.headers);
-		if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
-		if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
-		return refusal(why, answer.headers);
+		if (isRefusal(answer)) return answer;
+		if (!hasMessage(request)) return refusal(request, why, answer.headers);
+		const body = read ?? (await readMessage(request, this.#options));
+		if (typeof body === 'string') return this.#bodyRefusal(request, body, answer.headers);
+		return inTraceOf(body, async () => {
+			if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
+			if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
+			return refusal(request, why, answer.headers);
+		});
 	}
 
 	async #begin(
@@ -460,7 +554,7 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		const isFull = (home: string) => Date.now() < (this.#fullUntil.get(home) ?? 0);
 		const chosen = this.#homes.choose(request.cf, isFull);
-		if (chosen === undefined) return refusal('TOO_MANY_SESSIONS', headers);
+		if (chosen === undefined) return refusal(request, 'TOO_MANY_SESSIONS', headers);
 		const isSigned = this.#options.sessionIds === 'signed';
 		const minted = isSigned ? await this.#homes.mint(chosen) : undefined;
 		const { info } = this.#options;
@@ -468,9 +562,14 @@ export class SessionGateway<Custom = undefined> {
 		const scope = { ...NO_SESSION, account: undefined, beginning };
 		const { response, text } = await runInScope(scope, async () => {
 			const answered = await this.#transport.respond(withSession(request, minted), ctx);
-			// Once all of it is there, all that it tells of the client was told.
-			return { response: answered, text: (await answered?.text()) ?? '' };
+			// Once all of it is there, all that it tells of the client was told. Where tmcp cannot read the message, it breaks off.
+			const whole = await answered?.text().catch(() => undefined);
+			return { response: answered, text: answered ? whole : '' };
 		});
+		if (text === undefined) {
+			beginning.done(false);
+			return refusal(request, 'unreadable', headers);
+		}
 		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
 		if (!response || session === null || !hasResult(text)) {
 			beginning.done(false);
@@ -497,7 +596,7 @@ export class SessionGateway<Custom = undefined> {
 			const { code } = SessionManagerError.from(error) ?? {};
 			if (code === 'TOO_MANY_SESSIONS') await this.#noteFull(session);
 			if (code === 'TOO_MANY_SESSIONS' || code === 'OWNER_LIMIT_REACHED') {
-				return refusal(code, headers);
+				return refusal(request, code, headers);
 			}
 			throw error;
 		} finally {
@@ -524,6 +623,11 @@ export class SessionGateway<Custom = undefined> {
 
 const NO_HEADERS = new Headers();
 
+/** Whether the transport answers like this whatever a request says: it does not serve the URL, or not this client. */
+function isRefusal(answer: Response | null): answer is null | (Response & { status: 401 | 403 }) {
+	return answer === null || answer.status === 401 || answer.status === 403;
+}
+
 const NO_SESSION = {
 	ownerHash: undefined,
 	lastEventId: undefined,
@@ -548,23 +652,6 @@ function scopeOf(
 	};
 }
 
-/** Whether both the URL and the `Host` header name one of the hosts, with its port or with any. */
-function isHostAllowed(
-	url: URL,
-	{ headers }: Request,
-	allowed: readonly string[] | undefined,
-): boolean {
-	if (!allowed) return true;
-	const host = headers.get('host');
-	return [url.host, ...(host === null ? [] : [host])].every((name) => {
-		const lower = name.toLowerCase();
-		return allowed.some((of) => {
-			const wanted = of.toLowerCase();
-			return lower === wanted || lower.replace(/:\d+$/, '') === wanted;
-		});
-	});
-}
-
 function otherId(): SessionManagerError {
 	return new SessionManagerError(
 		'INVALID_ARGUMENT',
@@ -572,8 +659,40 @@ function otherId(): SessionManagerError {
 	);
 }
 
-function refusal(why: keyof typeof REFUSALS, headers: Headers, data?: object): Response {
+/**
+ * @param answer what the transport says to a request that is not for the path of the gateway
+ * @throws `INVALID_ARGUMENT` where it names a session
+ */
+function assertServesNoSessions(answer: Response | null, { url }: Request): void {
+	if (!answer?.headers.has(SESSION_HEADER)) return;
+	throw new SessionManagerError(
+		'INVALID_ARGUMENT',
+		`the transport serves sessions at ${quote(new URL(url).pathname)}, which is not the path of the SessionGateway. Give both the same path.`,
+	);
+}
+
+/** Run what answers a message, in the trace that the message names. */
+function inTraceOf<T>({ message }: MessageBody, work: () => T): T {
+	return runInTrace(channels.isObserved() ? traceOfMessage(message) : undefined, work);
+}
+
+/** Where an event of a request happens. */
+function whereOf({ headers }: Request) {
+	const session = headers.get(SESSION_HEADER) || undefined;
+	const home = session === undefined ? undefined : readSessionId(session)?.home;
+	return { side: 'worker', home, session } as const;
+}
+
+function refusal(
+	request: Request,
+	why: keyof typeof REFUSALS,
+	headers: Headers,
+	data?: object,
+): Response {
 	const { status, ...error } = REFUSALS[why];
+	if (channels.refused.hasSubscribers) {
+		channels.refused.publish({ ...whereOf(request), reason: why, status });
+	}
 	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
 	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));
 	const message = { jsonrpc: '2.0', id: null, error: { ...error, data } };

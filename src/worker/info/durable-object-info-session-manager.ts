@@ -1,7 +1,6 @@
 import type { InfoSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
 import { SessionManagerError } from '../../errors.ts';
-import type { Admitted } from '../../wire/answers.ts';
 import { type InfoChange, parseBoundedUri, parseSessionId } from '../../wire/arguments.ts';
 import { MAX_INFO_CHANGES } from '../../wire/limits.ts';
 import { functionSchema, parseOptions } from '../../wire/options.ts';
@@ -18,10 +17,12 @@ import { hash, shortHash } from '../hash.ts';
 import { hold } from '../request/hold.ts';
 import { Outbox } from '../request/outbox.ts';
 import { currentScope } from '../request/request-scope.ts';
+import type { Answered } from '../routing/answered.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject, type SyncLayerStub } from '../routing/object.ts';
 import { answersOf } from '../routing/send.ts';
 import type { DurableObjectStreamSessionManager } from '../streams/durable-object-stream-session-manager.ts';
+import { Admissions } from './admissions.ts';
 import { KVInfoSessionManager } from './kv-info-session-manager.ts';
 import { RequestReads } from './request-reads.ts';
 import { subscribersOf } from './subscribers.ts';
@@ -77,6 +78,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	#fallback: KVInfoSessionManager | undefined;
 	#onError: (error: SessionManagerError) => void | Promise<void>;
 	#reads = new RequestReads();
+	#admissions = new Admissions();
 	#outbox = new Outbox<Item>((items) => this.#write(items), MAX_INFO_CHANGES);
 
 	/**
@@ -127,13 +129,21 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	/**
 	 * `SyncLayer.admit` for a {@link SessionGateway}: what is known of the session comes with it, and answers the questions
 	 * of the same request.
+	 * @param willChange whether the request is to change it, which is then part of the same call
 	 */
-	async admit(session: string, owner: string): Promise<boolean> {
-		const admitted: Admitted | undefined = await this.#ask(session, (stub) =>
-			stub.admitWithInfo(session, owner),
+	async admit(session: string, owner: string, willChange = false): Promise<boolean> {
+		const admitted: Answered | undefined = await this.#ask(session, (stub) =>
+			stub.admitWithInfo(session, owner, willChange),
 		);
-		if (admitted) this.#reads.keep(session, admitted.info, QUESTIONS);
-		return admitted !== undefined;
+		if (!admitted) return false;
+		this.#reads.keep(session, admitted.info, QUESTIONS);
+		const { session: target } = admitted;
+		if (target) {
+			const inform = async (changes: readonly InfoChange[]) => target.inform(changes);
+			const admission = { inform, dispose: () => admitted[Symbol.dispose]?.() };
+			this.#admissions.keep(session, admission, () => this.#outbox.idle());
+		}
+		return true;
 	}
 
 	/** @throws `SESSION_INFO_NOT_FOUND`, `SESSION_INFO_DAMAGED`, `OBJECT_FAILED`, `INVALID_SESSION_ID` */
@@ -184,9 +194,11 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		return this.#change(id, () => ofResource(uri, (unsubscribe) => ({ unsubscribe })));
 	}
 
-	/** Delete all that is stored for the session. Where its stream manager ended it, there is nothing left to delete. */
+	/** Delete all that is stored for the session. Where the gateway has ended it, there is nothing left to delete. */
 	delete(id: string): Promise<void> {
-		const deleted = this.#change(id, () => ({ forget: true }));
+		const ended = currentScope()?.ended;
+		const hasEnded = ended?.session === id && ended.info === this;
+		const deleted = hasEnded ? Promise.resolve() : this.#change(id, () => ({ forget: true }));
 		return this.#fallback?.delete(id).then(() => deleted) ?? deleted;
 	}
 
@@ -296,8 +308,9 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		return callObject(this.#homes.of(session), work);
 	}
 
-	#inform(session: string, changes: readonly InfoChange[]): Promise<void> {
-		return callObject(this.#homes.toBegin(session), async (stub) => {
+	async #inform(session: string, changes: readonly InfoChange[]): Promise<void> {
+		if (await this.#admissions.inform(session, changes)) return;
+		await callObject(this.#homes.toBegin(session), async (stub) => {
 			await stub.inform(session, changes);
 		});
 	}

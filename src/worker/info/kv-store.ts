@@ -8,6 +8,7 @@ import { keyWithoutSessionId } from './kv-keys.ts';
  * The pauses add up to less than the 30 seconds for which `waitUntil` keeps a finished request alive.
  */
 const WRITE_RETRIES: RetryPolicy = {
+	of: 'kv',
 	attempts: 5,
 	baseMs: 1_000,
 	maxMs: 8_000,

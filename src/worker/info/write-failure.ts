@@ -1,3 +1,4 @@
+import { publishFailure } from '../../diagnostics/failure.ts';
 import { SessionManagerError } from '../../errors.ts';
 import { report } from '../request/report.ts';
 
@@ -9,5 +10,6 @@ export function reportWriteFailure(
 	const error =
 		SessionManagerError.from(failure) ??
 		new SessionManagerError('SESSION_INFO_WRITE_FAILED', String(failure), { cause: failure });
+	publishFailure(error);
 	return report(onError, error);
 }

@@ -4,9 +4,12 @@ import type {
 	SubscriptionManager,
 } from '@tmcp/session-manager';
 import * as v from 'valibot';
+import * as channels from '../../diagnostics/channels.ts';
+import { publishFailure } from '../../diagnostics/failure.ts';
+import { traceArgument } from '../../diagnostics/trace.ts';
 import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/limits.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
-import { answersOf } from '../routing/send.ts';
+import { answersOf, publishSent } from '../routing/send.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';
 import {
 	isOrigin,
@@ -20,7 +23,7 @@ import {
 } from '../../wire/arguments.ts';
 import { functionSchema, parseOptions } from '../../wire/options.ts';
 import { hold } from '../request/hold.ts';
-import { currentScope } from '../request/request-scope.ts';
+import { currentScope, type Ended } from '../request/request-scope.ts';
 import { Listener } from './listener.ts';
 import { Outbox } from '../request/outbox.ts';
 import { report } from '../request/report.ts';
@@ -90,7 +93,8 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	/**
 	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), the namespace itself, or
-	 * {@link SessionHomes}: then a subscription has its home by the hash of its origin and id
+	 * {@link SessionHomes}: then a subscription has its home by the hash of its origin and id; with `placement`, behind a
+	 * gateway, in the region of its request, so that an origin may have one of each id in each region
 	 * @throws `INVALID_ARGUMENT` for options that are none
 	 */
 	constructor(binding?: Homes, options?: SubscriptionManagerOptions) {
@@ -146,10 +150,11 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 			await callbacks.close('closed');
 			return true;
 		}
+		const { account, cf } = currentScope() ?? {};
 		const listener = new Listener(callbacks, {
 			subscription,
-			account: currentScope()?.account,
-			home: await this.#homes.toBeginByHash(JSON.stringify([origin, id])),
+			account,
+			home: await this.#homes.toBeginByHash(JSON.stringify([origin, id]), cf),
 			maxLifetime: this.#maxLifetime,
 			onGap: () => void report(this.#onGap, { origin, id }),
 			onError: (error) => this.#tell(error),
@@ -170,10 +175,18 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 
 	async #publish(notifications: readonly Notification[]): Promise<void> {
 		const options = { id: crypto.randomUUID() };
+		const since = Date.now();
+		const trace = traceArgument();
 		const called = await this.#homes.callAll((stub) =>
-			stub.relay({ publish: { notifications, options } }),
+			stub.relay({ publish: { notifications, options } }, ...trace),
 		);
-		answersOf(called, () => 'all its listeners');
+		const answers = answersOf(called, () => 'all its listeners');
+		if (!channels.delivered.hasSubscribers) return;
+		publishSent(
+			notifications.map((of) => JSON.stringify(of)),
+			answers,
+			since,
+		);
 	}
 
 	/** Reports an error once: notifications that were sent in one batch fail with the same error. */
@@ -182,6 +195,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 			if (this.#told.has(error)) return;
 			this.#told.add(error);
 		}
+		publishFailure(error);
 		void report(this.#onError, error);
 	}
 
@@ -191,15 +205,29 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		await this.#end(origin === undefined ? {} : { origin }, reason);
 	}
 
+	/** Where the gateway has ended the session that is the origin, its home has ended these as well. */
+	#done(target: SubscriptionTarget): Ended | undefined {
+		const { homes, ended } = currentScope() ?? {};
+		const isDone = homes === this.#homes && ended && isOnlyOrigin(target, ended.session);
+		return isDone ? ended : undefined;
+	}
+
 	async #end(target: SubscriptionTarget, reason: SubscriptionEnd): Promise<boolean> {
 		const parsed = parseUnsubscribe(target, reason);
 		const options = { id: crypto.randomUUID() };
-		const called = await this.#homes.callAll((stub) =>
-			stub.relay({ unsubscribe: { target: parsed.target, reason: parsed.reason, options } }),
+		const called = await this.#homes.callAll(
+			(stub) =>
+				stub.relay({ unsubscribe: { target: parsed.target, reason: parsed.reason, options } }),
+			[],
+			this.#done(parsed.target),
 		);
 		const answers = answersOf(called, () => 'its listeners');
 		return answers.some(({ unsubscribed }) => unsubscribed > 0);
 	}
+}
+
+function isOnlyOrigin(target: SubscriptionTarget, origin: string): boolean {
+	return 'origin' in target && target.origin === origin && !('id' in target);
 }
 
 function asksForAnything({

@@ -6,7 +6,7 @@ import {
 	type SubscriptionInput,
 } from '../../wire/arguments.ts';
 import type { LogPosition } from '../../wire/answers.ts';
-import { Connection } from '../connection/connection.ts';
+import { Connection, type Subject } from '../connection/connection.ts';
 import { lifetimeMs } from '../connection/lifetime.ts';
 import { type Opened, openSubscription, SubscriptionRefused } from '../connection/open-socket.ts';
 import { callObject, type Home } from '../routing/object.ts';
@@ -114,6 +114,11 @@ export class Listener extends Connection {
 	protected override onEnd(end: SubscriptionEnd): void {
 		clearTimeout(this.#lifeTimer);
 		this.#enqueue(() => this.#callbacks.close(end));
+	}
+
+	override get subject(): Subject {
+		const { home } = this.#setup;
+		return { side: 'worker', stream: 'listen', home: home.label, session: undefined };
 	}
 
 	/** It is the object that ends it, after all that it has sent. Where it cannot be asked, or had lost the socket, this does. */

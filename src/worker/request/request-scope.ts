@@ -1,4 +1,6 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
+import type { Attached } from '../../wire/answers.ts';
+import type { AttachOptions } from '../../wire/arguments.ts';
 import type { Beginning } from '../info/beginning.ts';
 import type { SessionHomes } from '../routing/homes.ts';
 
@@ -14,12 +16,37 @@ export interface RequestScope {
 	takesOver: boolean;
 	/** What follows the `id` line in an event without a message; `undefined` for a request without a session. */
 	primingEvent: string | undefined;
+	/** Of a listen: `request.cf`, which tells where it came from. */
+	cf?: unknown;
 	/** Where the session lives, for a stream manager of another binding to notice. */
 	homes?: SessionHomes;
 	/** The gateway has not asked whose the session is, because the request is not for its path: none may be touched. */
 	isUnguarded?: boolean;
 	/** Of an `initialize`: what is told of the client meanwhile, to be stored when the session begins. */
 	beginning?: Beginning | undefined;
+	/** Of a DELETE: what has ended with the call that admitted the session, so that it is not asked for again. */
+	ended?: Ended;
+	/** Of a GET: the session's `attach`, as part of the call that admitted it. */
+	attaching?: Attaching;
+	/** What the admission has left for the end of the response, which the gateway calls. */
+	onAnswered?: () => Promise<void>;
+}
+
+/** Used once, and disposed in any case. */
+export interface Attaching {
+	attach(options: AttachOptions): Promise<Attached>;
+	dispose(): void;
+}
+
+/** A session that the gateway has ended. */
+export interface Ended {
+	session: string;
+	/** The label of its home, in which the listen streams of this origin have ended with it. */
+	home: string;
+	/** The labels of all homes, where that is the first one. */
+	homes: readonly string[];
+	/** The manager whose information was in the session's row. */
+	info: unknown;
 }
 
 let storage: AsyncLocalStorage<RequestScope> | undefined;

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { quote, SessionManagerError } from '../../errors.ts';
 import type { SyncLayer } from '../../object/sync-layer.ts';
+import { kvConfiguration, syncLayerConfiguration } from '../../wire/binding-configuration.ts';
 
 /** The Durable Object namespace of `SyncLayer` or of a subclass. */
 export type SyncLayerNamespace = DurableObjectNamespace<SyncLayer>;
@@ -47,15 +48,14 @@ function hasMethods(value: unknown, names: readonly string[]): boolean {
 const syncLayerKind: BindingKind<SyncLayerNamespace> = {
 	article: 'a Durable Object namespace',
 	is: (value): value is SyncLayerNamespace => hasMethods(value, ['getByName', 'idFromName']),
-	configuration: (name) =>
-		`"durable_objects": { "bindings": [{ "name": "${name}", "class_name": "SyncLayer" }] }, "exports": { "SyncLayer": { "type": "durable-object", "storage": "sqlite" } }`,
+	configuration: syncLayerConfiguration,
 };
 
 const kvKind: BindingKind<KVNamespace> = {
 	article: 'a KV namespace',
 	is: (value): value is KVNamespace =>
 		hasMethods(value, ['get', 'getWithMetadata', 'list', 'put', 'delete']),
-	configuration: (name) => `"kv_namespaces": [{ "binding": "${name}" }]`,
+	configuration: kvConfiguration,
 };
 
 /** Looks the binding up at each call, because managers are made at module scope, where bindings cannot be used. */

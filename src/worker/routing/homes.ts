@@ -2,7 +2,14 @@ import { env } from 'cloudflare:workers';
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../../errors.ts';
 import type { Relayed } from '../../wire/answers.ts';
-import { FIRST_HOME, formatHome, MAX_HOMES, parseHome } from '../../wire/home.ts';
+import {
+	FIRST_HOME,
+	formatHome,
+	HOME_LEASE_MS,
+	MAX_HOMES,
+	parseHome,
+	type Region,
+} from '../../wire/home.ts';
 import { parseOptions } from '../../wire/options.ts';
 import { readSessionId } from '../../wire/session-id.ts';
 import { lookUpSyncLayer, type SyncLayerBinding, type SyncLayerNamespace } from './binding.ts';
@@ -27,12 +34,12 @@ export interface SessionHomesOptions {
 	/**
 	 * Over how many objects new sessions and listen streams are spread (default 1; at most 1,000). With `placement` each region
 	 * that is used has so many. It can be raised at any time: sessions stay where they are. After it was lowered, the homes
-	 * that there were are still asked whenever all are.
+	 * that there were are still asked whenever all are, until nothing lives there any more.
 	 */
 	homes?: number;
 	/**
-	 * `nearest`: a session that a {@link SessionGateway} begins gets a home in the region of its first request. Default: the
-	 * platform places each object where it is asked for first.
+	 * `nearest`: a session that a {@link SessionGateway} begins gets a home in the region of its first request, and a listen
+	 * stream that passes it one in the region of its own. Default: the platform places each object where it is asked for first.
 	 */
 	placement?: 'nearest';
 	/**
@@ -52,7 +59,7 @@ const MIN_KEY_CHARS = 32;
 
 /**
  * The objects that share the sessions, and which of them has which session. Give the same to the managers, the gateway and
- * {@link SyncLayerClient}, so that they agree:
+ * `SyncLayerClient`, so that they agree:
  *
  * ```ts
  * const homes = new SessionHomes('TMCP_DURABLE_OBJECT', { homes: 4 });
@@ -73,6 +80,10 @@ export class SessionHomes {
 	#options: v.InferOutput<typeof OptionsSchema>;
 	/** Those that are registered in the first home, as far as this instance knows. */
 	#registered = new Set([FIRST_HOME]);
+	/** Until when something may begin in a home that this instance has registered, in milliseconds since 1970. */
+	#leases = new Map([[FIRST_HOME, Infinity]]);
+	/** When the first home was told last that others are vacant, in milliseconds since 1970. */
+	#toldAt = 0;
 	#signer: Signer | undefined;
 
 	/**
@@ -126,19 +137,20 @@ export class SessionHomes {
 
 	/**
 	 * Where something has its home that belongs to no session.
+	 * @param cf `request.cf` of its request
 	 * @internal
 	 */
-	toBeginByHash(key: string): HomeOrPromise {
-		return this.register(this.#place(key));
+	toBeginByHash(key: string, cf: unknown): HomeOrPromise {
+		return this.register(this.#place(key, this.#regionOf(cf)));
 	}
 
 	/**
 	 * The first home is told of a home before anything begins in it, so that everybody can find it. One call for each
-	 * instance and home.
+	 * instance and home in ten minutes.
 	 * @internal
 	 */
 	register(home: Home): HomeOrPromise {
-		return this.#registered.has(home.label) ? home : this.#register(home);
+		return (this.#leases.get(home.label) ?? 0) > Date.now() ? home : this.#register(home);
 	}
 
 	/**
@@ -165,8 +177,8 @@ export class SessionHomes {
 	 * @internal
 	 */
 	choose(cf: unknown, isFull: (label: string) => boolean): string | undefined {
-		const { homes, placement } = this.#options;
-		const region = placement && regionOf(cf);
+		const { homes } = this.#options;
+		const region = this.#regionOf(cf);
 		const labels = Array.from({ length: homes }, (_, index) => formatHome({ index, region }));
 		const free = labels.filter((label) => !isFull(label));
 		return free[Math.floor(Math.random() * free.length)];
@@ -192,18 +204,24 @@ export class SessionHomes {
 	 * Call all homes, in parallel: first those that this instance knows of, then those that the first home knows of besides.
 	 * @param work what to ask of each: a `relay`, whose answer tells which homes there are
 	 * @param others homes that may not be registered, but are to be called all the same
+	 * @param done a home that is not to be called, because it was before, and the homes that it answered
 	 * @internal
 	 */
 	async callAll(
 		work: (stub: SyncLayerStub, label: string) => Promise<Relayed>,
 		others: Iterable<string> = [],
+		done?: { home: string; homes: readonly string[] },
 	): Promise<Called<Relayed>[]> {
-		const known = [...new Set([...this.#registered, ...others])];
-		const first = await this.callEach(known, work);
-		const registered = first[0]?.outcome.status === 'fulfilled' ? first[0].outcome.value.homes : [];
+		const known = new Set([...this.#registered, ...others]);
+		if (done) known.delete(done.home);
+		const called = await this.callEach([...known], work);
+		const first = called.find(({ label }) => label === FIRST_HOME)?.outcome;
+		const registered = first?.status === 'fulfilled' ? first.value.homes : (done?.homes ?? []);
 		this.#note(registered);
-		const missed = registered.filter((label) => !known.includes(label));
-		return [...first, ...(await this.callEach(missed, work))];
+		const missed = registered.filter((label) => !known.has(label) && label !== done?.home);
+		const all = [...called, ...(await this.callEach(missed, work))];
+		await this.#tellVacant(all);
+		return all;
 	}
 
 	/**
@@ -233,9 +251,14 @@ export class SessionHomes {
 		return [...this.#registered];
 	}
 
-	#place(key: string): Home {
+	#place(key: string, region?: Region): Home {
 		const index = rendezvous(key, this.#options.homes);
-		return this.at(formatHome({ index, region: undefined }));
+		return this.at(formatHome({ index, region }));
+	}
+
+	/** Where a new home is to be; `undefined` where the platform decides. */
+	#regionOf(cf: unknown): Region | undefined {
+		return this.#options.placement && regionOf(cf);
 	}
 
 	/** Whether new sessions are begun there, or were. */
@@ -258,20 +281,44 @@ export class SessionHomes {
 
 	async #register(home: Home): Promise<Home> {
 		const first = this.at(FIRST_HOME);
+		const until = Date.now() + HOME_LEASE_MS;
 		this.#note(await callObject<readonly string[]>(first, (stub) => stub.registerHome(home.label)));
+		this.#leases.set(home.label, until);
 		return home;
 	}
 
+	/** @param labels of all homes, as the first one answered; none where it did not */
 	#note(labels: readonly string[]): void {
-		for (const label of labels) this.#registered.add(label);
+		if (labels.length > 0) this.#registered = new Set(labels);
+	}
+
+	/** The first home may forget those in which nothing lives. It decides, because it knows which were registered lately. */
+	async #tellVacant(called: readonly Called<Relayed>[]): Promise<void> {
+		const vacant = called.flatMap(({ label, outcome }) =>
+			label !== FIRST_HOME && outcome.status === 'fulfilled' && outcome.value.isVacant
+				? [label]
+				: [],
+		);
+		const now = Date.now();
+		if (vacant.length === 0 || now < this.#toldAt + HOME_LEASE_MS) return;
+		this.#toldAt = now;
+		const telling = callObject<readonly string[]>(this.at(FIRST_HOME), (stub) =>
+			stub.forgetHomes(vacant),
+		);
+		// Where it fails, they are asked a while longer: what was to be sent is sent.
+		this.#note(await telling.catch(() => []));
 	}
 
 	/** A failure is not remembered: the next one asks again. */
 	async #getSigner(): Promise<Signer> {
-		return (this.#signer ??= await Signer.of(await this.#signingKey()));
+		return (this.#signer ??= await Signer.of(await this.signingKey()));
 	}
 
-	#signingKey(): Promise<string> {
+	/**
+	 * The secret of this installation.
+	 * @internal
+	 */
+	signingKey(): Promise<string> {
 		const { signingKey: name } = this.#options;
 		if (name === undefined) return callObject(this.at(FIRST_HOME), (stub) => stub.signingKey());
 		const key: unknown = Reflect.get(env, name);
@@ -289,7 +336,7 @@ export interface Called<T> {
 	outcome: PromiseSettledResult<T>;
 }
 
-/** What a manager takes as its first argument. */
+/** What a manager takes as its first argument. @inline */
 export type Homes = SyncLayerBinding | SyncLayerNamespace | SessionHomes;
 
 export function homesOf(binding: Homes | undefined): SessionHomes {

@@ -1,3 +1,4 @@
+import { publishFailure } from '../../diagnostics/failure.ts';
 import { SessionManagerError } from '../../errors.ts';
 import { objectNameOf, parseHome } from '../../wire/home.ts';
 import type { SyncLayer } from '../../object/sync-layer.ts';
@@ -13,6 +14,7 @@ export type SyncLayerStub = DurableObjectStub<SyncLayer>;
  * again: https://developers.cloudflare.com/durable-objects/best-practices/error-handling/
  */
 const RETRIES: RetryPolicy = {
+	of: 'call',
 	attempts: 2,
 	baseMs: 100,
 	maxMs: 100,
@@ -75,15 +77,17 @@ export async function callObject<T>(
 	// The runtime has retried the first one.
 	const once = async () => work(object.stub(tries++ === 0 ? undefined : NO_RETRIES));
 	try {
-		return await withRetry({ ...RETRIES, attempts }, once);
+		return await withRetry({ ...RETRIES, attempts, home: object.label }, once);
 	} catch (error) {
-		throw (
-			SessionManagerError.from(error) ??
-			new SessionManagerError(
-				'OBJECT_FAILED',
-				`the Durable Object ${object.name} failed or could not be reached (${String(error)}). Try again later.`,
-				{ cause: error },
-			)
+		const coded = SessionManagerError.from(error);
+		if (coded) throw coded;
+		const failure = new SessionManagerError(
+			'OBJECT_FAILED',
+			`the Durable Object ${object.name} failed or could not be reached (${String(error)}). Try again later.`,
+			{ cause: error },
 		);
+		// Where the caller tries again, it tells of that.
+		if (attempts > 1) publishFailure(failure, { side: 'worker', home: object.label });
+		throw failure;
 	}
 }

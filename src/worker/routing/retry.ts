@@ -1,5 +1,11 @@
+import * as channels from '../../diagnostics/channels.ts';
+import { SessionManagerError } from '../../errors.ts';
+
 /** How often and how patiently something is tried. */
 export interface RetryPolicy {
+	/** What is tried, and of which home, for whoever listens. */
+	of: 'call' | 'kv';
+	home?: string;
 	/** Tries in all, the first one included. */
 	attempts: number;
 	/** The upper limit of the first pause, in milliseconds. It doubles with each further pause. */
@@ -26,7 +32,19 @@ export async function withRetry<T>(policy: RetryPolicy, work: () => Promise<T>):
 			return await work();
 		} catch (error) {
 			if (tries >= policy.attempts || !policy.isRetryable(error)) throw error;
-			await scheduler.wait(pauseMs(policy, tries));
+			const pause = pauseMs(policy, tries);
+			if (channels.retry.hasSubscribers) {
+				const { of, home } = policy;
+				channels.retry.publish({
+					side: 'worker',
+					home,
+					of,
+					tries,
+					pauseMs: pause,
+					code: SessionManagerError.from(error)?.code,
+				});
+			}
+			await scheduler.wait(pause);
 		}
 	}
 }

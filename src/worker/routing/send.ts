@@ -1,5 +1,7 @@
+import * as channels from '../../diagnostics/channels.ts';
+import { traceArgument } from '../../diagnostics/trace.ts';
 import { SessionManagerError } from '../../errors.ts';
-import type { BroadcastResult } from '../../wire/answers.ts';
+import type { BroadcastResult, Relayed } from '../../wire/answers.ts';
 import type { BroadcastInput, RelayInput } from '../../wire/arguments.ts';
 import { FIRST_HOME } from '../../wire/home.ts';
 import type { Called, SessionHomes } from './homes.ts';
@@ -21,6 +23,46 @@ export async function sendToHomes(
 	broadcasts: readonly BroadcastInput[],
 	publish?: RelayInput['publish'],
 ): Promise<SentTo[]> {
+	const since = Date.now();
+	const sent = await sendToEach(homes, broadcasts, publish);
+	if (channels.delivered.hasSubscribers) {
+		const texts = broadcasts.map(({ data }) => data);
+		const notifications = publish?.notifications.map((of) => JSON.stringify(of)) ?? [];
+		publishSent([...texts, ...notifications], sent, since);
+	}
+	return sent;
+}
+
+/**
+ * Tell of messages that were sent.
+ * @param since when that began, in milliseconds since 1970
+ */
+export function publishSent(
+	messages: readonly string[],
+	sent: readonly Pick<Relayed, 'broadcasts' | 'published'>[],
+	since: number,
+): void {
+	const results = sent.flatMap(({ broadcasts }) => broadcasts);
+	const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+	const isCounted = results.length > 0 && results.every(({ waiting }) => waiting !== undefined);
+	channels.delivered.publish({
+		side: 'worker',
+		messages: messages.length,
+		bytes: sum(messages.map(channels.byteLength)),
+		homes: sent.length,
+		delivered:
+			sum(results.map(({ delivered }) => delivered)) + sum(sent.map(({ published }) => published)),
+		waiting: isCounted ? sum(results.map(({ waiting = 0 }) => waiting)) : undefined,
+		missed: sum(results.map(({ missed }) => missed)),
+		durationMs: Date.now() - since,
+	});
+}
+
+async function sendToEach(
+	homes: SessionHomes,
+	broadcasts: readonly BroadcastInput[],
+	publish: RelayInput['publish'],
+): Promise<SentTo[]> {
 	const groups: (Map<string, string[]> | undefined)[] = [];
 	for (const broadcast of broadcasts) {
 		groups.push(isForAll(broadcast) ? undefined : await homes.group(broadcast.sessions ?? []));
@@ -32,16 +74,18 @@ export async function sendToHomes(
 			const sessions = group.get(label);
 			return sessions ? [{ ...broadcast, sessions }] : [];
 		});
+	const trace = traceArgument();
 	const named = new Set(groups.flatMap((group) => [...(group?.keys() ?? [])]));
 	if (publish || groups.some((group) => !group)) {
 		const called = await homes.callAll(
-			(stub, label) => stub.relay({ broadcasts: partOf(label), ...(publish && { publish }) }),
+			(stub, label) =>
+				stub.relay({ broadcasts: partOf(label), ...(publish && { publish }) }, ...trace),
 			named,
 		);
 		return answersOf(called, () => 'all that it has');
 	}
 	const called = await homes.callEach<BroadcastResult[]>([...named], (stub, label) =>
-		stub.broadcastBatch(partOf(label)),
+		stub.broadcastBatch(partOf(label), ...trace),
 	);
 	const countIn = (label: string) =>
 		new Set(groups.flatMap((group) => group?.get(label) ?? [])).size;

@@ -1,12 +1,14 @@
+import * as channels from '../../diagnostics/channels.ts';
 import { SessionManagerError } from '../../errors.ts';
 import type { LogPosition } from '../../wire/answers.ts';
-import { Connection } from '../connection/connection.ts';
+import { Connection, type Subject } from '../connection/connection.ts';
 import { lifetimeMs, retryMs } from '../connection/lifetime.ts';
 import { type Opened, openStream } from '../connection/open-socket.ts';
 import { hold } from '../request/hold.ts';
 import { report } from '../request/report.ts';
 import type { RequestScope } from '../request/request-scope.ts';
 import { callObject, type HomeOrPromise, type SyncLayerStub } from '../routing/object.ts';
+import { readSessionId } from '../../wire/session-id.ts';
 import { ClientQueue, type Total } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
 
@@ -50,8 +52,8 @@ export interface SessionKeeper {
 /** What a stream gets from its manager. */
 export interface StreamSetup {
 	session: string;
-	/** Where the session is. */
-	home(): HomeOrPromise;
+	/** Where the session is. @param mayBegin whether it may begin with what its home is asked now */
+	home(mayBegin: boolean): HomeOrPromise;
 	/** See `StreamSessionManagerOptions`. */
 	options: {
 		keepAlive: number;
@@ -184,14 +186,23 @@ export class ClientStream extends Connection {
 		const { connectionId } = this;
 		const { scope, session } = this.#setup;
 		const owner = scope?.ownerHash;
+		let attaching = scope?.attaching;
+		delete scope?.attaching;
 		const open = async (stub: SyncLayerStub) => {
 			if (this.#isCancelled) {
+				attaching?.dispose();
 				throw new SessionManagerError('STREAM_DETACHED', 'the client went away meanwhile.');
 			}
 			const window = Math.max(1, this.#bound - this.#queue.bytes);
-			return openStream(stub, session, { connectionId, lastEventId, resume, owner, window });
+			const options = { connectionId, lastEventId, resume, owner, window };
+			const opening = openStream(stub, session, options, attaching);
+			// A retry is a call of its own.
+			attaching = undefined;
+			return opening;
 		};
-		return callObject(this.#setup.home(), open, resume ? 1 : undefined);
+		// One that a gateway has admitted, or that comes back, is known there.
+		const mayBegin = owner === undefined && !resume;
+		return callObject(this.#setup.home(mayBegin), open, resume ? 1 : undefined);
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {
@@ -212,8 +223,13 @@ export class ClientStream extends Connection {
 		this.#write(encoder.encode(text), seq);
 		if (this.#queue.bytes < this.#bound || this.#state !== 'live') return;
 		const { maxQueuedBytes } = this.#setup.options;
-		if (this.#idLine !== undefined) this.pause(this.#queue.takenSeq);
-		else if (this.#queue.bytes >= maxQueuedBytes * BOUNDS_WITHOUT_LOG) this.#cutOff();
+		if (this.#idLine !== undefined) {
+			this.pause(this.#queue.takenSeq);
+			if (channels.paused.hasSubscribers) {
+				const { stream: _, ...where } = this.subject;
+				channels.paused.publish({ ...where, bytes: this.#queue.bytes });
+			}
+		} else if (this.#queue.bytes >= maxQueuedBytes * BOUNDS_WITHOUT_LOG) this.#cutOff();
 	}
 
 	protected override onPosition(seq: number): void {
@@ -234,6 +250,11 @@ export class ClientStream extends Connection {
 
 	protected override onEnd(): void {
 		this.end();
+	}
+
+	override get subject(): Subject {
+		const { session } = this.#setup;
+		return { side: 'worker', stream: 'session', home: readSessionId(session)?.home, session };
 	}
 
 	/** Write an event without a message, so that the client has an id to come back with. */
@@ -373,7 +394,7 @@ export class ClientStream extends Connection {
 		const { connectionId } = this;
 		const position = this.#queue.takenSeq ?? 0;
 		this.left = hold(
-			callObject(this.#setup.home(), async (stub) => {
+			callObject(this.#setup.home(false), async (stub) => {
 				await stub.detach(this.#setup.session, { connectionId, position });
 			}),
 		);

@@ -1,6 +1,7 @@
 import type { StreamSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
-import { broadcastBytes, MAX_BROADCAST_BYTES } from '../../wire/limits.ts';
+import * as channels from '../../diagnostics/channels.ts';
+import { MAX_BROADCAST_BYTES, shareOfBatch } from '../../wire/limits.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
 import { sendToHomes } from '../routing/send.ts';
@@ -185,7 +186,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const streams = this.#streams.get(session) ?? new Set();
 		const stream = new ClientStream(controller, {
 			session,
-			home: () => this.#homes.toBegin(session),
+			home: (mayBegin) => (mayBegin ? this.#homes.toBegin(session) : this.#homes.of(session)),
 			options: this.#options,
 			scope,
 			onFinish: (finished) => this.#forget(session, finished),
@@ -199,6 +200,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		} catch (error) {
 			// It was superseded or ended before it was open, and ends as it would have after that.
 			if (isOvertaken(error)) {
+				if (channels.superseded.hasSubscribers) channels.superseded.publish(stream.subject);
 				stream.end();
 				return;
 			}
@@ -215,7 +217,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? [];
 		const cancelled = [...streams].filter((stream) => stream.isBeingCancelled);
-		if (cancelled.length === 0) {
+		const hasEnded = currentScope()?.ended?.session === session;
+		if (cancelled.length === 0 && !hasEnded) {
 			await callObject(this.#homes.of(session), async (stub) => stub.end(session));
 		}
 		for (const stream of cancelled) {
@@ -241,7 +244,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const broadcast = parseBroadcast(named, data, { id: crypto.randomUUID(), resource });
 		if (broadcast.sessions?.length === 0 && resource === undefined) return;
 		assertNoRequest(data);
-		await this.#outbox.add(broadcast, broadcastBytes(broadcast.sessions, data));
+		await this.#outbox.add(broadcast, shareOfBatch(broadcast.sessions, data));
 	}
 
 	async #broadcast(broadcasts: readonly BroadcastInput[]): Promise<void> {

@@ -9,6 +9,8 @@ import type { GenericSchema } from 'valibot';
 import type { SyncLayerNamespace } from '../../../src/advanced.ts';
 import {
 	DurableObjectInfoSessionManager,
+	DurableObjectSessions,
+	type DurableObjectSessionsOptions,
 	DurableObjectStreamSessionManager,
 	KVInfoSessionManager,
 	SessionGateway,
@@ -108,19 +110,25 @@ function serve(
 const kv = noted(env.TMCP_SESSION_INFO, 'kv');
 const objects = (name: string) => objectsOf(env.TMCP_DURABLE_OBJECT, name);
 
-function withKV(name: string, hasGateway: boolean): Respond {
-	const of = objects(name);
+function withKV(name: string): Respond {
 	const info = new KVInfoSessionManager(kv);
-	const streams = new DurableObjectStreamSessionManager(of, { info });
-	return serve(name, { streams, info }, hasGateway ? { objects: of, info } : undefined);
+	const streams = new DurableObjectStreamSessionManager(objects(name), { info });
+	return serve(name, { streams, info });
 }
 
-function withObject(name: string, hasGateway: boolean, isPlain = false): Respond {
+function withObject(name: string, isPlain = false): Respond {
 	const of = objects(name);
 	const info = new DurableObjectInfoSessionManager(of);
 	const streams = new DurableObjectStreamSessionManager(of);
-	const sessionManager = isPlain ? { streams, info } : info.with(streams);
-	return serve(name, sessionManager, hasGateway ? { objects: of, info } : undefined);
+	return serve(name, isPlain ? { streams, info } : info.with(streams));
+}
+
+/** All of it, as the README's first Worker has it: with a manager of listen streams, too, which nobody uses here. */
+function composed(name: string, where: Pick<DurableObjectSessionsOptions, 'info'>): Respond {
+	const options = { binding: objects(name), path: name, kv, ...where };
+	const sessions = new DurableObjectSessions(options);
+	const gateway = sessions.gateway(new HttpTransport(makeServer(), sessions.transport));
+	return (request) => gateway.respond(request);
 }
 
 function changedOver(name: string): Respond {
@@ -143,11 +151,11 @@ function withPeer(name: string): Respond {
 
 const subjects: Record<string, Respond> = {
 	'/lives/peer': withPeer('/lives/peer'),
-	'/lives/kv': withKV('/lives/kv', false),
-	'/lives/kv-gateway': withKV('/lives/kv-gateway', true),
-	'/lives/object': withObject('/lives/object', false),
-	'/lives/object-gateway': withObject('/lives/object-gateway', true),
-	'/lives/object-plain': withObject('/lives/object-plain', false, true),
+	'/lives/kv': withKV('/lives/kv'),
+	'/lives/kv-gateway': composed('/lives/kv-gateway', { info: 'kv' }),
+	'/lives/object': withObject('/lives/object'),
+	'/lives/object-gateway': composed('/lives/object-gateway', { info: 'object' }),
+	'/lives/object-plain': withObject('/lives/object-plain', true),
 	'/lives/changed-over': changedOver('/lives/changed-over'),
 };
 

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { type SessionSummary, SyncLayerClient } from '../../../src/client.ts';
+import { type ListedSession, SyncLayerClient } from '../../../src/client.ts';
 import {
 	DurableObjectInfoSessionManager,
 	DurableObjectStreamSessionManager,
@@ -151,7 +151,7 @@ describe('sessions', () => {
 		await open(here);
 		await client.broadcast([away, here], 'data: 1\n\n');
 		await client.broadcast(undefined, 'data: 2\n\n');
-		const listed: SessionSummary[] = [];
+		const listed: ListedSession[] = [];
 		let cursor: string | undefined;
 		do {
 			const page = await client.sessions({ limit: 2, ...(cursor !== undefined && { cursor }) });
@@ -165,6 +165,24 @@ describe('sessions', () => {
 		expect(of(away)).toMatchObject({ state: 'begun', waiting: 2 });
 		expect(of(sessions[5] ?? '')).toMatchObject({ state: 'begun', waiting: 1 });
 		expect(of(away)?.expiresAt).toBeGreaterThan(Date.now());
+	});
+
+	it('tell when they began, where the gateway has made their id', async () => {
+		const { client, begin } = installation();
+		const before = Math.floor(Date.now() / 1_000) * 1_000;
+		const session = await begin('alice');
+		const foreign = crypto.randomUUID();
+		await client.broadcast([foreign], 'data: 1\n\n');
+		const listed: ListedSession[] = [];
+		let page = await client.sessions();
+		for (; page.cursor !== undefined; page = await client.sessions({ cursor: page.cursor })) {
+			listed.push(...page.sessions);
+		}
+		listed.push(...page.sessions);
+		const of = (id: string) => listed.find(({ sessionId }) => sessionId === id);
+		expect(of(session)?.begunAt).toBeGreaterThanOrEqual(before);
+		expect(of(session)?.begunAt).toBeLessThanOrEqual(Date.now());
+		expect(of(foreign)).toMatchObject({ state: 'begun', begunAt: undefined });
 	});
 
 	it('are ended, one, or all of an owner', async () => {

@@ -53,6 +53,9 @@ class Witness extends Connection {
 	leave = (taken: number | undefined) => this.close(taken);
 	wait = (taken: number) => this.pause(taken);
 	goOn = () => this.comeBack();
+	override get subject() {
+		return { side: 'worker', stream: 'session', home: undefined, session: undefined } as const;
+	}
 
 	protected async connect(lastEventId: string | undefined, resume: boolean): Promise<Opened> {
 		this.asked.push([lastEventId, resume]);

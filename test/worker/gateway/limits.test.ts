@@ -1,4 +1,4 @@
-import { runInDurableObject } from 'cloudflare:test';
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { EventStream } from '../../support/event-stream.ts';
@@ -17,6 +17,8 @@ beforeEach(async () => {
 		storage.sql.exec('DELETE FROM tmcp_owners');
 		storage.sql.exec('UPDATE tmcp_session_count SET n = 0');
 	});
+	// It remembers rows, and how many there are.
+	await evictDurableObject(object());
 });
 
 const initialize = (headers: Record<string, string> = {}) =>

@@ -19,7 +19,7 @@ import { INITIALIZE, SessionClient } from './client.ts';
 const SERVER = { name: 'test', version: '1.0.0', description: 'test' };
 const ALICE = { 'x-user': 'alice' };
 /** It might be one of ours, for all that its form tells. */
-const WELL_FORMED = `0.${'A'.repeat(22)}.${'A'.repeat(22)}`;
+const WELL_FORMED = `0.tmo5q8.${'A'.repeat(22)}.${'A'.repeat(22)}`;
 /** Of the session of `client`. */
 const object = () => objectOf(client.sessionId);
 
@@ -84,7 +84,7 @@ beforeEach(async () => {
 
 describe('an initialize', () => {
 	it('is answered by the transport, and its session is known from then on', async () => {
-		expect(client.sessionId).toMatch(/^\d\.[\w-]{22}\.[\w-]{22}$/);
+		expect(client.sessionId).toMatch(/^\d\.[\da-z]{6}\.[\w-]{22}\.[\w-]{22}$/);
 		expect(await client.call('whoami')).toMatchObject({
 			result: { content: [{ text: 'alice' }] },
 		});
@@ -160,31 +160,47 @@ describe.each([
 		}
 	});
 
-	it('is answered 404, byte for byte the same, for a session that was never issued, has ended, has expired, or is another’s', async () => {
-		const ended = await SessionClient.begin('/gateway', ALICE);
-		expect(await statusOf(DELETE(ended))).toBe(200);
-		const expired = await SessionClient.begin('/gateway', ALICE);
-		await age(objectOf(expired.sessionId), expired.sessionId, 8 * 24 * 60 * 60 * 1000);
-		const refused = {
-			'never issued': client.with({ 'mcp-session-id': crypto.randomUUID() }),
-			'no id at all': client.with({ 'mcp-session-id': 'with a space' }),
-			ended,
-			expired,
-			another: client.with({ 'x-user': 'mallory' }),
-			nobody: new SessionClient('/gateway', { 'mcp-session-id': client.sessionId }),
-		};
-		const [first, ...rest] = await Promise.all(
-			Object.values(refused).map(async (by) => visible(await send(by))),
-		);
-		expect(first?.status).toBe(404);
-		expect(JSON.parse(new TextDecoder().decode(new Uint8Array(first?.body ?? [])))).toEqual({
-			jsonrpc: '2.0',
-			id: null,
-			error: { code: -32001, message: 'Session not found' },
-		});
-		for (const other of rest) expect(other).toEqual(first);
-		expect(await statusOf(POST(client))).toBe(200);
-	});
+	it.each([
+		['', '/gateway', {}],
+		[', with an origin', '/gateway', { origin: 'https://good.example' }],
+		[', with CORS', '/gateway/cors', {}],
+		[', with CORS and an origin', '/gateway/cors', { origin: 'https://good.example' }],
+	])(
+		'is answered 404, byte for byte the same, for a session that was never issued, has ended, has expired, or is another’s%s',
+		async (_, path, origin) => {
+			const alice = { ...ALICE, ...origin };
+			const [alive, ended, expired] = [
+				await SessionClient.begin(path, alice),
+				await SessionClient.begin(path, alice),
+				await SessionClient.begin(path, alice),
+			];
+			expect(await statusOf(DELETE(ended))).toBe(200);
+			await age(objectOf(expired.sessionId), expired.sessionId, 8 * 24 * 60 * 60 * 1000);
+			const refused = {
+				'never issued': alive.with({ 'mcp-session-id': WELL_FORMED }),
+				'of another kind': alive.with({ 'mcp-session-id': crypto.randomUUID() }),
+				'no id at all': alive.with({ 'mcp-session-id': 'with a space' }),
+				ended,
+				expired,
+				another: alive.with({ 'x-user': 'mallory' }),
+				nobody: new SessionClient(path, { ...origin, 'mcp-session-id': alive.sessionId }),
+			};
+			const [first, ...rest] = await Promise.all(
+				Object.values(refused).map(async (by) => visible(await send(by))),
+			);
+			expect(first?.status).toBe(404);
+			expect(JSON.parse(new TextDecoder().decode(new Uint8Array(first?.body ?? [])))).toEqual({
+				jsonrpc: '2.0',
+				id: null,
+				error: { code: -32001, message: 'Session not found' },
+			});
+			const names = first?.headers.map(([name]) => name);
+			expect(names).toContain('content-type');
+			expect(names?.includes('access-control-allow-origin')).toBe(path === '/gateway/cors');
+			for (const other of rest) expect(other).toEqual(first);
+			expect(await statusOf(POST(alive))).toBe(200);
+		},
+	);
 
 	it.each([
 		['hibernation', () => evictDurableObject(object(), { webSockets: 'hibernate' })],
@@ -201,12 +217,15 @@ describe.each([
 
 	it(`costs one call of the object${method === 'POST' ? ', and one of KV beside it' : ' for the check'}`, async () => {
 		const calls = await asked(() => statusOf(send(client)));
-		const checks = calls.filter((call) => /admit|getWithMetadata/.test(call));
-		if (method === 'POST') {
+		const checks = calls.filter((call) => /rpc (admit|relay|end)|getWithMetadata/.test(call));
+		if (method === 'DELETE') {
+			// Which ends it as well.
+			expect(checks).toEqual(['+rpc relay', '-rpc relay']);
+		} else if (method === 'POST') {
 			expect(checks).toHaveLength(4);
 			expect(checks.slice(0, 2)).toEqual(['+kv getWithMetadata', '+rpc admit']);
 		} else {
-			expect(checks).toEqual(['+rpc admit', '-rpc admit']);
+			expect(checks).toEqual(['+rpc admitWithInfo', '-rpc admitWithInfo']);
 		}
 	});
 });
@@ -395,9 +414,13 @@ describe('a session', () => {
 	});
 
 	it('is written again once in a tenth of its time, not for each request', async () => {
-		// The first one shows that the session is used.
+		// The first one shows that the session is used, which is written a moment later.
 		await statusOf(POST(client));
-		const issued = await registrationOf(client);
+		const issued = await vi.waitFor(async () => {
+			const registration = await registrationOf(client);
+			expect(registration?.expires_at).toBeGreaterThan(Date.now() + WEEK_MS);
+			return registration;
+		});
 		for (let round = 0; round < 5; round++) await POST(client);
 		expect(await registrationOf(client)).toEqual(issued);
 		await age(object(), client.sessionId, 0.11 * 7 * 24 * 60 * 60 * 1000);
@@ -508,7 +531,8 @@ describe('a session', () => {
 					return method(...args);
 				};
 			return {
-				admit: (...args: Parameters<typeof stub.admit>) => stub.admit(...args),
+				admitWithInfo: async (...args: Parameters<typeof stub.admit>) =>
+					(await stub.admit(...args)) ? {} : undefined,
 				signingKey: () => stub.signingKey(),
 				registerHome: (home: string) => stub.registerHome(home),
 				attach: late((...args: Parameters<typeof stub.attach>) => stub.attach(...args)),
@@ -676,6 +700,17 @@ describe('what the transport has to say comes first', () => {
 		const evil = new SessionClient('/gateway/cors', { origin: 'https://evil.example' });
 		expect(await statusOf(POST(evil))).toBe(403);
 		expect(await statusOf(evil.post('initialize', INITIALIZE))).toBe(403);
+	});
+
+	it('and a DELETE that it refuses ends nothing', async () => {
+		const good = { origin: 'https://good.example' };
+		const page = await SessionClient.begin('/gateway/cors', good);
+		expect(await statusOf(DELETE(page.with({ origin: 'https://evil.example' })))).toBe(403);
+		expect(await statusOf(POST(page))).toBe(200);
+		const deleted = await DELETE(page);
+		expect(deleted.status).toBe(200);
+		expect(deleted.headers.get('access-control-allow-origin')).toBe('*');
+		expect(await statusOf(POST(page))).toBe(404);
 	});
 
 	it('its CORS headers, without which a page could not read why it is refused', async () => {

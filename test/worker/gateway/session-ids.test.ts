@@ -1,15 +1,17 @@
 import { env } from 'cloudflare:workers';
 import { HttpTransport } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
 	DurableObjectStreamSessionManager,
+	DurableObjectSubscriptionManager,
 	SessionGateway,
 	SessionHomes,
 	type SessionHomesOptions,
 } from '../../../src/index.ts';
 import { base64url } from '../../../src/wire/session-id.ts';
 import { codeOf } from '../../support/codes.ts';
+import { listenRequest } from '../../support/listen-request.ts';
 import { HomeCalls, ownHomes } from '../../support/objects.ts';
 import { journal } from '../../support/worker/gateway.ts';
 import { INITIALIZE, SessionClient } from './client.ts';
@@ -33,8 +35,12 @@ function installation() {
 	const instance = (options?: SessionHomesOptions) => {
 		const homes = new SessionHomes(ownHomes(env.TMCP_DURABLE_OBJECT, prefix, noted), options);
 		const transport = new HttpTransport(
-			new McpServer(SERVER, { adapter: undefined, capabilities: {} }),
-			{ path: '/mcp', sessionManager: { streams: new DurableObjectStreamSessionManager(homes) } },
+			new McpServer(SERVER, { adapter: undefined, capabilities: { tools: { listChanged: true } } }),
+			{
+				path: '/mcp',
+				sessionManager: { streams: new DurableObjectStreamSessionManager(homes) },
+				subscriptionManager: new DurableObjectSubscriptionManager(homes),
+			},
 		);
 		return new SessionGateway(transport, homes);
 	};
@@ -78,8 +84,9 @@ const ping = async (gateway: SessionGateway, session: string) => {
 describe('a session id that the gateway did not make', () => {
 	const forgeries: [string, (id: string) => string][] = [
 		['a UUID', () => crypto.randomUUID()],
-		['one with a signature that was guessed', () => `0.${random()}.${random()}`],
-		['one of another random part', (id) => `0.${random()}.${id.split('.')[2]}`],
+		['one with a signature that was guessed', () => `0.tmo5q8.${random()}.${random()}`],
+		['one of another random part', (id) => id.replace(/[\w-]{22}/, random)],
+		['one of another time', (id) => id.replace(/\.\w/, '.z')],
 		['one of another home', (id) => `1${id}`],
 		[
 			'one with another last character',
@@ -182,6 +189,18 @@ describe('a new session', () => {
 		expect(await begin(gateway)).toMatch(/^[01]\./);
 		// An instance without placement finds it all the same.
 		expect(await ping(instance(), session)).toBe(200);
+	});
+
+	it('has its listen streams in the region of their request, too', async () => {
+		const { noted, instance } = installation();
+		const gateway = instance({ homes: 2, placement: 'nearest' });
+		const request = listenRequest('https://example.com/mcp', { toolsListChanged: true });
+		const cf = { continent: 'EU', country: 'FR', longitude: '2.35' };
+		const response = await gateway.respond(new Request(request, { cf }));
+		await vi.waitFor(() =>
+			expect(noted.calls).toContainEqual(expect.stringMatching(/^weur-[01] subscribe$/)),
+		);
+		await response?.body?.cancel();
 	});
 
 	it('stays where it is when there are more homes, and when there are fewer', async () => {

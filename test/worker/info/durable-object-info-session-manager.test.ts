@@ -1,4 +1,4 @@
-import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SyncLayerNamespace } from '../../../src/advanced.ts';
@@ -6,11 +6,19 @@ import {
 	DurableObjectInfoSessionManager,
 	DurableObjectStreamSessionManager,
 	KVInfoSessionManager,
+	SessionHomes,
 	type SessionManagerError,
+	SyncLayer,
 } from '../../../src/index.ts';
+import { AdmittedSession } from '../../../src/object/sessions/admitted-session.ts';
+import { hash } from '../../../src/worker/hash.ts';
+import { type RequestScope, runInScope } from '../../../src/worker/request/request-scope.ts';
+import { DEFAULT_HOMES } from '../../../src/worker/routing/default-homes.ts';
+import { callObject } from '../../../src/worker/routing/object.ts';
 import { codeOf } from '../../support/codes.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { keysOf } from '../../support/kv.ts';
+import { objectOf } from '../../support/objects.ts';
 import { calls, RESOURCES, seen, sent } from '../../support/worker/lives.ts';
 import { INITIALIZE, SessionClient } from '../gateway/client.ts';
 
@@ -31,7 +39,8 @@ function watched(fail: (method: string) => unknown = () => undefined) {
 								const call: unknown = Reflect.get(stub, method);
 								if (typeof call !== 'function') return call;
 								return async (...args: unknown[]) => {
-									asked.push(String(method));
+									// That there is such a home is told once, to the first one.
+									if (method !== 'registerHome') asked.push(String(method));
 									const error = fail(String(method));
 									if (error) throw error;
 									return Reflect.apply(call, stub, args);
@@ -108,7 +117,7 @@ describe('what is written', () => {
 		expect(await two.getLogLevel(id)).toBe('info');
 		await two.setLogLevel(id, 'alert');
 		expect(await one.getLogLevel(id)).toBe('alert');
-		await evictDurableObject(env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT'));
+		await evictDurableObject(objectOf(id));
 		expect(await one.getLogLevel(id)).toBe('alert');
 	});
 });
@@ -134,7 +143,7 @@ describe('what is read', () => {
 		const { info } = watched();
 		const id = session();
 		await info.setLogLevel(id, 'info');
-		const object = env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+		const object = objectOf(id);
 		await runInDurableObject(object, (_, { storage }) => {
 			const damaged = JSON.stringify({ logLevel: 'info', clientInfo: [] });
 			storage.sql.exec('UPDATE tmcp_sessions SET info = ? WHERE session_id = ?', damaged, id);
@@ -179,11 +188,78 @@ describe('with a transport', () => {
 	it('and a gateway, an initialize takes one call and one row', async () => {
 		calls.length = 0;
 		client = await SessionClient.begin('/lives/object-gateway');
-		expect(calls).toEqual(['rpc begin']);
+		expect(calls.filter((of) => of !== 'rpc registerHome')).toEqual(['rpc begin']);
 		const object = env.TMCP_DURABLE_OBJECT.getByName('/lives/object-gateway');
 		expect(JSON.parse((await object.infoOf(client.sessionId)) ?? '')).toEqual({
 			clientInfo: INITIALIZE.clientInfo,
 			clientCapabilities: {},
+		});
+	});
+
+	describe('and a gateway, what a request changes', () => {
+		const path = '/lives/object-gateway';
+		const object = env.TMCP_DURABLE_OBJECT.getByName(path);
+		const changing = async (method: string, params: object) => {
+			calls.length = 0;
+			await (await client.post(method, params)).arrayBuffer();
+		};
+
+		it('is part of the call that admitted it', async () => {
+			client = await SessionClient.begin(path);
+			const hashed = await hash(RESOURCES[1]);
+			const isSubscribed = async () =>
+				(await object.subscribersOf(hashed)).includes(client.sessionId);
+			await changing('logging/setLevel', { level: 'alert' });
+			await vi.waitFor(async () =>
+				expect(await object.infoOf(client.sessionId)).toContain('"logLevel":"alert"'),
+			);
+			expect(calls).toEqual(['rpc admitWithInfo']);
+			await changing('resources/subscribe', { uri: RESOURCES[1] });
+			await vi.waitFor(async () => expect(await isSubscribed()).toBe(true));
+			expect(calls).toEqual(['rpc admitWithInfo']);
+			await changing('resources/unsubscribe', { uri: RESOURCES[1] });
+			await vi.waitFor(async () => expect(await isSubscribed()).toBe(false));
+			expect(calls).toEqual(['rpc admitWithInfo']);
+		});
+
+		it('leaves nothing that keeps the object awake, and a tool call never has such a thing', async () => {
+			client = await SessionClient.begin(path);
+			const held = { made: 0, disposed: 0 };
+			const admitWithInfo = vi.spyOn(SyncLayer.prototype, 'admitWithInfo');
+			// The runtime calls it when nobody holds a stub of it any more.
+			Object.defineProperty(AdmittedSession.prototype, Symbol.dispose, {
+				configurable: true,
+				value: () => held.disposed++,
+			});
+			try {
+				await changing('logging/setLevel', { level: 'alert' });
+				await changing('logging/setLevel', { level: 'loud' });
+				await changing('resources/subscribe', { uri: RESOURCES[1] });
+				await changing('resources/subscribe', { uri: 5 });
+				await changing('resources/subscribe', { uri: 'memo://nowhere' });
+				await changing('tools/call', { name: 'look', arguments: {} });
+				const stream = await client.open();
+				held.made = admitWithInfo.mock.calls.filter(([, , goesOn]) => goesOn).length;
+				expect(held.made).toBe(6);
+				await vi.waitFor(() => expect(held.disposed).toBe(6));
+				await stream.cancel();
+			} finally {
+				Reflect.deleteProperty(AdmittedSession.prototype, Symbol.dispose);
+				admitWithInfo.mockRestore();
+			}
+		});
+
+		it('ends the session in one call, and leaves nothing of it', async () => {
+			client = await SessionClient.begin(path);
+			await changing('resources/subscribe', { uri: RESOURCES[2] });
+			calls.length = 0;
+			expect((await client.fetch('DELETE')).status).toBe(200);
+			// Each other home that is used is told, too.
+			expect(DEFAULT_HOMES === 1 ? calls : [...new Set(calls)]).toEqual(['rpc relay']);
+			expect(await object.infoOf(client.sessionId)).toBeUndefined();
+			expect(await object.subscribersOf(await hash(RESOURCES[2]))).not.toContain(client.sessionId);
+			expect((await client.post('tools/list')).status).toBe(404);
+			expect((await client.fetch('DELETE')).status).toBe(404);
 		});
 	});
 
@@ -200,7 +276,9 @@ describe('with a transport', () => {
 		await (await client.post('resources/subscribe', { uri: RESOURCES[0] })).arrayBuffer();
 		await call('update');
 		await stream.until(() => stream.raw.includes('resources/updated'), 'the update');
-		expect(calls.filter((of) => of !== 'rpc infoOf')).toEqual(expected);
+		const asked = calls.filter((of) => of !== 'rpc infoOf');
+		// Each home that is used is asked once.
+		expect(DEFAULT_HOMES === 1 ? asked : [...new Set(asked)]).toEqual(expected);
 		const isNamed = sent.some(
 			([batch]) => Array.isArray(batch) && JSON.stringify(batch).includes(client.sessionId),
 		);
@@ -237,6 +315,56 @@ describe('with a transport', () => {
 		expect(await codeOf(() => subscribers.length)).toBe('INVALID_ARGUMENT');
 		expect(await codeOf(() => [...subscribers])).toBe('INVALID_ARGUMENT');
 		expect(await codeOf(() => JSON.stringify(subscribers))).toBe('INVALID_ARGUMENT');
+	});
+});
+
+describe('a session that was admitted for a change', () => {
+	const OWNER = 'o'.repeat(43);
+	const scope = (): RequestScope => ({
+		account: undefined,
+		ownerHash: OWNER,
+		lastEventId: undefined,
+		takesOver: false,
+		primingEvent: undefined,
+	});
+	let id: string;
+	beforeEach(async () => {
+		id = session();
+		await callObject(new SessionHomes().toBegin(id), (stub) => stub.begin(id, OWNER));
+	});
+
+	it('is changed by a call of its own where the object was restarted in between', async () => {
+		const { info, asked, errors } = watched();
+		await runInScope(scope(), async () => {
+			expect(await info.admit(id, OWNER, true)).toBe(true);
+			await abortAllDurableObjects();
+			await info.setLogLevel(id, 'alert');
+			await info.setLogLevel(id, 'debug');
+			expect(await info.getLogLevel(id)).toBe('debug');
+		});
+		expect(asked).toEqual(['admitWithInfo', 'inform', 'inform', 'infoOf']);
+		expect(errors).toEqual([]);
+	});
+
+	it('is told once what the object refuses', async () => {
+		const { info, asked, errors } = watched();
+		await runInScope(scope(), async () => {
+			await info.admit(id, OWNER, true);
+			await info.setClientInfo(id, { ...CLIENT, title: 'x'.repeat(40_000) });
+		});
+		expect(asked).toEqual(['admitWithInfo']);
+		expect(errors.map(({ code }) => code)).toEqual(['PAYLOAD_TOO_LARGE']);
+	});
+
+	it('is the only one that is changed in this way', async () => {
+		const { info, asked } = watched();
+		const other = session();
+		await runInScope(scope(), async () => {
+			await info.admit(id, OWNER, true);
+			await info.setLogLevel(other, 'alert');
+		});
+		expect(asked).toEqual(['admitWithInfo', 'inform']);
+		expect(await info.getLogLevel(other)).toBe('alert');
 	});
 });
 

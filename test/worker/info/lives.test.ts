@@ -1,7 +1,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { LIFE } from '../../../bench/life.ts';
+import { LIFE, ROWS_FOR_COUNT } from '../../../bench/life.ts';
 import { CostMeter, type Costs } from '../../support/costs.ts';
 import { calls, RESOURCES, sent } from '../../support/worker/lives.ts';
 import { SessionClient } from '../gateway/client.ts';
@@ -36,6 +36,9 @@ function dollars(bill: Bill): number {
 	return Number(sum.toFixed(2));
 }
 
+/** For how long the log keeps an event, in milliseconds. */
+const DEFAULT_MAX_AGE_MS = 3_600_000;
+
 const any = env.TMCP_DURABLE_OBJECT.getByName('/lives/any');
 let meter: CostMeter;
 
@@ -56,6 +59,8 @@ async function billOf(work: () => Promise<unknown>): Promise<Bill> {
 	}, 0);
 	const count = (pattern: RegExp) => calls.filter((call) => pattern.test(call)).length;
 	return {
+		// Each call on the stub of an object is a request, and each upgrade. What is called on the object that such a call
+		// answered is part of the same one (/durable-objects/platform/pricing/, footnote 1), and is not in `calls`.
 		requests: count(/^rpc/),
 		rowsRead: costs.read + costs.keysRead,
 		rowsWritten: costs.written + costs.keysWritten + costs.alarms,
@@ -86,8 +91,10 @@ async function live(path: string): Promise<void> {
 	const client = await SessionClient.begin(path);
 	await settled();
 	const initialized = { jsonrpc: '2.0', method: 'notifications/initialized' };
-	await done(client.fetch('POST', { body: JSON.stringify(initialized) }));
+	// A client opens its stream as soon as this is answered.
+	await client.fetch('POST', { body: JSON.stringify(initialized) });
 	const stream = await client.open();
+	await settled();
 	await done(client.post('logging/setLevel', { level: 'warning' }));
 	for (const uri of RESOURCES) await done(client.post('resources/subscribe', { uri }));
 	for (const name of ['look', 'look', 'look', 'look', 'update']) {
@@ -105,7 +112,8 @@ const NO_KV = { kvRead: 0, kvWritten: 0, kvListed: 0, kvDeleted: 0 };
 
 /**
  * The requests are those of the object. Of the rows that a session writes in the object, these are for what is known of
- * it: log level, 3 subscriptions, 3 ends of them; what its client told stands in the row that it has anyway.
+ * it: log level, 3 subscriptions, an unsubscribe; what its client told stands in the row that it has anyway. With a
+ * gateway there is a manager of listen streams as well, which is asked once, at the update.
  */
 const LIVES: [string, string, Partial<Bill>, number][] = [
 	[
@@ -115,13 +123,17 @@ const LIVES: [string, string, Partial<Bill>, number][] = [
 		93.1,
 	],
 	['KV', 'kv', { requests: 5, rowsWritten: 4, ...OURS_WITH_KV }, 127.75],
-	['KV and a gateway', 'kv-gateway', { requests: 18, rowsWritten: 6, ...OURS_WITH_KV }, 131.7],
-	['the object', 'object', { requests: 23, rowsWritten: 12, ...NO_KV }, 15.79],
+	['KV and a gateway', 'kv-gateway', { requests: 17, rowsWritten: 4, ...OURS_WITH_KV }, 129.57],
+	['the object', 'object', { requests: 23, rowsWritten: 10, ...NO_KV }, 13.45],
 	[
 		'the object and a gateway',
 		'object-gateway',
-		{ requests: LIFE.objectRequests, rowsWritten: LIFE.rowsWritten, ...NO_KV },
-		16.94,
+		{
+			requests: LIFE.objectRequests,
+			rowsWritten: LIFE.rowsWritten - ROWS_FOR_COUNT,
+			...NO_KV,
+		},
+		11.57,
 	],
 ];
 
@@ -133,7 +145,9 @@ it.each(LIVES)(
 		await live(path);
 		const counted = await billOf(() => live(path));
 		expect(counted).toMatchObject(bill);
-		expect(dollars(counted)).toBe(price);
+		// Nobody else counts sessions.
+		const more = subject.endsWith('gateway') ? ROWS_FOR_COUNT : 0;
+		expect(dollars({ ...counted, rowsWritten: counted.rowsWritten + more })).toBe(price);
 	},
 );
 
@@ -143,8 +157,10 @@ it('and two rows more when a session and its event are forgotten', async () => {
 	const cleanUpAfter = async (lives: number) => {
 		for (let lived = 0; lived < lives; lived++) await live(path);
 		await runInDurableObject(object, (_, { storage }) => {
-			storage.sql.exec('UPDATE tmcp_sessions SET expires_at = 1');
-			storage.sql.exec('UPDATE tmcp_events SET at = 1');
+			// It is time to forget them, and not yet time for the alarm, which would ring besides the one below.
+			const past = Date.now() - 1_000;
+			storage.sql.exec('UPDATE tmcp_sessions SET expires_at = ?', past);
+			storage.sql.exec('UPDATE tmcp_events SET at = ?', past - DEFAULT_MAX_AGE_MS);
 			storage.kv.delete('tmcp:purged_at');
 		});
 		await evictDurableObject(object);
@@ -152,6 +168,6 @@ it('and two rows more when a session and its event are forgotten', async () => {
 		return bill.rowsWritten;
 	};
 	await cleanUpAfter(1);
-	// What is written once for all is the same.
-	expect((await cleanUpAfter(4)) - (await cleanUpAfter(1))).toBe(LIFE.rowsWrittenLater * 3);
+	// What is written once in a clean-up is the same for both. With a single event there is less to write of the log.
+	expect((await cleanUpAfter(5)) - (await cleanUpAfter(2))).toBe(LIFE.rowsWrittenLater * 3);
 });

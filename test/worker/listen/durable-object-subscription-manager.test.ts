@@ -3,12 +3,34 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it, vi } from 'vitest';
 import {
 	DurableObjectSubscriptionManager,
+	SessionHomes,
 	SessionManagerError,
 	type SyncLayer,
 } from '../../../src/index.ts';
+import { formatHome, objectNameOf } from '../../../src/wire/home.ts';
+import { DEFAULT_HOMES } from '../../../src/worker/routing/default-homes.ts';
 import { codeOf } from '../../support/codes.ts';
 
-const object = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
+/** In all homes: where a listen stream is, is its manager's business. */
+const everywhere = <T>(work: (object: DurableObjectStub<SyncLayer>) => Promise<T>): Promise<T[]> =>
+	Promise.all(
+		Array.from({ length: DEFAULT_HOMES }, (_, index) => {
+			const name = objectNameOf(formatHome({ index, region: undefined }));
+			return work(env.TMCP_DURABLE_OBJECT.getByName(name));
+		}),
+	);
+
+const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
+
+const subscriptions = async () =>
+	sum(await everywhere(async (object) => (await object.stats()).subscriptions));
+
+const evict = (webSockets: 'close' | 'hibernate') =>
+	everywhere(async (object) => {
+		// One that nobody has asked yet does not run.
+		await object.homes();
+		await evictDurableObject(object, { webSockets });
+	});
 const manager = new DurableObjectSubscriptionManager();
 
 const updated = (uri: string, n = 0) =>
@@ -28,19 +50,22 @@ async function listen(...resourceSubscriptions: string[]) {
 }
 
 async function storedFilters(): Promise<number> {
-	return runInDurableObject(object(), (_, state) => {
-		const tables = state.storage.sql
-			.exec("SELECT 1 FROM sqlite_master WHERE name = 'tmcp_filters'")
-			.toArray();
-		if (tables.length === 0) return 0;
-		return state.storage.sql
-			.exec<{ n: number }>('SELECT COUNT(DISTINCT filter_id) AS n FROM tmcp_filters')
-			.one().n;
-	});
+	const counts = await everywhere((object) =>
+		runInDurableObject(object, (_, state) => {
+			const tables = state.storage.sql
+				.exec("SELECT 1 FROM sqlite_master WHERE name = 'tmcp_filters'")
+				.toArray();
+			if (tables.length === 0) return 0;
+			return state.storage.sql
+				.exec<{ n: number }>('SELECT COUNT(DISTINCT filter_id) AS n FROM tmcp_filters')
+				.one().n;
+		}),
+	);
+	return sum(counts);
 }
 
 const attached = (count: number) =>
-	vi.waitFor(async () => expect((await object().stats()).subscriptions).toBe(count), 5_000);
+	vi.waitFor(async () => expect(await subscriptions()).toBe(count), 5_000);
 
 /** More than a socket carries. */
 const manyResources = (uri: string) => [
@@ -56,7 +81,7 @@ describe('a listen stream', () => {
 		const uri = `memo://${crypto.randomUUID()}`;
 		const { origin, told } = await listen(...filter(uri));
 		for (const round of [1, 2, 3]) {
-			await evictDurableObject(object(), { webSockets: 'hibernate' });
+			await evict('hibernate');
 			await manager.send(updated(uri, round));
 			await manager.send(updated(`${uri}/other`, round));
 		}
@@ -69,10 +94,7 @@ describe('a listen stream', () => {
 	});
 
 	it.each([
-		[
-			'evicted with its sockets closed',
-			() => evictDurableObject(object(), { webSockets: 'close' }),
-		],
+		['evicted with its sockets closed', () => evict('close')],
 		['aborted', () => abortAllDurableObjects()],
 	])(
 		'comes back by itself when the object is %s, three times in a row',
@@ -96,10 +118,7 @@ describe('a listen stream', () => {
 	);
 
 	it.each([
-		[
-			'evicted with its sockets closed',
-			() => evictDurableObject(object(), { webSockets: 'close' }),
-		],
+		['evicted with its sockets closed', () => evict('close')],
 		['aborted', () => abortAllDurableObjects()],
 	])(
 		'gets what was sent while the object was %s, in order and once',
@@ -111,7 +130,8 @@ describe('a listen stream', () => {
 				await interrupt();
 				for (const n of [1, 2, 3]) {
 					sent.push(updated(uri, round * 10 + n));
-					await object().publish([updated(uri, round * 10 + n), updated(`${uri}/other`, n)]);
+					const notifications = [updated(uri, round * 10 + n), updated(`${uri}/other`, n)];
+					await everywhere((object) => object.publish(notifications));
 				}
 				await attached(1);
 			}
@@ -129,29 +149,31 @@ describe('a listen stream', () => {
 					return listen(...(i % 2 === 0 ? [uri] : manyResources(uri)));
 				}),
 			);
-			expect((await object().stats()).subscriptions).toBe(20);
+			expect(await subscriptions()).toBe(20);
 			expect(await storedFilters()).toBe(10);
 			await Promise.all(streams.map(({ origin }) => manager.close(1, origin, 'cancelled')));
 		}
 		await attached(0);
 		expect(await storedFilters()).toBe(0);
-		await runInDurableObject(object(), (_, state) => expect(state.getWebSockets()).toEqual([]));
+		await everywhere((object) =>
+			runInDurableObject(object, (_, state) => expect(state.getWebSockets()).toEqual([])),
+		);
 	}, 30_000);
 
 	it('whose rows were left behind by an object that was replaced has them swept away', async () => {
 		const left = await listen(...manyResources('memo://left'));
 		expect(await storedFilters()).toBe(1);
-		await runInDurableObject(object(), (_, state) => {
-			state.storage.sql.exec("UPDATE tmcp_filters SET filter_id = 'of no socket'");
-		});
-		await evictDurableObject(object(), { webSockets: 'close' });
+		await everywhere((object) =>
+			runInDurableObject(object, (_, state) => {
+				state.storage.sql.exec("UPDATE tmcp_filters SET filter_id = 'of no socket'");
+			}),
+		);
+		await evict('close');
 		await attached(1);
-		await runInDurableObject(object(), async (instance) => {
-			const later = Date.now() + 130_000;
-			const clock = vi.spyOn(Date, 'now').mockImplementation(() => later);
-			await instance.alarm();
-			clock.mockRestore();
-		});
+		const later = Date.now() + 130_000;
+		const clock = vi.spyOn(Date, 'now').mockImplementation(() => later);
+		await everywhere((object) => runInDurableObject(object, (instance) => instance.alarm()));
+		clock.mockRestore();
 		expect(await storedFilters()).toBe(1);
 		await manager.closeAll(left.origin);
 		await attached(0);
@@ -159,11 +181,11 @@ describe('a listen stream', () => {
 	});
 });
 
-/** The real namespace, with some calls of its stubs replaced. */
+/** The real namespace with one home, and some calls of its stubs replaced. */
 function namespaceWith(
 	replace: (stub: DurableObjectStub<SyncLayer>, call: number) => Record<string, unknown>,
 	namespace: DurableObjectNamespace<SyncLayer> = env.TMCP_DURABLE_OBJECT,
-): DurableObjectNamespace<SyncLayer> {
+): SessionHomes {
 	let calls = 0;
 	const getByName = (name: string) => {
 		const stub = namespace.getByName(name);
@@ -174,9 +196,10 @@ function namespaceWith(
 				((...args: unknown[]) => Reflect.apply(Reflect.get(target, key), target, args)),
 		});
 	};
-	return new Proxy(namespace, {
+	const replacing = new Proxy(namespace, {
 		get: (target, key) => (key === 'getByName' ? getByName : Reflect.get(target, key)),
 	});
+	return new SessionHomes(replacing, { homes: 1 });
 }
 
 /** A listen stream's callbacks, and what they were told. */
@@ -231,7 +254,7 @@ describe('a listen stream that is opening', () => {
 			await vi.waitFor(async () => expect(await manager.close(1, origin, reason)).toBe(true));
 			expect(await creating).toBe(true);
 			await vi.waitFor(() => expect(log).toEqual(['acknowledged', reason]));
-			expect((await object().stats()).subscriptions).toBe(0);
+			expect(await subscriptions()).toBe(0);
 		},
 	);
 });
@@ -246,10 +269,10 @@ describe('a listen stream that comes back', () => {
 		async (_, close) => {
 			const [origin, { log, callbacks }] = [crypto.randomUUID(), witness()];
 			await manager.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks);
-			await evictDurableObject(object(), { webSockets: 'close' });
+			await evict('close');
 			await close(origin);
 			await vi.waitFor(() => expect(log).toEqual(['acknowledged', 'closed']), 3_000);
-			expect((await object().stats()).subscriptions).toBe(0);
+			expect(await subscriptions()).toBe(0);
 		},
 		10_000,
 	);
@@ -261,18 +284,22 @@ describe('a listen stream that comes back', () => {
 		await manager.close(1, origin, 'closed');
 		await manager.create(subscription, second.callbacks);
 		for (let round = 0; round < 2; round++) {
-			await evictDurableObject(object(), { webSockets: 'hibernate' });
-			await runInDurableObject(object(), (_, state) => {
-				for (const socket of state.getWebSockets()) socket.close(1001);
-			});
-			await vi.waitFor(async () => expect((await object().stats()).subscriptions).toBe(1), 3_000);
+			await evict('hibernate');
+			await everywhere((object) =>
+				runInDurableObject(object, (_, state) => {
+					for (const socket of state.getWebSockets()) socket.close(1001);
+				}),
+			);
+			await vi.waitFor(async () => expect(await subscriptions()).toBe(1), 3_000);
 		}
 		expect(second.log).toEqual(['acknowledged']);
 		await manager.close(1, origin, 'closed');
 	}, 10_000);
 
 	it('has its place, also in an object that is full', async () => {
-		const small = new DurableObjectSubscriptionManager('SMALL_SYNC_LAYER');
+		const small = new DurableObjectSubscriptionManager(
+			new SessionHomes('SMALL_SYNC_LAYER', { homes: 1 }),
+		);
 		const stub = () => env.SMALL_SYNC_LAYER.getByName('TMCP_DURABLE_OBJECT');
 		const origin = crypto.randomUUID();
 		for (const id of [1, 2, 3]) {
@@ -293,7 +320,7 @@ describe('a listen stream that comes back', () => {
 		const { log, callbacks } = witness();
 		const origin = crypto.randomUUID();
 		await hopeless.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks);
-		await evictDurableObject(object(), { webSockets: 'close' });
+		await evict('close');
 		await vi.waitFor(() => expect(log).toEqual(['acknowledged', 'cancelled']), 3_000);
 		expect(errors.map((error) => SessionManagerError.from(error)?.code)).toEqual([
 			'INVALID_ARGUMENT',
@@ -423,6 +450,7 @@ describe('a callback that fails', () => {
 describe('bad input', () => {
 	const callbacks = { acknowledge() {}, send() {}, close() {} };
 	const good = { id: 1, origin: 'o', filters: { toolsListChanged: true } };
+	const one = () => env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT');
 
 	it.each([
 		['a filter that is none', { ...good, filters: { toolsListChanged: 'yes' } }],
@@ -439,10 +467,10 @@ describe('bad input', () => {
 		expect(
 			await codeOf(() => Reflect.apply(manager.create, manager, [subscription, callbacks])),
 		).toBe('INVALID_ARGUMENT');
-		expect(await codeOf(() => Reflect.apply(object().subscribe, object(), [subscription]))).toBe(
+		expect(await codeOf(() => Reflect.apply(one().subscribe, one(), [subscription]))).toBe(
 			'INVALID_ARGUMENT',
 		);
-		expect((await object().stats()).subscriptions).toBe(0);
+		expect(await subscriptions()).toBe(0);
 	});
 
 	it.each([
@@ -458,7 +486,9 @@ describe('bad input', () => {
 	});
 
 	it('is one subscription more than the object takes', async () => {
-		const small = new DurableObjectSubscriptionManager('SMALL_SYNC_LAYER');
+		const small = new DurableObjectSubscriptionManager(
+			new SessionHomes('SMALL_SYNC_LAYER', { homes: 1 }),
+		);
 		for (const id of [1, 2, 3]) expect(await small.create({ ...good, id }, callbacks)).toBe(true);
 		expect(await codeOf(() => small.create({ ...good, id: 4 }, callbacks))).toBe(
 			'TOO_MANY_SUBSCRIPTIONS',

@@ -1,11 +1,14 @@
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SyncLayerClient } from '../../../src/client.ts';
 import {
 	DurableObjectStreamSessionManager,
 	DurableObjectSubscriptionManager,
 	SessionHomes,
 	type SessionHomesOptions,
 	SessionManagerError,
+	type SyncLayer,
 } from '../../../src/index.ts';
 import { runInScope } from '../../../src/worker/request/request-scope.ts';
 import { codeOf } from '../../support/codes.ts';
@@ -45,6 +48,10 @@ class World {
 
 	homes(options?: SessionHomesOptions): SessionHomes {
 		return new SessionHomes(ownHomes(env.TMCP_DURABLE_OBJECT, this.#prefix, this.noted), options);
+	}
+
+	object(home: string): DurableObjectStub<SyncLayer> {
+		return env.TMCP_DURABLE_OBJECT.getByName(`${this.#prefix}/${home}`);
 	}
 
 	streams(homes: number): DurableObjectStreamSessionManager {
@@ -153,6 +160,37 @@ describe('what is sent to all', () => {
 	});
 });
 
+describe('listen streams of a session that the gateway has ended', () => {
+	const scope = {
+		account: undefined,
+		ownerHash: undefined,
+		lastEventId: undefined,
+		takesOver: false,
+		primingEvent: undefined,
+	};
+
+	it.each([
+		['0', ['1', '2', '3']],
+		['2', ['0', '1', '3']],
+	])('are ended in every home but that of the session, %s', async (home, others) => {
+		const world = new World();
+		for (const label of HOMES) await world.open(label);
+		const homes = world.homes({ homes: 1 });
+		const manager = new DurableObjectSubscriptionManager(homes);
+		const session = await homes.mint(home);
+		const ended = { session, home, homes: home === '0' ? HOMES : ['0'], info: undefined };
+		const relays = await world.noted.of(() =>
+			runInScope({ ...scope, homes, ended }, () => manager.closeAll(session, 'cancelled')),
+		);
+		expect(relays).toEqual(others.map((label) => `${label} relay`));
+		// Those of another origin are others.
+		const all = await world.noted.of(() =>
+			runInScope({ ...scope, homes, ended }, () => manager.closeAll('other', 'cancelled')),
+		);
+		expect(all).toEqual(HOMES.map((label) => `${label} relay`));
+	});
+});
+
 describe('a home that fails', () => {
 	it('costs the others nothing, and is named with how many sessions are concerned', async () => {
 		const world = new World();
@@ -237,6 +275,101 @@ describe('a home', () => {
 	});
 });
 
+describe('a home that is no longer used', () => {
+	const HOUR_MS = 3_600_000;
+	let passed = 0;
+	const pass = (ms: number) => void (passed += ms);
+
+	beforeEach(() => {
+		const now = Date.now.bind(Date);
+		passed = 0;
+		const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + passed);
+		cleanUps.push(async () => void clock.mockRestore());
+	});
+
+	/** Which homes a message to all asks, of an instance that has just started. */
+	async function askedBy(world: World, homes: number): Promise<string[]> {
+		const calls = await world.noted.of(() => world.streams(homes).send(undefined, event('x')));
+		return calls.filter((call) => call.endsWith(' relay'));
+	}
+
+	const alarmOf = (world: World, home: string) =>
+		runInDurableObject(world.object(home), (instance) => instance.alarm());
+
+	it('is asked until what lived there has ended and is forgotten, and then no more', async () => {
+		const world = new World();
+		const { session, stream } = await world.open('3');
+		pass(HOUR_MS);
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		expect(await stream.messages(1)).toEqual(['x']);
+		await new SyncLayerClient(world.homes()).end(session);
+		await stream.ended;
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		pass(8 * 24 * HOUR_MS);
+		await alarmOf(world, '3');
+		// The first one finds nothing there, the second one that it has stayed so.
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		pass(HOUR_MS);
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		expect(await askedBy(world, 1)).toEqual(['0 relay']);
+		expect(await askedBy(world, 4)).toEqual(['0 relay']);
+	});
+
+	it('is not forgotten while an instance may still begin something there', async () => {
+		const world = new World();
+		await world.homes({ homes: 4 }).register(world.homes().at('3'));
+		for (const minutes of [0, 20, 10]) {
+			pass(minutes * 60_000);
+			expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		}
+		expect(await askedBy(world, 1)).toEqual(['0 relay']);
+	});
+
+	it('is registered anew by an instance that had registered it before, when something begins there', async () => {
+		const world = new World();
+		const homes = world.homes({ homes: 4 });
+		await homes.register(homes.at('3'));
+		for (let n = 0; n < 2; n++) {
+			pass(HOUR_MS);
+			await askedBy(world, 1);
+		}
+		expect(await askedBy(world, 1)).toEqual(['0 relay']);
+		const { stream } = await world.open('3', new DurableObjectStreamSessionManager(homes));
+		expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
+		expect(await stream.messages(1)).toEqual(['x']);
+	});
+
+	it('is not forgotten where its listen streams are between two sockets, again and again', async () => {
+		const world = new World();
+		const manager = new DurableObjectSubscriptionManager(world.homes({ homes: 4 }));
+		const told: unknown[] = [];
+		const callbacks = {
+			acknowledge() {},
+			send: (notification: unknown) => void told.push(notification),
+			close() {},
+		};
+		const origin = crypto.randomUUID();
+		for (const id of [1, 2, 3, 4]) {
+			await manager.create({ id, origin, filters: { toolsListChanged: true } }, callbacks);
+		}
+		const homes = await world.homes().labels();
+		const count = async () => (await new SyncLayerClient(world.homes()).stats()).sum.subscriptions;
+		for (let round = 0; round < 2; round++) {
+			pass(HOUR_MS);
+			for (const home of homes) {
+				await evictDurableObject(world.object(home), { webSockets: 'close' });
+			}
+			await askedBy(world, 1);
+			await vi.waitFor(async () => expect(await count()).toBe(4), 5_000);
+		}
+		expect(await world.homes().labels()).toEqual(homes);
+		await new DurableObjectSubscriptionManager(world.homes()).send(TOOLS);
+		await vi.waitFor(() => expect(told).toEqual([TOOLS, TOOLS, TOOLS, TOOLS]));
+		await manager.closeAll(origin);
+	}, 10_000);
+});
+
 describe('listen streams', () => {
 	async function listen(manager: DurableObjectSubscriptionManager, id: number, origin: string) {
 		const told: unknown[] = [];
@@ -271,6 +404,69 @@ describe('listen streams', () => {
 		await vi.waitFor(() => expect(all[3]?.told.at(-1)).toBe('closed'));
 		await managerOf(7).closeAll(origin);
 		for (const { told } of all) await vi.waitFor(() => expect(told).toHaveLength(3));
+	});
+});
+
+describe('listen streams with placement', () => {
+	const PARIS = { continent: 'EU', country: 'FR', longitude: '2.35' };
+	const NEAREST = { homes: 2, placement: 'nearest' } as const;
+
+	function listenFrom(manager: DurableObjectSubscriptionManager, origin: string, cf: unknown) {
+		const told: unknown[] = [];
+		const scope = {
+			account: undefined,
+			ownerHash: undefined,
+			lastEventId: undefined,
+			takesOver: false,
+			primingEvent: undefined,
+			cf,
+		};
+		const callbacks = {
+			acknowledge() {},
+			send: (notification: unknown) => void told.push(notification),
+			close: (reason: unknown) => void told.push(reason),
+		};
+		const listening = runInScope(scope, () =>
+			manager.create({ id: 1, origin, filters: { toolsListChanged: true } }, callbacks),
+		);
+		return listening.then(() => told);
+	}
+
+	it('have a home in the region of their request, and hear what any instance sends', async () => {
+		const world = new World();
+		const managerOf = (options: SessionHomesOptions) =>
+			new DurableObjectSubscriptionManager(world.homes(options));
+		const manager = managerOf(NEAREST);
+		const origins = Array.from({ length: 4 }, () => crypto.randomUUID());
+		const [nowhere = '', ...others] = origins;
+		const all = [
+			await listenFrom(manager, nowhere, undefined),
+			...(await Promise.all(others.map((origin) => listenFrom(manager, origin, PARIS)))),
+		];
+		const homes = world.noted.calls.filter((call) => call.endsWith(' subscribe'));
+		expect(homes.slice(0, 1)).toEqual([expect.stringMatching(/^[01] /)]);
+		expect(homes.slice(1)).toEqual(others.map(() => expect.stringMatching(/^weur-[01] /)));
+		for (const call of homes.slice(1)) {
+			expect(world.noted.placed.get(call.split(' ')[0] ?? '')).toBe('weur');
+		}
+		// Another instance, without placement and with another number of homes, reaches and ends them all the same.
+		const other = managerOf({ homes: 3 });
+		const calls = await world.noted.of(() => other.send(TOOLS));
+		expect(new Set(calls).size).toBe(calls.length);
+		for (const told of all) await vi.waitFor(() => expect(told).toEqual([TOOLS]));
+		for (const [index, origin] of origins.entries()) {
+			expect(await managerOf({ homes: 1 }).close(1, origin, 'closed')).toBe(true);
+			await vi.waitFor(() => expect(all[index]).toEqual([TOOLS, 'closed']));
+		}
+	});
+
+	it('have a home as before without placement', async () => {
+		const world = new World();
+		const manager = new DurableObjectSubscriptionManager(world.homes({ homes: 2 }));
+		const origin = crypto.randomUUID();
+		await listenFrom(manager, origin, PARIS);
+		expect(world.noted.calls).toContainEqual(expect.stringMatching(/^[01] subscribe$/));
+		await manager.closeAll(origin);
 	});
 });
 

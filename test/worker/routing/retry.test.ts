@@ -7,6 +7,7 @@ import {
 } from '../../../src/worker/routing/retry.ts';
 
 const policy: RetryPolicy = {
+	of: 'call',
 	attempts: 4,
 	baseMs: 2,
 	maxMs: 5,

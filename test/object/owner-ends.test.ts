@@ -1,0 +1,61 @@
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { beforeEach, expect, it } from 'vitest';
+import { openSocket } from '../../src/advanced.ts';
+
+const [ALICE, BOB] = ['a'.repeat(43), 'b'.repeat(43)];
+
+let name: string;
+beforeEach(() => {
+	name = crypto.randomUUID();
+});
+const object = () => env.TMCP_DURABLE_OBJECT.getByName(name);
+
+/** A listen stream of an owner that has lost its socket together with the object. */
+async function betweenTwoSockets(account: string | undefined) {
+	const connectionId = crypto.randomUUID();
+	const subscription = {
+		id: 1,
+		origin: crypto.randomUUID(),
+		filters: { toolsListChanged: true as const },
+	};
+	const first = await object().subscribe(subscription, { connectionId, account });
+	if (first.kind !== 'subscribed') throw new Error(first.kind);
+	const socket = await openSocket(object(), first);
+	socket.accept();
+	const comeBack = () =>
+		object().subscribe(subscription, { connectionId, account, resume: first.began });
+	return { comeBack };
+}
+
+it('a listen stream between two sockets ends with its owner’s sessions, when it comes back', async () => {
+	const alices = await betweenTwoSockets(ALICE);
+	const bobs = await betweenTwoSockets(BOB);
+	const nobodys = await betweenTwoSockets(undefined);
+	await evictDurableObject(object(), { webSockets: 'close' });
+	expect(await object().endOwner(ALICE)).toBe(0);
+	await evictDurableObject(object(), { webSockets: 'close' });
+	expect(await alices.comeBack()).toEqual({ kind: 'ended', reason: 'cancelled' });
+	expect(await bobs.comeBack()).toMatchObject({ kind: 'subscribed' });
+	expect(await nobodys.comeBack()).toMatchObject({ kind: 'subscribed' });
+});
+
+it('a listen stream that its owner opens afterwards does not end', async () => {
+	await betweenTwoSockets(ALICE);
+	await object().endOwner(ALICE);
+	const later = await betweenTwoSockets(ALICE);
+	await evictDurableObject(object(), { webSockets: 'close' });
+	expect(await later.comeBack()).toMatchObject({ kind: 'subscribed' });
+});
+
+it('the end of an owner’s listen streams is stored only where there ever was one', async () => {
+	const ends = () =>
+		runInDurableObject(object(), (_, { storage }) =>
+			storage.sql.exec('SELECT * FROM tmcp_subscription_ends').toArray(),
+		);
+	await object().endOwner(ALICE);
+	expect(await ends()).toEqual([]);
+	await betweenTwoSockets(BOB);
+	await object().endOwner(ALICE);
+	expect(await ends()).toHaveLength(1);
+});
