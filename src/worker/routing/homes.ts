@@ -202,6 +202,7 @@ export class SessionHomes {
 
 	/**
 	 * Call all homes, in parallel: first those that this instance knows of, then those that the first home knows of besides.
+	 * Where the first home fails, an instance that has just started calls those in which it would begin sessions itself.
 	 * @param work what to ask of each: a `relay`, whose answer tells which homes there are
 	 * @param others homes that may not be registered, but are to be called all the same
 	 * @param done a home that is not to be called, because it was before, and the homes that it answered
@@ -216,9 +217,10 @@ export class SessionHomes {
 		if (done) known.delete(done.home);
 		const called = await this.callEach([...known], work);
 		const first = called.find(({ label }) => label === FIRST_HOME)?.outcome;
-		const registered = first?.status === 'fulfilled' ? first.value.homes : (done?.homes ?? []);
-		this.#note(registered);
-		const missed = registered.filter((label) => !known.has(label) && label !== done?.home);
+		const registered = first?.status === 'fulfilled' ? first.value.homes : done?.homes;
+		if (registered) this.#note(registered);
+		const labels = registered ?? this.#configured();
+		const missed = labels.filter((label) => !known.has(label) && label !== done?.home);
 		const all = [...called, ...(await this.callEach(missed, work))];
 		await this.#tellVacant(all);
 		return all;
@@ -273,10 +275,20 @@ export class SessionHomes {
 		);
 	}
 
-	/** It may be one that another version of the Worker has begun. If there is no such home, the id was made up. */
+	/** Where sessions are begun, but for those that are placed by the region of their request. */
+	#configured(): string[] {
+		const { homes, placement } = this.#options;
+		if (placement) return [];
+		return Array.from({ length: homes }, (_, index) => formatHome({ index, region: undefined }));
+	}
+
+	/**
+	 * It may be one that another version of the Worker has begun. If there is no such home, the id was made up; where the
+	 * first home cannot say, the id is believed, so that its failure harms no session of another home.
+	 */
 	async #find(label: string, session: string): Promise<Home> {
-		await this.labels();
-		return this.#registered.has(label) ? this.at(label) : this.#place(session);
+		const labels = await this.labels().catch(() => undefined);
+		return !labels || this.#registered.has(label) ? this.at(label) : this.#place(session);
 	}
 
 	async #register(home: Home): Promise<Home> {

@@ -235,6 +235,20 @@ describe('a home that fails', () => {
 			if (home > 0) expect(await stream.messages(2)).toEqual(['a', 'b']);
 		}
 	});
+
+	it('keeps nobody else from it where the instance has just started, and knows of no home yet', async () => {
+		const world = new World();
+		const all = await Promise.all(HOMES.map((home) => world.open(home)));
+		const [, , third] = all;
+		world.noted.failing.set('0', 100);
+		expect(await codeOf(() => world.streams(4).send(undefined, event('a')))).toBe('OBJECT_FAILED');
+		for (const { stream } of all.slice(1)) expect(await stream.messages(1)).toEqual(['a']);
+		// Nor what is sent by name to a home that this version of the Worker does not begin sessions in.
+		const named = [third?.session ?? ''];
+		await world.streams(1).send(named, event('b'));
+		expect(await third?.stream.messages(2)).toEqual(['a', 'b']);
+		world.noted.failing.set('0', 0);
+	});
 });
 
 describe('a home', () => {
