@@ -1,4 +1,4 @@
-import { FIRST_HOME, HOME_LEASE_MS } from '../wire/home.ts';
+import { FIRST_HOME, HOME_LEASE_GRACE_MS, HOME_LEASE_MS } from '../wire/home.ts';
 
 const HOMES_KEY = 'tmcp:homes';
 const USED_KEY = 'tmcp:homes_used';
@@ -6,12 +6,15 @@ const USED_KEY = 'tmcp:homes_used';
 /** How late the time of a registration may be in storage: it is written twice in a lease at most. */
 const LATENESS_MS = HOME_LEASE_MS / 2;
 
-/** For how long a home is known after its last registration: the last lease is over by then, and what began with it is there. */
-const MEMORY_MS = LATENESS_MS + 2 * HOME_LEASE_MS;
+/**
+ * For how long a home is known after its last registration: the last lease and its grace are over by then, and what began
+ * with it is there.
+ */
+const MEMORY_MS = LATENESS_MS + HOME_LEASE_MS + HOME_LEASE_GRACE_MS + HOME_LEASE_MS / 2;
 
 /**
  * Which homes there are beside the first one, in the first one. Whoever begins something in a home has registered it not
- * longer ago than {@link HOME_LEASE_MS}. So one that was not registered for longer, and in which nothing lives, can be
+ * longer ago than {@link HOME_LEASE_MS}, or {@link HOME_LEASE_GRACE_MS} more where this object has not answered. So one that was not registered for longer, and in which nothing lives, can be
  * forgotten: nothing begins there before it is registered again.
  */
 export class Homes {

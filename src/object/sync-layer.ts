@@ -60,7 +60,7 @@ import { CloseCode } from '../wire/close-codes.ts';
 import { encodeFrame } from '../wire/frames.ts';
 import type { Inspected } from '../wire/inspection.ts';
 import { shardOf } from '../wire/home.ts';
-import { STREAM_TAG } from '../wire/names.ts';
+import { STREAM_TAG, SYNC_LAYER_NAME } from '../wire/names.ts';
 import { LOG_HEADER, TICKET_TTL_MS } from '../wire/upgrade.ts';
 import { parseWireId } from '../wire/wire-id.ts';
 import { Alarm, LATENESS, type OwnAlarm } from './alarm.ts';
@@ -847,12 +847,19 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return undefined;
 	}
 
-	/** A session that has ended counts until it is forgotten: late calls have to find it. */
+	/**
+	 * A session that has ended counts until it is forgotten: late calls have to find it. Sockets are looked at last, and once
+	 * in a while only, because that wakes all of them. The first home is never forgotten, so nothing is asked there.
+	 */
 	#isVacant(): boolean {
-		const isOpen = this.ctx.getWebSockets().length > 0 || this.#tickets.open.length > 0;
-		if (!this.#sql || !this.#vacancy || isOpen) return false;
-		const rows = this.#sql.exec('SELECT 1 FROM tmcp_sessions LIMIT 1').toArray();
-		return rows.length === 0 && this.#vacancy.hasLasted(Date.now());
+		const now = Date.now();
+		const isAsked = this.ctx.id.name !== SYNC_LAYER_NAME && this.#vacancy?.isDue(now);
+		if (!this.#sql || !this.#vacancy || !isAsked) return false;
+		const isEmpty =
+			this.#sql.exec('SELECT 1 FROM tmcp_sessions LIMIT 1').toArray().length === 0 &&
+			this.#tickets.open.length === 0 &&
+			this.ctx.getWebSockets().length === 0;
+		return isEmpty ? this.#vacancy.hasLasted(now) : this.#vacancy.isNot(now);
 	}
 
 	get #head(): number {

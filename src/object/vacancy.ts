@@ -1,5 +1,8 @@
 import { END_TTL_MS } from './subscriptions/subscription-ends.ts';
 
+/** How often it is looked whether something still lives in an object where something did, in milliseconds. */
+const LOOK_PAUSE_MS = 60_000;
+
 const SINCE_KEY = 'tmcp:vacant_since';
 
 /**
@@ -8,11 +11,24 @@ const SINCE_KEY = 'tmcp:vacant_since';
  */
 export class Vacancy {
 	#kv: SyncKvStorage;
+	/** When something was found to live there, in milliseconds since 1970. */
+	#occupiedAt = 0;
 	/** In milliseconds since 1970; `null` where it is not known yet. */
 	#since: number | undefined | null = null;
 
 	constructor(kv: SyncKvStorage) {
 		this.#kv = kv;
+	}
+
+	/** Whether to look: where something lived there a moment ago, that is not asked again at once. */
+	isDue(now: number): boolean {
+		return now >= this.#occupiedAt + LOOK_PAUSE_MS;
+	}
+
+	/** Something lives there. */
+	isNot(now: number): false {
+		this.#occupiedAt = now;
+		return false;
 	}
 
 	/** Nothing lives there at this moment. @returns whether that is so for good */

@@ -32,6 +32,9 @@ export interface HomePlace {
  */
 export const HOME_LEASE_MS = 600_000;
 
+/** For how long something may still begin after that where the first home does not answer, in milliseconds. */
+export const HOME_LEASE_GRACE_MS = 300_000;
+
 /** The home that is always there: it knows the others, and has the name that the only object had before there were many. */
 export const FIRST_HOME = '0';
 

@@ -66,7 +66,7 @@ export interface Inspected {
 	streams: number;
 	/** Open `subscriptions/listen` streams. */
 	listeners: number;
-	/** Sessions that the object knows, those that have ended and are not forgotten yet included; after a wake up to 63 too many. */
+	/** Sessions that the object knows, those that have ended and are not forgotten yet included; at most: up to 63 too many for each wake since they were counted. */
 	known: number;
 	/** `undefined` where the log is off. `head` is the position of the newest event that there ever was. */
 	log: { events: number; bytes: number; head: number; gaps: number } | undefined;

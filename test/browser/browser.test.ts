@@ -123,18 +123,18 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
 		const card = await play.open('A');
 		await play.listen('B');
 		await play.press('Message to all sessions');
-		const note = await card.getByText(/^Its id begins with/).textContent();
-		const [, start = '', home = ''] = /with (\S+): its home is (\d)\./.exec(note ?? '') ?? [];
+		const note = await card.getByText(/^Its home is/).textContent();
+		const [, home = '', name = ''] = /is (\d), .* calls it (\S+)\.$/.exec(note ?? '') ?? [];
 		const page = await tab();
 		await openInspector(page, server.url);
 		await page.getByRole('radio', { name: home, exact: true }).check();
-		const row = page.locator('#sessions tbody tr', { hasText: `${start}…` });
+		const row = page.locator('#sessions tbody tr', { hasText: name });
 		await row.getByText('Playground A 1.0.0').waitFor();
 		await row.getByText('open', { exact: true }).waitFor();
 		await page.locator('#log').getByText('notifications/message').first().waitFor();
 		await page.getByRole('img', { name: /^Messages a second/ }).waitFor();
 
-		await row.getByRole('button', { name: `End session ${start}…` }).focus();
+		await row.getByRole('button', { name: `End session ${name}` }).focus();
 		await page.keyboard.press('Enter');
 		await page.getByRole('dialog', { name: /^End session/ }).waitFor();
 		await page.keyboard.press('Tab');

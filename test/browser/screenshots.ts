@@ -31,7 +31,7 @@ async function take(browser: Browser, url: URL): Promise<void> {
 	await play.has(one, 2);
 	await one.getByRole('button', { name: 'Order lunch' }).click();
 	await one.getByRole('textbox').waitFor();
-	const [, home = ''] = /its home is (\S+)\./.exec(await one.innerText()) ?? [];
+	const [, home = ''] = /Its home is (\d),/.exec(await one.innerText()) ?? [];
 	// The figures are asked for every few seconds.
 	await page.getByRole('img', { name: new RegExp(`home ${home}: [1-9]`) }).waitFor();
 	await page.screenshot({ path: join(DIRECTORY, 'playground.png') });

@@ -189,8 +189,8 @@ class Session extends Card {
 		await response.text();
 		if (!response.ok) throw new Error(`initialize was answered ${response.status}`);
 		this.#id = response.headers.get('mcp-session-id');
-		const [home, random] = this.#id.split('.');
-		this.note(`Its id begins with ${home}.${random.slice(0, 5)}: its home is ${home}.`);
+		const [home] = this.#id.split('.');
+		this.note(`Its home is ${home}, and the inspector calls it ${await shortHash(this.#id)}.`);
 		await post({ method: 'notifications/initialized' }, this.#headers);
 		await this.open();
 	}
@@ -395,6 +395,13 @@ const ACTIONS = {
 
 for (const [id, action] of Object.entries(ACTIONS)) {
 	$(id).addEventListener('click', () => action().catch((error) => say(error.message)));
+}
+
+/** As the library names a session where its id must not stand. */
+async function shortHash(id) {
+	const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(id));
+	const text = btoa(String.fromCharCode(...new Uint8Array(digest)));
+	return text.replaceAll('+', '-').replaceAll('/', '_').slice(0, 8);
 }
 
 async function figures() {

@@ -9,7 +9,7 @@ const COUNT_PAUSE_MS = 10_000;
 /**
  * How many sessions the object knows: one row for {@link STEP} of them, not one for each. The number that is stored has
  * room reserved ahead, and how much of that is used stands in memory: so it is never too low, and too high by what was
- * left of a step when the object went to sleep. Where it says that the object is full, the sessions are counted.
+ * left of a step each time that the object went to sleep. Where it says that the object is full, the sessions are counted.
  */
 export class SessionCount {
 	#sql: SqlStorage;
@@ -28,7 +28,7 @@ export class SessionCount {
 	 * Take room for a session that is about to get its row; if it does not get one, that does no harm. Sessions that are not
 	 * begun in this way, and those that are gone, are noticed where the object is full, and by {@link correct}.
 	 *
-	 * Writes a row for every 64th, and reads one after a wake. In an object that seems to be full it reads a row for each
+	 * Writes a row for the first one after a wake and for every 64th, and reads one after a wake. In an object that seems to be full it reads a row for each
 	 * session, at most once in ten seconds.
 	 * @returns whether there were fewer than `max`, with those that have ended
 	 */
@@ -40,7 +40,7 @@ export class SessionCount {
 		return true;
 	}
 
-	/** How many there are, as far as that is counted: up to 63 fewer since the object last slept. Reads one row after a wake. */
+	/** How many there are at most: 63 too many for each wake since they were counted one by one. Reads a row after a wake. */
 	get known(): number {
 		return this.#stored() - this.#free;
 	}

@@ -104,7 +104,6 @@ export class Sessions {
 	put(row: SessionRow): void {
 		if ((this.#waiting.get(row.sessionId) ?? this.#cache.get(row.sessionId)) === row) return;
 		this.#write(row);
-		this.subscribers?.changed(row.sessionId, row);
 	}
 
 	/**
@@ -267,6 +266,7 @@ export class Sessions {
 			served?.repeatUntil ?? null,
 		);
 		this.#remember(row.sessionId, row);
+		this.subscribers?.changed(row.sessionId, row);
 	}
 
 	#writeWaiting(): void {

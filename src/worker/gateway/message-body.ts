@@ -44,7 +44,7 @@ export function withMessage({ url, headers }: Request, message: object): Request
 const FIRST_ROOM = 4_096;
 
 /** Into one buffer: a body that comes byte by byte would take hundreds of times its size as a list of chunks. */
-async function readBytes(
+export async function readBytes(
 	{ body }: Request,
 	{ maxBodyBytes, bodyTimeout }: { maxBodyBytes: number; bodyTimeout: number },
 ): Promise<Uint8Array | 'tooLarge' | 'tooSlow'> {

@@ -208,6 +208,8 @@ async function load() {
 		const data = await response.json();
 		// Another home or page was asked for meanwhile.
 		if (asked !== state.asked) return;
+		// The one that was shown is gone.
+		if (state.home !== undefined && data.home !== state.home) return choose(data.home);
 		state.home = data.home;
 		noteRates(data);
 		showHomes(data);

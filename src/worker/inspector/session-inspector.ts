@@ -7,7 +7,8 @@ import type {
 	ListenerSummary,
 } from '../../wire/inspection.ts';
 import { functionSchema, parseOptions } from '../../wire/options.ts';
-import { readSessionId } from '../../wire/session-id.ts';
+import { readBytes } from '../gateway/message-body.ts';
+import { shortHash } from '../hash.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
 import { page } from './page.ts';
@@ -18,8 +19,8 @@ const SESSIONS_PER_PAGE = 25;
 const LISTENERS_PER_PAGE = 25;
 const EVENTS_PER_ANSWER = 50;
 
-/** How much of the body of a POST is read: a handle, and the JSON around it. */
-const MAX_BODY_CHARS = 2_000;
+/** Of the body of a POST: a handle, and the JSON around it. */
+const BODY_LIMITS = { maxBodyBytes: 2_000, bodyTimeout: 10_000 };
 
 const OptionsSchema = v.strictObject({
 	authorise: v.optional(functionSchema<SessionInspectorOptions['authorise']>()),
@@ -114,7 +115,9 @@ export class SessionInspector {
 		if (route === '/data') return this.#data(url.searchParams);
 		if (route !== '/end') return page();
 		if (!isSameOrigin(request, url)) return text(403, 'Only the page itself may do that');
-		return this.#end(await request.text());
+		const body = await readBytes(request, BODY_LIMITS);
+		if (typeof body === 'string') return text(413, 'The body is too large, or too slow');
+		return this.#end(new TextDecoder().decode(body));
 	}
 
 	async #data(params: URLSearchParams): Promise<Response> {
@@ -157,17 +160,17 @@ export class SessionInspector {
 	}
 
 	async #end(body: string): Promise<Response> {
-		const handle = body.length <= MAX_BODY_CHARS ? handleIn(body) : undefined;
+		const handle = handleIn(body);
 		const session = handle && (await this.#opened('session', handle));
 		if (!session) return json({ error: 'This names no session.' }, 400);
 		const hadStream = await callObject(this.#homes.of(session), (stub) => stub.end(session));
-		return json({ ended: shortened(session), hadStream });
+		return json({ ended: await shortHash(session), hadStream });
 	}
 
 	async #sessionsForPage(of: InspectedPage<InspectedSession> | undefined) {
 		const items = (of?.items ?? []).map(async ({ sessionId, ...session }) => ({
 			key: await this.#sealed('session', sessionId),
-			name: shortened(sessionId),
+			name: await shortHash(sessionId),
 			...session,
 		}));
 		const next = of?.next;
@@ -210,10 +213,8 @@ function byNumber(one: string, other: string): number {
 	return one.localeCompare(other, 'en', { numeric: true });
 }
 
-/** Enough to tell sessions apart, and too little to guess the rest. */
+/** The id of a request, which its client may have made long. */
 function shortened(id: string): string {
-	const home = readSessionId(id)?.home;
-	if (home !== undefined) return `${id.slice(0, home.length + 6)}…`;
 	return id.length <= 3 ? id : `${id.slice(0, Math.min(6, Math.floor(id.length / 3)))}…`;
 }
 

@@ -5,6 +5,7 @@ import type { Relayed } from '../../wire/answers.ts';
 import {
 	FIRST_HOME,
 	formatHome,
+	HOME_LEASE_GRACE_MS,
 	HOME_LEASE_MS,
 	MAX_HOMES,
 	parseHome,
@@ -217,7 +218,9 @@ export class SessionHomes {
 		if (done) known.delete(done.home);
 		const called = await this.callEach([...known], work);
 		const first = called.find(({ label }) => label === FIRST_HOME)?.outcome;
-		const registered = first?.status === 'fulfilled' ? first.value.homes : done?.homes;
+		// Only the first home knows all homes.
+		const told = done?.home === FIRST_HOME ? done.homes : undefined;
+		const registered = first?.status === 'fulfilled' ? first.value.homes : told;
 		if (registered) this.#note(registered);
 		const labels = registered ?? this.#configured();
 		const missed = labels.filter((label) => !known.has(label) && label !== done?.home);
@@ -293,9 +296,15 @@ export class SessionHomes {
 
 	async #register(home: Home): Promise<Home> {
 		const first = this.at(FIRST_HOME);
-		const until = Date.now() + HOME_LEASE_MS;
-		this.#note(await callObject<readonly string[]>(first, (stub) => stub.registerHome(home.label)));
-		this.#leases.set(home.label, until);
+		const now = Date.now();
+		try {
+			const labels = callObject<readonly string[]>(first, (stub) => stub.registerHome(home.label));
+			this.#note(await labels);
+			this.#leases.set(home.label, now + HOME_LEASE_MS);
+		} catch (error) {
+			// The first home remembers a home for longer than a lease: its failure must not keep others from new sessions at once.
+			if ((this.#leases.get(home.label) ?? 0) + HOME_LEASE_GRACE_MS < now) throw error;
+		}
 		return home;
 	}
 

@@ -202,7 +202,10 @@ export class ClientStream extends Connection {
 		};
 		// One that a gateway has admitted, or that comes back, is known there.
 		const mayBegin = owner === undefined && !resume;
-		return callObject(this.#setup.home(mayBegin), open, resume ? 1 : undefined);
+		return callObject(this.#setup.home(mayBegin), open, resume ? 1 : undefined).finally(() => {
+			// Where the home could not be asked.
+			attaching?.dispose();
+		});
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {

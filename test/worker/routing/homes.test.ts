@@ -249,6 +249,30 @@ describe('a home that fails', () => {
 		expect(await third?.stream.messages(2)).toEqual(['a', 'b']);
 		world.noted.failing.set('0', 0);
 	});
+
+	it('nor where a session of another home ends meanwhile', async () => {
+		const world = new World();
+		const all = await Promise.all(HOMES.map((home) => world.open(home)));
+		const homes = world.homes({ homes: 1 });
+		const streams = new DurableObjectStreamSessionManager(homes);
+		await streams.send(undefined, event('a'));
+		const session = await homes.mint('3');
+		world.noted.failing.set('0', 100);
+		const ended = {
+			session,
+			home: '3',
+			homes: ['0'],
+			info: undefined,
+		};
+		const scope = { account: undefined, ownerHash: undefined, lastEventId: undefined };
+		await runInScope(
+			{ ...scope, takesOver: false, primingEvent: undefined, homes, ended },
+			async () => codeOf(() => new DurableObjectSubscriptionManager(homes).closeAll(ended.session)),
+		);
+		expect(await codeOf(() => streams.send(undefined, event('b')))).toBe('OBJECT_FAILED');
+		for (const { stream } of all.slice(1)) expect(await stream.messages(2)).toEqual(['a', 'b']);
+		world.noted.failing.set('0', 0);
+	});
 });
 
 describe('a home', () => {
@@ -338,6 +362,22 @@ describe('a home that is no longer used', () => {
 			expect(await askedBy(world, 1)).toEqual(['0 relay', '3 relay']);
 		}
 		expect(await askedBy(world, 1)).toEqual(['0 relay']);
+	});
+
+	it('takes sessions for five more minutes where the first home does not answer', async () => {
+		const world = new World();
+		const homes = world.homes({ homes: 4 });
+		const streams = new DurableObjectStreamSessionManager(homes);
+		const [first = '', second = '', third = ''] = await Promise.all(
+			['3', '3', '3'].map((home) => homes.mint(home)),
+		);
+		await world.open('3', streams, first);
+		world.noted.failing.set('0', 100);
+		pass(14 * 60_000);
+		await world.open('3', streams, second);
+		pass(2 * 60_000);
+		expect(await codeOf(() => world.open('3', streams, third))).toBe('OBJECT_FAILED');
+		world.noted.failing.set('0', 0);
 	});
 
 	it('is registered anew by an instance that had registered it before, when something begins there', async () => {
