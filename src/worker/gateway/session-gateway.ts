@@ -300,8 +300,8 @@ export class SessionGateway<Custom = undefined> {
 			return refusal(request, 'host', NO_HEADERS);
 		}
 		if (isInUrl) return refusal(request, 'inUrl', NO_HEADERS);
-		if (isSessionless(request)) return this.#passUnread(request, ctx);
 		const owner = await this.#ownerOf(request);
+		if (isSessionless(request)) return this.#passUnread(request, ctx, owner);
 		return session === undefined
 			? this.#receive(request, ctx, owner, 'missing')
 			: this.#goOn(session, request, ctx, owner);
@@ -321,7 +321,7 @@ export class SessionGateway<Custom = undefined> {
 	/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
 	async #passUnguarded(request: Request, ctx: Custom | undefined): Promise<Response | null> {
 		// Before the message is served: a tool may run for it, and what it tells of a client would be stored.
-		if (hasMessage(request) && !isSessionless(request)) {
+		if (hasMessage(request)) {
 			assertServesNoSessions(await this.#probe(request, ctx), request);
 		}
 		const scope = { ...NO_SESSION, account: undefined, isUnguarded: true };
@@ -333,25 +333,30 @@ export class SessionGateway<Custom = undefined> {
 
 	/**
 	 * Answer a request without a session. Of these only a listen stays open, and is counted for its owner.
-	 * @param original the request as it came: by it a user may know whose it is, and it tells where that is
+	 * @param cf of the request as it came: where that is
 	 */
 	async #pass(
 		request: Request,
 		ctx: Custom | undefined,
-		original = request,
+		owner: string | undefined,
+		cf: unknown,
 	): Promise<Response | null> {
 		if (!isListen(request)) return this.#transport.respond(request, ctx);
-		const account = await this.#accountOf(await this.#ownerOf(original));
-		const scope = { ...NO_SESSION, account, cf: original.cf };
+		const account = await this.#accountOf(owner);
+		const scope = { ...NO_SESSION, account, cf };
 		return runInScope(scope, () => this.#transport.respond(request, ctx));
 	}
 
 	/** The same for one whose body was not read yet. */
-	async #passUnread(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+	async #passUnread(
+		request: Request,
+		ctx: Custom | undefined,
+		owner: string | undefined,
+	): Promise<Response | null> {
 		if (!hasMessage(request)) return this.#transport.respond(request, ctx);
 		const body = await readMessage(request, this.#options);
 		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
-		return inTraceOf(body, () => this.#pass(body.request, ctx, request));
+		return inTraceOf(body, () => this.#pass(body.request, ctx, owner, request.cf));
 	}
 
 	#isOnPath({ pathname }: URL): boolean {
@@ -362,7 +367,7 @@ export class SessionGateway<Custom = undefined> {
 	/** The transport's answer to a request without content; `null` where it does not serve the URL. */
 	#probe({ url, headers }: Request, ctx: Custom | undefined): Promise<Response | null> {
 		const probe = new Request(url, { method: 'POST', headers });
-		probe.headers.delete('content-type');
+		for (const name of ['content-type', 'mcp-protocol-version']) probe.headers.delete(name);
 		return this.#transport.respond(probe, ctx);
 	}
 
@@ -540,7 +545,7 @@ export class SessionGateway<Custom = undefined> {
 		const body = read ?? (await readMessage(request, this.#options));
 		if (typeof body === 'string') return this.#bodyRefusal(request, body, answer.headers);
 		return inTraceOf(body, async () => {
-			if (body.kind === 'sessionless') return this.#pass(body.request, ctx, request);
+			if (body.kind === 'sessionless') return this.#pass(body.request, ctx, owner, request.cf);
 			if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
 			return refusal(request, why, answer.headers);
 		});

@@ -125,6 +125,9 @@ describe('with the session id of another in the URL, where SseTransport reads it
 	});
 });
 
+/** Of the revision without sessions. */
+const SESSIONLESS = { 'mcp-protocol-version': '2026-07-28' };
+
 describe('an owner that is no name', () => {
 	it.each([
 		['an empty string', ''],
@@ -144,6 +147,8 @@ describe('an owner that is no name', () => {
 			const request = post(message('initialize', INITIALIZE), headers);
 			expect(await codeOf(() => gateway.respond(request))).toBe('INVALID_ARGUMENT');
 		}
+		const sessionless = post(message('tools/call', { name: 'look' }), SESSIONLESS);
+		expect(await codeOf(() => gateway.respond(sessionless))).toBe('INVALID_ARGUMENT');
 		expect([respond, getByName, read].map((spy) => spy.mock.calls.length)).toEqual([0, 0, 0]);
 	});
 });
@@ -307,6 +312,10 @@ describe('a transport at another path than its gateway', () => {
 		['notification that is a call', () => post(withoutId('tools/call', { name: 'look' }), {}, url)],
 		['log level', () => post(message('logging/setLevel', { level: 'info' }), {}, url)],
 		['subscription', () => post(message('resources/subscribe', { uri: 'a://b' }), {}, url)],
+		[
+			'call of a revision without sessions',
+			() => post(message('tools/call', { name: 'look' }), SESSIONLESS, url),
+		],
 	])('is refused, and nothing is done or written before: %s', async (_, request) => {
 		const { gateway, ran } = serve({}, '/elsewhere');
 		const writes = (['put', 'delete'] as const).map((name) =>
