@@ -35,7 +35,11 @@ interface Question {
 	originalId: string | number;
 	/** In milliseconds since 1970. */
 	deadline: number;
-	timer: ReturnType<typeof setTimeout> | undefined;
+	timer: ReturnType<typeof setTimeout>;
+	/** Whether it may have left for the client. */
+	isAsked: boolean;
+	/** Called when nobody waits for its answer any more. */
+	onOver(): void;
 }
 
 /**
@@ -66,16 +70,21 @@ export class Asker {
 		const line = (this.#line ??= this.#openLine());
 		const wireId = formatWireId({ connectionId: line.connectionId, questionId });
 		const { timeout } = this.#setup;
+		const { promise: over, resolve: onOver } = Promise.withResolvers<void>();
 		const question: Question = {
 			questionId,
 			originalId,
 			deadline: Date.now() + timeout,
-			timer: undefined,
+			// From now on, whatever happens to the call below.
+			timer: setTimeout(() => this.#expire(wireId), timeout),
+			isAsked: false,
+			onOver,
 		};
 		// Before the call: the line is not to end with the answer to an earlier question.
 		this.#questions.set(wireId, question);
 		try {
-			await line.register(question);
+			// The rest of the response does not wait for a call that is never answered.
+			await Promise.race([line.register(question), over]);
 		} catch (error) {
 			publishFailure(error, whereOf(this.#setup));
 			this.#refuse(
@@ -84,9 +93,8 @@ export class Asker {
 				`The client was not asked: ${SessionManagerError.from(error)?.message ?? String(error)}`,
 			);
 		}
-		if (!this.#questions.has(wireId)) return undefined;
-		question.timer = setTimeout(() => this.#expire(wireId), timeout);
-		return wireId;
+		question.isAsked = this.#questions.has(wireId);
+		return question.isAsked ? wireId : undefined;
 	}
 
 	/** Wait for nothing any more. @param reason told to the server */
@@ -120,8 +128,9 @@ export class Asker {
 
 	#expire(wireId: string): void {
 		const reason = `The client did not answer within ${this.#setup.timeout / 1000} seconds.`;
+		const isAsked = this.#questions.get(wireId)?.isAsked;
 		this.#refuse(wireId, JsonRpcError.requestTimeout, reason);
-		this.#tellCancelled(wireId, reason);
+		if (isAsked) this.#tellCancelled(wireId, reason);
 	}
 
 	#refuse(wireId: string, code: number, message: string): void {
@@ -145,6 +154,7 @@ export class Asker {
 			runInTrace(this.#trace, () => channels.answered.publish(event));
 		}
 		clearTimeout(question.timer);
+		question.onOver();
 		this.#questions.delete(wireId);
 		if (this.#questions.size === 0) {
 			this.#line?.end();

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SyncLayerNamespace } from '../../../src/advanced.ts';
-import { SessionGateway } from '../../../src/index.ts';
+import { SessionGateway, type SessionGatewayOptions } from '../../../src/index.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { onlyObject } from '../../support/objects.ts';
 
@@ -47,8 +47,14 @@ beforeEach(() => {
 	transport = new Transport();
 });
 
-function gatewayOf(namespace: SyncLayerNamespace = env.TMCP_DURABLE_OBJECT) {
-	const gateway = new SessionGateway(transport, namespace, { sessionIds: 'transport' });
+function gatewayOf(
+	namespace: SyncLayerNamespace = env.TMCP_DURABLE_OBJECT,
+	options: SessionGatewayOptions = {},
+) {
+	const gateway = new SessionGateway(transport, namespace, {
+		sessionIds: 'transport',
+		...options,
+	});
 	const post = (message: object, headers: Record<string, string> = {}) =>
 		gateway.respond(
 			new Request(URL, {
@@ -116,6 +122,24 @@ describe('an answer is given to the transport', () => {
 });
 
 describe('where the object cannot be told', () => {
+	it('and never answers, the server gets an error at its deadline, and the client nothing of the request', async () => {
+		const namespace = onlyObject(env.TMCP_DURABLE_OBJECT, name, () => ({
+			ask: () => new Promise(() => {}),
+		}));
+		const { call } = gatewayOf(namespace, { answerTimeout: 100 });
+		const stream = await call();
+		transport.send(event(ASK) + event({ jsonrpc: '2.0', method: 'after' }));
+		expect(await stream.messages(1)).toEqual([{ jsonrpc: '2.0', method: 'after' }]);
+		await vi.waitFor(() =>
+			expect(transport.given.at(-1)).toEqual({
+				jsonrpc: '2.0',
+				id: 7,
+				error: { code: -32001, message: expect.stringContaining('within 0.1 seconds') },
+			}),
+		);
+		await stream.cancel();
+	});
+
 	it('the request does not leave, the server gets an error, and the rest of the response goes on', async () => {
 		const namespace = onlyObject(env.TMCP_DURABLE_OBJECT, name, () => ({
 			ask: () => Promise.reject(new Error('The object is away.')),
