@@ -77,6 +77,15 @@ const MIGRATIONS: readonly Migration[] = [
 	) AS subscribed
 	WHERE subscribed.session_id = tmcp_sessions.session_id AND tmcp_sessions.state <> 'ended';
 	DROP TABLE tmcp_subscribers`,
+	// An end is found by its target: one row for each, however often it ends.
+	`ALTER TABLE tmcp_subscription_ends RENAME TO tmcp_ends;
+	CREATE TABLE tmcp_subscription_ends (
+		target TEXT PRIMARY KEY,
+		at INTEGER NOT NULL,
+		reason TEXT NOT NULL
+	) WITHOUT ROWID;
+	INSERT OR REPLACE INTO tmcp_subscription_ends SELECT target, at, reason FROM tmcp_ends ORDER BY at;
+	DROP TABLE tmcp_ends`,
 ];
 
 type Migration = string | ((sql: SqlStorage) => void);

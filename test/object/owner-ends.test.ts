@@ -1,7 +1,8 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it, vi } from 'vitest';
 import { openSocket } from '../../src/advanced.ts';
+import { CostMeter } from '../support/costs.ts';
 
 const [ALICE, BOB] = ['a'.repeat(43), 'b'.repeat(43)];
 
@@ -58,4 +59,24 @@ it('the end of an owner’s listen streams is stored only where there ever was o
 	await betweenTwoSockets(BOB);
 	await object().endOwner(ALICE);
 	expect(await ends()).toHaveLength(1);
+});
+
+it('who comes back reads its own ends only, and a target that ends again has one row', async () => {
+	const alices = await betweenTwoSockets(ALICE);
+	await runInDurableObject(object(), (instance) => {
+		for (let id = 0; id < 2_000; id++) {
+			instance.unsubscribe({ origin: 'somebody', id: id % 1_000 }, 'cancelled');
+		}
+	});
+	await evictDurableObject(object(), { webSockets: 'close' });
+	await object().stats();
+	const meter = await CostMeter.watch(object());
+	meter.reset();
+	expect(await alices.comeBack()).toMatchObject({ kind: 'subscribed' });
+	expect((await meter.read(object())).read).toBeLessThan(20);
+	vi.restoreAllMocks();
+	const rows = await runInDurableObject(object(), (_, { storage }) =>
+		storage.sql.exec('SELECT COUNT(*) AS n FROM tmcp_subscription_ends').one(),
+	);
+	expect(rows).toEqual({ n: 1_000 });
 });

@@ -17,6 +17,11 @@ const UNDO: ReadonlyMap<number, string> = new Map([
 			PRIMARY KEY (bucket, session_id, resource)
 		) WITHOUT ROWID`,
 	],
+	[
+		8,
+		`DROP TABLE tmcp_subscription_ends;
+		CREATE TABLE tmcp_subscription_ends (at INTEGER PRIMARY KEY, target TEXT NOT NULL, reason TEXT NOT NULL)`,
+	],
 ]);
 
 /**

@@ -7,19 +7,27 @@ import type {
 /** How long an end is kept, in milliseconds: longer than the longest pause before a connection comes back. */
 export const END_TTL_MS = 10 * 60_000;
 
+/**
+ * By how much the times of ends may be ahead of the clock, in milliseconds: they are unique, so a flood of ends runs ahead
+ * of it. After a wake, when the newest time is not known, they begin at this distance.
+ */
+const MAX_LEAD_MS = 60_000;
+
 /** What was ended: the subscriptions of an owner, or what {@link SubscriptionTarget} names. */
 export type EndedTarget = SubscriptionTarget | { account: string };
 
-type End = { at: number; target: string; reason: SubscriptionEnd };
+type End = { at: number; reason: SubscriptionEnd };
 
 /**
  * The ends of subscriptions that were not told to a socket, because the subscription had none: it may have been between
- * two. It is told when it comes back. A row each, so that they outlast the object's sleep; a class without SQLite keeps
- * them in memory.
+ * two. It is told when it comes back. One row for each target, so that they outlast the object's sleep, and so that who
+ * comes back reads its own only; a class without SQLite keeps them in memory.
  */
 export class SubscriptionEnds {
 	#sql: SqlStorage | undefined;
-	#memory: End[] = [];
+	/** By target. */
+	#memory = new Map<string, End>();
+	/** The newest time, in milliseconds since 1970. */
 	#newest: number | undefined;
 
 	constructor(sql: SqlStorage | undefined) {
@@ -28,19 +36,19 @@ export class SubscriptionEnds {
 
 	/** A subscription begins: only an end after the time that this returns is meant for it. */
 	beginning(now: number): number {
-		return Math.max(now, this.#newestAt);
+		return (this.#newest = Math.max(now, this.#newest ?? now + MAX_LEAD_MS));
 	}
 
 	note(target: EndedTarget, reason: SubscriptionEnd, now: number): void {
-		const at = Math.max(now, this.#newestAt + 1);
+		const at = this.beginning(now) + 1;
 		this.#newest = at;
 		const key = JSON.stringify(target);
-		if (!this.#sql) this.#memory.push({ at, target: key, reason });
+		if (!this.#sql) this.#memory.set(key, { at, reason });
 		else {
 			this.#sql.exec(
-				'INSERT INTO tmcp_subscription_ends (at, target, reason) VALUES (?, ?, ?)',
-				at,
+				'INSERT OR REPLACE INTO tmcp_subscription_ends (target, at, reason) VALUES (?, ?, ?)',
 				key,
+				at,
 				reason,
 			);
 		}
@@ -54,30 +62,25 @@ export class SubscriptionEnds {
 	): SubscriptionEnd | undefined {
 		const targets: EndedTarget[] = [{ origin, id }, { origin }, {}];
 		if (account !== undefined) targets.push({ account });
-		const keys = new Set(targets.map((target) => JSON.stringify(target)));
-		const ends: Iterable<End> = this.#sql
-			? this.#sql.exec<End>(
-					'SELECT at, target, reason FROM tmcp_subscription_ends WHERE at > ? ORDER BY at',
-					began,
-				)
-			: this.#memory.filter(({ at }) => at > began);
-		for (const { target, reason } of ends) if (keys.has(target)) return reason;
-		return undefined;
+		const keys = targets.map((target) => JSON.stringify(target));
+		const ends: End[] = this.#sql
+			? this.#sql
+					.exec<End>(
+						'SELECT at, reason FROM tmcp_subscription_ends WHERE target IN (SELECT value FROM json_each(?))',
+						JSON.stringify(keys),
+					)
+					.toArray()
+			: keys.flatMap((key) => this.#memory.get(key) ?? []);
+		const [first] = ends.filter(({ at }) => at > began).toSorted((a, b) => a.at - b.at);
+		return first?.reason;
 	}
 
-	/** @returns when the next one is to be deleted, in milliseconds since 1970; `undefined` where there is none */
+	/** @returns when to do it again, in milliseconds since 1970; `undefined` where nothing is left */
 	purge(now: number): number | undefined {
-		this.#memory = this.#memory.filter(({ at }) => at > now - END_TTL_MS);
-		this.#sql?.exec('DELETE FROM tmcp_subscription_ends WHERE at <= ?', now - END_TTL_MS);
-		return this.#sql && this.#newestAt > now - END_TTL_MS ? this.#newestAt + END_TTL_MS : undefined;
-	}
-
-	/** Times of ends are unique, so that they have an order even where the clock stands still. */
-	get #newestAt(): number {
-		this.#newest ??=
-			this.#sql
-				?.exec<{ at: number | null }>('SELECT MAX(at) AS at FROM tmcp_subscription_ends')
-				.one().at ?? 0;
-		return this.#newest;
+		for (const [key, { at }] of this.#memory) if (at <= now - END_TTL_MS) this.#memory.delete(key);
+		if (!this.#sql) return undefined;
+		this.#sql.exec('DELETE FROM tmcp_subscription_ends WHERE at <= ?', now - END_TTL_MS);
+		const isLeft = this.#sql.exec('SELECT 1 FROM tmcp_subscription_ends LIMIT 1').toArray().length;
+		return isLeft > 0 ? now + END_TTL_MS : undefined;
 	}
 }
