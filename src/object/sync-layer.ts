@@ -395,7 +395,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		// With a log, a session that has no row was never heard of.
 		const row = this.#sessions.get(session);
 		if (!this.#log || row) {
-			this.#streams.save(SessionRows.end(session, this.#head, this.#options.lifetimes, Date.now()));
+			const of = { sessionId: session, head: this.#head };
+			this.#streams.save(SessionRows.end(row, of, this.#options.lifetimes, Date.now()));
 			this.#owners?.ended();
 		}
 		return hadStream;
@@ -458,7 +459,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * response. Close it with code 4009 when nothing is waited for any more: that removes all that was asked on the
 	 * connection. After any other end the connection may come back, with what it still waits for, and is handed what was
 	 * answered meanwhile
-	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `TOO_MANY_QUESTIONS` (a session has at most 100 that wait),
+	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `TOO_MANY_QUESTIONS` (at most 100 wait in a session, and 8,192 calls in an object),
 	 * `STREAM_DETACHED` (the session has ended, or is not this owner's), `SQLITE_MISSING`
 	 */
 	ask(
@@ -477,6 +478,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (!this.admit(session, who)) {
 			throw this.#refused(othersSession(), session);
 		}
+		if (ticket !== undefined) this.#questions.assertRoomForAsker();
 		this.#questions.add(claim, who, asked, Date.now());
 		if (ticket !== undefined) this.#tickets.issue(ticket, claim);
 	}

@@ -31,6 +31,12 @@ export const MAX_ANSWER_BYTES = 1_900_000;
 /** How many requests of its server may wait in one session for an answer. */
 export const MAX_QUESTIONS_PER_SESSION = 100;
 
+/**
+ * How many POSTs may wait in one object for answers, each on a socket of its own: a quarter of the sockets that an object
+ * has, so that streams of sessions find room, however much is asked.
+ */
+export const MAX_ASKERS = 8_192;
+
 /** Longest time that a server's request may wait for its answer, in milliseconds: a day. */
 export const MAX_ANSWER_TIMEOUT_MS = 24 * 60 * 60 * 1000;
 

@@ -130,6 +130,29 @@ describe('the sessions of an object', () => {
 		expect(await beginning('10')).toBe('TOO_MANY_SESSIONS');
 	});
 
+	it('make room soon after they have begun and ended, again and again, without a stream', async () => {
+		for (const session of ['1', '2', '3', '4', '5']) {
+			await beginning(session);
+			await limited().end(session);
+		}
+		expect(await beginning('6')).toBe('TOO_MANY_SESSIONS');
+		await pass(limited(), 1_000);
+		await runDurableObjectAlarm(limited());
+		for (const session of ['6', '7', '8', '9', '10']) {
+			expect(await beginning(session)).toBeUndefined();
+		}
+	});
+
+	it('that have had a stream are known as ended for longer', async () => {
+		await beginning('1');
+		const stream = await Wire.open(limited(), '1');
+		await limited().end('1');
+		await stream.closed;
+		await pass(limited(), 1_000);
+		await runInDurableObject(limited(), (instance) => instance.alarm());
+		expect(await tableOf(limited(), 'sessions')).toMatchObject([{ state: 'ended' }]);
+	});
+
 	it('that no gateway began are counted at the next clean-up', async () => {
 		for (const session of ['1', '2', '3', '4', '5', '6']) await Wire.open(limited(), session);
 		expect(await beginning('7')).toBeUndefined();

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SyncLayer } from '../../src/index.ts';
 import { CloseCode } from '../../src/wire/close-codes.ts';
 import { decodeFrame } from '../../src/wire/frames.ts';
-import { MAX_ANSWER_BYTES, MAX_QUESTIONS_PER_SESSION } from '../../src/wire/limits.ts';
+import { MAX_ANSWER_BYTES, MAX_ASKERS, MAX_QUESTIONS_PER_SESSION } from '../../src/wire/limits.ts';
 import { formatWireId } from '../../src/wire/wire-id.ts';
 import { openAsker } from '../../src/worker/connection/open-socket.ts';
 import { codeOf } from '../support/codes.ts';
@@ -225,6 +225,23 @@ describe('asking', () => {
 		expect(await rows()).toHaveLength(MAX_QUESTIONS_PER_SESSION - 1);
 		await ask(1);
 		expect(await codeOf(() => ask(1))).toBe('TOO_MANY_QUESTIONS');
+	});
+
+	it('is refused where as many calls wait in the object as may, and goes on where some have ended', async () => {
+		await evictDurableObject(object(), { webSockets: 'hibernate' });
+		let waiting = MAX_ASKERS;
+		await runInDurableObject(object(), (instance) => {
+			const context = Reflect.get(instance, 'ctx');
+			const original = context.getWebSockets.bind(context);
+			vi.spyOn(Object.getPrototypeOf(context), 'getWebSockets').mockImplementation((tag) =>
+				tag === 'kind asker' ? Array.from({ length: waiting }) : original(tag),
+			);
+		});
+		expect(await codeOf(() => asking())).toBe('TOO_MANY_QUESTIONS');
+		expect(await rows()).toEqual([]);
+		waiting--;
+		await asking();
+		expect(await rows()).toHaveLength(1);
 	});
 
 	it('changes nothing where it is repeated', async () => {

@@ -4,6 +4,7 @@ import { assertRoomForQuestions, type QuestionInput } from '../../wire/arguments
 import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import { JsonRpcError } from '../../wire/json-rpc.ts';
+import { MAX_ASKERS } from '../../wire/limits.ts';
 import { formatWireId, type WireId } from '../../wire/wire-id.ts';
 import type { Alarm } from '../alarm.ts';
 import { Arrivals } from '../arrivals.ts';
@@ -49,6 +50,8 @@ export class Questions {
 	/** `undefined` for a class without SQLite: no gateway works with that, and so no server's request comes here. */
 	#sql: SqlStorage | undefined;
 	#alarm: Alarm;
+	/** How many more may wait before sockets are counted again. */
+	#room = 0;
 	/** Answers that wait for a connection to come back, by its id. */
 	#comebacks = new Arrivals(COMEBACK_LIMIT_MS);
 
@@ -56,6 +59,22 @@ export class Questions {
 		this.#ctx = ctx;
 		this.#sql = sql;
 		this.#alarm = alarm;
+	}
+
+	/**
+	 * Before another POST begins to wait. Sockets are counted after a wake, and again where there may be too many.
+	 * @throws `TOO_MANY_QUESTIONS`
+	 */
+	assertRoomForAsker(): void {
+		if (this.#room === 0) this.#room = MAX_ASKERS - this.#ctx.getWebSockets(ASKER_TAG).length;
+		if (this.#room <= 0) {
+			this.#room = 0;
+			throw new SessionManagerError(
+				'TOO_MANY_QUESTIONS',
+				`${MAX_ASKERS} calls wait in the object for answers of their clients, which is its limit. Raise the number of homes, or lower answerTimeout.`,
+			);
+		}
+		this.#room--;
 	}
 
 	/**
@@ -128,7 +147,7 @@ export class Questions {
 			);
 		}
 		const older = this.#socketsOf(asker);
-		acceptSocket(this.#ctx, socket, [tagOf(sessionId)]);
+		acceptSocket(this.#ctx, socket, [ASKER_TAG, tagOf(sessionId)]);
 		writeAttachment(socket, { kind: 'asker', sessionId, connectionId });
 		for (const { answer } of rows) {
 			if (answer !== null) deliver(socket, encodeFrame({ seq: undefined, data: answer }));
@@ -194,9 +213,11 @@ export class Questions {
 	}
 }
 
-/** Tags of subclasses do not begin with `kind `. */
+/** Of all that wait. Tags of subclasses do not begin with `kind `. */
+const ASKER_TAG = 'kind asker';
+
 function tagOf(sessionId: string): string {
-	return `kind asker ${sessionId.slice(-SESSION_CHARS_IN_TAG)}`;
+	return `${ASKER_TAG} ${sessionId.slice(-SESSION_CHARS_IN_TAG)}`;
 }
 
 function lostAnswer(id: WireId): string {

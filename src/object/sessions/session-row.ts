@@ -226,13 +226,17 @@ export function detachUnlogged(
 	};
 }
 
-/** The session has ended. */
+/**
+ * The session has ended. One that a gateway began and that never had a stream is not kept for long: nothing waits for it
+ * that would have to be cut first, and whoever begins and ends sessions again and again fills no object.
+ */
 export function end(
-	sessionId: string,
-	head: number,
-	{ endedTtlMs }: Lifetimes,
+	row: SessionRow | undefined,
+	{ sessionId, head }: { sessionId: string; head: number },
+	{ endedTtlMs, unusedTtlMs }: Lifetimes,
 	now: number,
 ): SessionRow {
+	const isShort = row?.state === 'begun' && row.owner !== undefined;
 	return {
 		state: 'ended',
 		sessionId,
@@ -240,6 +244,6 @@ export function end(
 		info: undefined,
 		resources: undefined,
 		since: head,
-		expiresAt: now + endedTtlMs,
+		expiresAt: now + (isShort ? Math.min(endedTtlMs, unusedTtlMs) : endedTtlMs),
 	};
 }
