@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { SessionManagerError } from './errors.ts';
 import { SyncLayer } from './object/sync-layer.ts';
 import { parseSyncLayerOptions, type SyncLayerOptions } from './object/options.ts';
 import { functionSchema, parseOptions, TimerSchema } from './wire/options.ts';
@@ -51,6 +52,12 @@ const OptionsSchema = v.strictObject({
 	owner: v.optional(functionSchema<NonNullable<SessionGatewayOptions['owner']>>()),
 	info: v.optional(v.picklist(['object', 'kv']), 'object'),
 	kv: v.optional(v.custom<KVBinding | KVNamespace>(isAny), KV_BINDING),
+	fallback: v.optional(
+		v.custom<KVInfoSessionManager>(
+			(value) => value instanceof KVInfoSessionManager,
+			'fallback is no KVInfoSessionManager',
+		),
+	),
 	syncLayer: v.optional(
 		v.custom<SyncLayerClass>(
 			(value) =>
@@ -115,6 +122,11 @@ export type DurableObjectSessionsOptions = CommonOptions &
 		| {
 				/** Where client info and resource subscriptions are stored: in the Durable Object (default), or in Workers KV. */
 				info?: 'object';
+				/**
+				 * Where a server that changes over has it until now: what KV holds of a session is moved to the object when it is
+				 * asked for first (default: nowhere).
+				 */
+				fallback?: KVInfoSessionManager;
 		  }
 		| ({
 				info: 'kv';
@@ -163,7 +175,8 @@ export class DurableObjectSessions {
 			: [options: DurableObjectSessionsOptions]
 	) {
 		const parsed = parseOptions(OptionsSchema, options, 'DurableObjectSessions');
-		const { path, owner, info, kv, syncLayer, keepAlive, maxLifetime, onError, ...parts } = parsed;
+		const { path, owner, info, kv, fallback, syncLayer, ...common } = parsed;
+		const { keepAlive, maxLifetime, onError, ...parts } = common;
 		const ofHomes = typeof parsed.homes === 'number' ? { homes: parsed.homes } : parsed.homes;
 		const homes = new SessionHomes(parsed.binding, ofHomes);
 		const lifetime = parseSyncLayerOptions(syncLayer.options).lifetimes.sessionTtlMs;
@@ -175,6 +188,12 @@ export class DurableObjectSessions {
 		const streamOptions = { ...parts.streams, keepAlive, maxLifetime };
 		this.homes = homes;
 		this.#gatewayOptions = { ...parts.gateway, path, keepAlive, ...(owner && { owner }) };
+		if (info === 'kv' && fallback) {
+			throw new SessionManagerError(
+				'INVALID_ARGUMENT',
+				"fallback is for info: 'object', which takes over what KV holds. Leave it out, or info: 'kv'.",
+			);
+		}
 		if (info === 'kv') {
 			const manager = new KVInfoSessionManager(kv, { ttl: Math.ceil(lifetime / 1000), onError });
 			const streams = new DurableObjectStreamSessionManager(homes, {
@@ -184,7 +203,10 @@ export class DurableObjectSessions {
 			this.#gatewayOptions.info = manager;
 			this.transport = { path, sessionManager: { streams, info: manager }, subscriptionManager };
 		} else {
-			const manager = new DurableObjectInfoSessionManager(homes, { onError });
+			const manager = new DurableObjectInfoSessionManager(homes, {
+				onError,
+				...(fallback && { fallback }),
+			});
 			const streams = new DurableObjectStreamSessionManager(homes, streamOptions);
 			this.#gatewayOptions.info = manager;
 			this.transport = { path, sessionManager: manager.with(streams), subscriptionManager };

@@ -9,7 +9,9 @@ import {
 	DurableObjectSessions,
 	type DurableObjectSessionsOptions,
 	DurableObjectStreamSessionManager,
+	DurableObjectSubscriptionManager,
 	KVInfoSessionManager,
+	SessionHomes,
 	SyncLayer,
 } from '../src/index.ts';
 import { codeOf } from './support/codes.ts';
@@ -201,6 +203,26 @@ it('keeps what is known of a session in KV as long as the class keeps the sessio
 	}
 });
 
+it('takes over what KV holds of a session, once', async () => {
+	const before = serve({ info: 'kv' });
+	const client = await Client.begin(before.gateway);
+	await client.request(before.gateway, 'resources/subscribe', { uri: CAT });
+	const after = serve({ fallback: new KVInfoSessionManager('TMCP_SESSION_INFO') });
+	const stream = await client.open(after.gateway);
+	await client.call(after.gateway, 'stroke');
+	await stream.messages(2);
+	expect(methodsOf(stream)).toContain('notifications/resources/updated');
+	const { keys } = await env.TMCP_SESSION_INFO.list();
+	for (const { name } of keys) await env.TMCP_SESSION_INFO.delete(name);
+	await client.call(after.gateway, 'stroke');
+	await stream.messages(4);
+	const updates = methodsOf(stream).filter((of) => of === 'notifications/resources/updated');
+	expect(updates).toHaveLength(2);
+	expect(
+		await after.sessions.transport.sessionManager.info.getClientInfo(client.sessionId),
+	).toEqual(INITIALIZE.clientInfo);
+});
+
 it('with info in the object needs no KV', async () => {
 	const before = await env.TMCP_SESSION_INFO.list();
 	const { gateway } = serve();
@@ -230,6 +252,42 @@ describe('a wrong combination is one clear error at the first request', () => {
 		const streams = new DurableObjectStreamSessionManager();
 		const { gateway } = serve({ info: 'kv' }, { sessionManager: { streams, info } });
 		expect(await codeOf(() => begin(gateway))).toBe('INVALID_ARGUMENT');
+	});
+
+	it.each<[string, Partial<HttpTransportOptions>]>([
+		[
+			'a stream manager',
+			{
+				sessionManager: {
+					streams: new DurableObjectStreamSessionManager('OTHER' as never),
+					info: new KVInfoSessionManager('TMCP_SESSION_INFO'),
+				},
+			},
+		],
+		[
+			'a subscription manager',
+			{ subscriptionManager: new DurableObjectSubscriptionManager('OTHER' as never) },
+		],
+		[
+			'a manager of another jurisdiction',
+			{
+				subscriptionManager: new DurableObjectSubscriptionManager(
+					new SessionHomes('TMCP_DURABLE_OBJECT', { jurisdiction: 'eu' }),
+				),
+			},
+		],
+	])('where %s has another binding', async (_, of) => {
+		const { gateway } = serve({}, of);
+		expect(await codeOf(() => begin(gateway))).toBe('INVALID_ARGUMENT');
+		expect(await codeOf(() => gateway.respond(listenRequest(URL_OF_SERVER, {})))).toBe(
+			'INVALID_ARGUMENT',
+		);
+	});
+
+	it('where KV is to be taken over into KV', () => {
+		expect(() => serve({ info: 'kv', fallback: new KVInfoSessionManager() } as never)).toThrow(
+			'fallback',
+		);
 	});
 
 	it('where the class has no SQLite', async () => {

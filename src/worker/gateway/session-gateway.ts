@@ -241,6 +241,8 @@ export class SessionGateway<Custom = undefined> {
 	 * Until then, in milliseconds since 1970, no session is begun in a home, because it had no room: a flood costs no calls.
 	 */
 	#fullUntil = new Map<string, number>();
+	/** Whether the managers of the transport were asked which objects they have. */
+	#hasSameObjects = false;
 
 	/**
 	 * @param transport only the gateway may call it: a session that began without the gateway is unknown to it
@@ -301,10 +303,32 @@ export class SessionGateway<Custom = undefined> {
 		}
 		if (isInUrl) return refusal(request, 'inUrl', NO_HEADERS);
 		const owner = await this.#ownerOf(request);
+		if (!this.#hasSameObjects) await this.#assertSameObjects(request, ctx);
 		if (isSessionless(request)) return this.#passUnread(request, ctx, owner);
 		return session === undefined
 			? this.#receive(request, ctx, owner, 'missing')
 			: this.#goOn(session, request, ctx, owner);
+	}
+
+	/**
+	 * Before anything is served: a DELETE of no session, at which the managers of the transport tell which objects they have.
+	 * @throws `INVALID_ARGUMENT` where they have others than this gateway
+	 */
+	async #assertSameObjects({ url, headers }: Request, ctx: Custom | undefined): Promise<void> {
+		const probe = probeOf(url, 'DELETE', headers);
+		probe.headers.set(SESSION_HEADER, crypto.randomUUID());
+		const told: SessionHomes[] = [];
+		const scope = { ...NO_SESSION, account: undefined, told };
+		const response = await runInScope(scope, () => this.#transport.respond(probe, ctx));
+		await response?.body?.cancel();
+		if (told.some((homes) => !homes.mayBeSame(this.#homes))) {
+			throw new SessionManagerError(
+				'INVALID_ARGUMENT',
+				'a session manager of the transport and the SessionGateway have different Durable Object bindings, or jurisdictions. Give all of them the same SessionHomes.',
+			);
+		}
+		// Whoever may not be served is not told, either.
+		this.#hasSameObjects = response?.ok === true;
 	}
 
 	/** Whoever a user's function takes for nobody must not be taken for somebody, nor all of them for one. */
@@ -366,9 +390,7 @@ export class SessionGateway<Custom = undefined> {
 
 	/** The transport's answer to a request without content; `null` where it does not serve the URL. */
 	#probe({ url, headers }: Request, ctx: Custom | undefined): Promise<Response | null> {
-		const probe = new Request(url, { method: 'POST', headers });
-		for (const name of ['content-type', 'mcp-protocol-version']) probe.headers.delete(name);
-		return this.#transport.respond(probe, ctx);
+		return this.#transport.respond(probeOf(url, 'POST', headers), ctx);
 	}
 
 	async #goOn(
@@ -686,6 +708,13 @@ function whereOf({ headers }: Request) {
 	const session = headers.get(SESSION_HEADER) || undefined;
 	const home = session === undefined ? undefined : readSessionId(session)?.home;
 	return { side: 'worker', home, session } as const;
+}
+
+/** A request without content, of a revision with sessions, whatever came with it. */
+function probeOf(url: string, method: string, headers: Headers): Request {
+	const probe = new Request(url, { method, headers });
+	for (const name of ['content-type', 'mcp-protocol-version']) probe.headers.delete(name);
+	return probe;
 }
 
 function refusal(

@@ -16,7 +16,7 @@ import { parseJson } from '../content.ts';
 import { hash, shortHash } from '../hash.ts';
 import { hold } from '../request/hold.ts';
 import { Outbox } from '../request/outbox.ts';
-import { currentScope } from '../request/request-scope.ts';
+import { currentScope, tellsHomes } from '../request/request-scope.ts';
 import type { Answered } from '../routing/answered.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject, type SyncLayerStub } from '../routing/object.ts';
@@ -196,6 +196,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 
 	/** Delete all that is stored for the session. Where the gateway has ended it, there is nothing left to delete. */
 	delete(id: string): Promise<void> {
+		if (tellsHomes(this.#homes)) return Promise.resolve();
 		const ended = currentScope()?.ended;
 		const hasEnded = ended?.session === id && ended.info === this;
 		const deleted = hasEnded ? Promise.resolve() : this.#change(id, () => ({ forget: true }));

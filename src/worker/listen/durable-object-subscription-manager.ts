@@ -23,7 +23,7 @@ import {
 } from '../../wire/arguments.ts';
 import { functionSchema, parseOptions } from '../../wire/options.ts';
 import { hold } from '../request/hold.ts';
-import { currentScope, type Ended } from '../request/request-scope.ts';
+import { currentScope, type Ended, tellsHomes } from '../request/request-scope.ts';
 import { Listener } from './listener.ts';
 import { Outbox } from '../request/outbox.ts';
 import { report } from '../request/report.ts';
@@ -200,6 +200,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	}
 
 	async #endAll(origin: string | undefined, reason: SubscriptionEnd): Promise<void> {
+		if (tellsHomes(this.#homes)) return;
 		// HttpTransport passes any session id that a client sent. One that cannot be an origin has no subscriptions.
 		if (origin !== undefined && !isOrigin(origin)) return;
 		await this.#end(origin === undefined ? {} : { origin }, reason);

@@ -28,8 +28,17 @@ export interface RequestScope {
 	ended?: Ended;
 	/** Of a GET: the session's `attach`, as part of the call that admitted it. */
 	attaching?: Attaching;
+	/** Where the gateway only asks which objects the managers of its transport have: they note them here, and do nothing. */
+	told?: SessionHomes[];
 	/** What the admission has left for the end of the response, which the gateway calls. */
 	onAnswered?: () => Promise<void>;
+}
+
+/** @returns whether the gateway only asks which objects a manager has, and was told that */
+export function tellsHomes(homes?: SessionHomes): boolean {
+	const told = currentScope()?.told;
+	if (homes) told?.push(homes);
+	return told !== undefined;
 }
 
 /** Used once, and disposed in any case. */

@@ -99,11 +99,13 @@ export class SessionHomes {
 	}
 
 	/**
-	 * Whether both may be of the same binding: of two namespaces nobody can tell, of two names one can.
+	 * Whether both may be of the same objects: of two namespaces nobody can tell, of two names one can.
 	 * @internal
 	 */
-	isSameBinding(other: SessionHomes): boolean {
-		return this.#name === undefined || other.#name === undefined || this.#name === other.#name;
+	mayBeSame(other: SessionHomes): boolean {
+		const isSameName =
+			this.#name === undefined || other.#name === undefined || this.#name === other.#name;
+		return isSameName && this.#options.jurisdiction === other.#options.jurisdiction;
 	}
 
 	/**

@@ -28,7 +28,7 @@ import { ClientStream, type SessionKeeper, type StreamController } from './clien
 import { hold } from '../request/hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS } from './keep-alive.ts';
 import { Outbox } from '../request/outbox.ts';
-import { currentScope, type RequestScope } from '../request/request-scope.ts';
+import { currentScope, type RequestScope, tellsHomes } from '../request/request-scope.ts';
 
 /** How much may wait in the Worker for one client, in bytes. */
 const DEFAULT_MAX_QUEUED_BYTES = 1024 * 1024;
@@ -178,12 +178,6 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const scope = currentScope();
 		assertGuarded(scope);
 		const session = parseSessionId(id);
-		if (scope?.homes?.isSameBinding(this.#homes) === false) {
-			throw new SessionManagerError(
-				'INVALID_ARGUMENT',
-				'the stream manager of the transport and the SessionGateway have different Durable Object bindings. Give both the same one.',
-			);
-		}
 		const streams = this.#streams.get(session) ?? new Set();
 		const stream = new ClientStream(controller, {
 			session,
@@ -216,6 +210,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #delete(id: string): Promise<void> {
+		if (tellsHomes(this.#homes)) return;
 		assertGuarded(currentScope());
 		const session = parseSessionId(id);
 		const streams = this.#streams.get(session) ?? [];
