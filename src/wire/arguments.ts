@@ -66,9 +66,9 @@ const OwnerSchema = v.pipe(
 
 /** What is to be known of a session from now on; `null` forgets it. */
 const InfoSchema = plainObject({
-	clientInfo: v.nullish(SESSION_INFO_ENTRIES.clientInfo),
-	clientCapabilities: v.nullish(SESSION_INFO_ENTRIES.clientCapabilities),
-	logLevel: v.nullish(SESSION_INFO_ENTRIES.logLevel),
+	clientInfo: v.optional(v.nullable(SESSION_INFO_ENTRIES.clientInfo)),
+	clientCapabilities: v.optional(v.nullable(SESSION_INFO_ENTRIES.clientCapabilities)),
+	logLevel: v.optional(v.nullable(SESSION_INFO_ENTRIES.logLevel)),
 });
 
 const ResourceSchema = v.pipe(
