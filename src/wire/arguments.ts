@@ -6,6 +6,7 @@ import { MAX_HOMES, parseHome, REGIONS } from './home.ts';
 import { INSPECTED_BY_DEFAULT, MAX_INSPECTED } from './inspection.ts';
 import {
 	broadcastBytes,
+	byteLength,
 	leastBytes,
 	MAX_ADDRESSEES,
 	MAX_ANSWER_BYTES,
@@ -434,8 +435,7 @@ export function parseAnswer(input: unknown): string {
 			`an answer is the text of a JSON-RPC response, not ${quote(input)}.`,
 		);
 	}
-	const bytes =
-		input.length > MAX_ANSWER_BYTES ? input.length : new TextEncoder().encode(input).byteLength;
+	const bytes = input.length > MAX_ANSWER_BYTES ? input.length : byteLength(input);
 	if (bytes <= MAX_ANSWER_BYTES) return input;
 	throw new SessionManagerError(
 		'PAYLOAD_TOO_LARGE',
@@ -626,7 +626,7 @@ export function parseSubscription(input: unknown): SubscriptionInput {
 	let bytes = 0;
 	for (const { length } of subscription.filters.resourceSubscriptions ?? []) bytes += length;
 	if (bytes <= MAX_SUBSCRIPTION_BYTES) {
-		bytes = new TextEncoder().encode(JSON.stringify(subscription)).byteLength;
+		bytes = byteLength(JSON.stringify(subscription));
 	}
 	if (bytes <= MAX_SUBSCRIPTION_BYTES) return subscription;
 	throw new SessionManagerError(
