@@ -1,3 +1,4 @@
+import { byteLength } from '../wire/limits.ts';
 import { channelName, type EventName, type EventOf } from './events.ts';
 import { nodeModule } from './node.ts';
 import { currentTrace } from './trace.ts';
@@ -80,11 +81,6 @@ const ALL = /* @__PURE__ */ [
 /** Whether anybody listens to any event: only then is it looked which trace a request belongs to. */
 export function isObserved(): boolean {
 	return ALL.some(({ hasSubscribers }) => hasSubscribers);
-}
-
-/** The size of a text as UTF-8. */
-export function byteLength(text: string): number {
-	return new TextEncoder().encode(text).byteLength;
 }
 
 /** What was handed over, where somebody listens. */

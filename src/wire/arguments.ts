@@ -6,6 +6,7 @@ import { MAX_HOMES, parseHome, REGIONS } from './home.ts';
 import { INSPECTED_BY_DEFAULT, MAX_INSPECTED } from './inspection.ts';
 import {
 	broadcastBytes,
+	byteLength,
 	leastBytes,
 	MAX_ADDRESSEES,
 	MAX_ANSWER_BYTES,
@@ -66,9 +67,9 @@ const OwnerSchema = v.pipe(
 
 /** What is to be known of a session from now on; `null` forgets it. */
 const InfoSchema = plainObject({
-	clientInfo: v.nullish(SESSION_INFO_ENTRIES.clientInfo),
-	clientCapabilities: v.nullish(SESSION_INFO_ENTRIES.clientCapabilities),
-	logLevel: v.nullish(SESSION_INFO_ENTRIES.logLevel),
+	clientInfo: v.optional(v.nullable(SESSION_INFO_ENTRIES.clientInfo)),
+	clientCapabilities: v.optional(v.nullable(SESSION_INFO_ENTRIES.clientCapabilities)),
+	logLevel: v.optional(v.nullable(SESSION_INFO_ENTRIES.logLevel)),
 });
 
 const ResourceSchema = v.pipe(
@@ -129,6 +130,18 @@ const OPTIONS = {
 		/** The last event that its client took (default: the last that was handed over). */
 		position: integer(0),
 	}),
+	broadcast: plainObject({
+		/** A UUID. What is repeated with the same id within a minute is sent once. */
+		id: Uuid,
+		/** Send to the sessions that are subscribed to it: the SHA-256 of its URI in base64url. */
+		resource: v.optional(ResourceSchema),
+	}),
+	ask: plainObject({
+		/** A UUID, the same for each socket that this asker has, one after another. */
+		connectionId: v.pipe(v.string(), v.uuid('not a UUID')),
+		/** A UUID, where it is to open a socket. */
+		ticket: Uuid,
+	}),
 	listSessions: plainObject({
 		/** The last session id of the page before. */
 		after: v.optional(v.string()),
@@ -166,13 +179,6 @@ const SendOptionsSchema = plainObject({
 	id: Uuid,
 });
 
-const BroadcastOptionsSchema = plainObject({
-	/** A UUID. What is repeated with the same id within a minute is sent once. */
-	id: Uuid,
-	/** Send to the sessions that are subscribed to it: the SHA-256 of its URI in base64url. */
-	resource: v.optional(ResourceSchema),
-});
-
 const QuestionsSchema = v.pipe(
 	v.array(
 		plainObject({
@@ -189,13 +195,6 @@ const QuestionsSchema = v.pipe(
 	),
 	v.minLength(1, 'no question'),
 );
-
-const AskOptionsSchema = plainObject({
-	/** A UUID, the same for each socket that this asker has, one after another. */
-	connectionId: v.pipe(v.string(), v.uuid('not a UUID')),
-	/** A UUID, where it is to open a socket. */
-	ticket: Uuid,
-});
 
 /** More do not fit: each takes three bytes of JSON at least. */
 const MAX_URIS = Math.floor(MAX_SUBSCRIPTION_BYTES / 3);
@@ -307,7 +306,7 @@ export type InspectOptions = v.InferInput<typeof OPTIONS.inspect>;
 /** `options` of `SyncLayer.publish` and `unsubscribe`. @interface */
 export type SendOptions = v.InferInput<typeof SendOptionsSchema>;
 /** `options` of `SyncLayer.broadcast`. @interface */
-export type BroadcastOptions = v.InferInput<typeof BroadcastOptionsSchema>;
+export type BroadcastOptions = v.InferInput<typeof OPTIONS.broadcast>;
 /** What is to be known of a session's client, for `SyncLayer.begin` and `inform`; `null` forgets it. @interface */
 export type InfoInput = v.InferInput<typeof InfoSchema>;
 /** A change of client info or resource subscriptions, for `SyncLayer.inform`. A resource is the SHA-256 of its URI in base64url. @interface */
@@ -317,7 +316,7 @@ export type SubscribeOptions = v.InferInput<typeof OPTIONS.subscribe>;
 /** A request that a server is about to send to its client, for `SyncLayer.ask`: its id, and how long it waits. @interface */
 export type QuestionInput = v.InferInput<typeof QuestionsSchema>[number];
 /** `options` of `SyncLayer.ask`. @interface */
-export type AskOptions = v.InferInput<typeof AskOptionsSchema>;
+export type AskOptions = v.InferInput<typeof OPTIONS.ask>;
 /** Which subscriptions `SyncLayer.unsubscribe` ends: one (`{ origin, id }`), those of an origin (`{ origin }`), or all (`{}`). */
 export type SubscriptionTarget = v.InferOutput<typeof SubscriptionTargetSchema>;
 /** One `subscriptions/listen` stream: its request id, where it comes from, and what it wants to hear of. @interface */
@@ -372,7 +371,7 @@ function reading<T>(read: () => T, hint: string): T {
 	}
 }
 
-/** Makes the parser of a method's options. Each option may be missing, and so may the whole object. */
+/** Makes the parser of a method's options. The whole object may be missing where none of them is required. */
 function optionsParser<Entries extends v.ObjectEntries>(
 	method: string,
 	schema: PlainObjectSchema<Entries>,
@@ -390,6 +389,11 @@ export const parseAttachOptions = optionsParser('attach', OPTIONS.attach);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
+
+const parseBroadcastOptions = optionsParser('broadcast', OPTIONS.broadcast);
+
+/** @throws `INVALID_ARGUMENT` */
+export const parseAskOptions = optionsParser('ask', OPTIONS.ask);
 
 /** @throws `INVALID_ARGUMENT` */
 export const parseListOptions = optionsParser('listSessions', OPTIONS.listSessions);
@@ -418,11 +422,6 @@ export function assertRoomForQuestions(waiting: number): void {
 	);
 }
 
-/** @throws `INVALID_ARGUMENT` */
-export function parseAskOptions(input: unknown): AskOptions {
-	return parse(AskOptionsSchema, input, 'The options of ask are connectionId, ticket.');
-}
-
 /**
  * What a client answered: the text of a JSON-RPC response.
  * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
@@ -434,8 +433,7 @@ export function parseAnswer(input: unknown): string {
 			`an answer is the text of a JSON-RPC response, not ${quote(input)}.`,
 		);
 	}
-	const bytes =
-		input.length > MAX_ANSWER_BYTES ? input.length : new TextEncoder().encode(input).byteLength;
+	const bytes = input.length > MAX_ANSWER_BYTES ? input.length : byteLength(input);
 	if (bytes <= MAX_ANSWER_BYTES) return input;
 	throw new SessionManagerError(
 		'PAYLOAD_TOO_LARGE',
@@ -447,11 +445,6 @@ export function parseAnswer(input: unknown): string {
 export function parseSendOptions(input: unknown, method: string): SendOptions {
 	if (input === undefined) return {};
 	return parse(SendOptionsSchema, input, `The only option of ${method} is id.`);
-}
-
-function parseBroadcastOptions(input: unknown): BroadcastOptions {
-	if (input === undefined) return {};
-	return parse(BroadcastOptionsSchema, input, 'The options of broadcast are id, resource.');
 }
 
 /** @throws `INVALID_SESSION_ID` */
@@ -626,7 +619,7 @@ export function parseSubscription(input: unknown): SubscriptionInput {
 	let bytes = 0;
 	for (const { length } of subscription.filters.resourceSubscriptions ?? []) bytes += length;
 	if (bytes <= MAX_SUBSCRIPTION_BYTES) {
-		bytes = new TextEncoder().encode(JSON.stringify(subscription)).byteLength;
+		bytes = byteLength(JSON.stringify(subscription));
 	}
 	if (bytes <= MAX_SUBSCRIPTION_BYTES) return subscription;
 	throw new SessionManagerError(

@@ -84,5 +84,10 @@ export function broadcastBytes(sessions: readonly string[] | undefined, data: st
 	// No character takes more than three bytes, so a small payload need not be looked at.
 	if (ids + data.length * 3 <= MAX_BROADCAST_BYTES) return ids + data.length * 3;
 	const serialised = /[\u0100-\uffff]/.test(data) ? data.length * 2 : data.length;
-	return Math.max(ids + serialised, new TextEncoder().encode(data).byteLength);
+	return Math.max(ids + serialised, byteLength(data));
+}
+
+/** The size of a text as UTF-8. */
+export function byteLength(text: string): number {
+	return new TextEncoder().encode(text).byteLength;
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { SessionManagerError } from '../errors.ts';
-import { MAX_SESSION_INFO_BYTES } from './limits.ts';
+import { byteLength, MAX_SESSION_INFO_BYTES } from './limits.ts';
 import { toJson } from './to-json.ts';
 
 /** What is stored of a client: the MCP types, with whatever else the client sent. */
@@ -75,7 +75,7 @@ export interface SessionInfo {
  */
 export function toStoredInfo(told: unknown): string {
 	const json = toJson(told, MAX_SESSION_INFO_BYTES);
-	const bytes = new TextEncoder().encode(json).byteLength;
+	const bytes = byteLength(json);
 	if (bytes <= MAX_SESSION_INFO_BYTES) return json;
 	throw new SessionManagerError(
 		'PAYLOAD_TOO_LARGE',

@@ -18,8 +18,8 @@ export function validate<Schema extends v.GenericSchema>(
 	const result = v.safeParse(schema, input, { abortEarly: true, message });
 	if (result.success) return { kind: 'valid', output: result.output };
 	const [issue] = result.issues;
-	const path = v.getDotPath(issue);
-	const text = path === null ? issue.message : `${path}: ${issue.message}`;
+	const path = issue.path?.map(({ key }) => String(key)).join('.');
+	const text = path === undefined ? issue.message : `${path}: ${issue.message}`;
 	return { kind: 'invalid', issue: text.slice(0, MAX_ISSUE_CHARS) };
 }
 

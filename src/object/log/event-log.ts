@@ -1,4 +1,5 @@
 import { newEpoch } from '../../wire/event-id.ts';
+import { byteLength } from '../../wire/limits.ts';
 import { LATENESS } from '../alarm.ts';
 import type { LogExtent } from './replay.ts';
 import { cut, type RetentionBounds } from './retention.ts';
@@ -414,8 +415,4 @@ export class EventLog {
 
 function encodeSessions(sessions: readonly string[]): string {
 	return SEPARATOR + sessions.join(SEPARATOR) + SEPARATOR;
-}
-
-function byteLength(text: string): number {
-	return new TextEncoder().encode(text).byteLength;
 }

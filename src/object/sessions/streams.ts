@@ -1,7 +1,7 @@
 import * as channels from '../../diagnostics/channels.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
-import { EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
+import { byteLength, EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
 import { STREAM_TAG } from '../../wire/names.ts';
 import type { BroadcastResult, SessionSummary } from '../../wire/answers.ts';
 import type { Alarm } from '../alarm.ts';
@@ -384,7 +384,7 @@ export class Streams {
 /** Of a message, for its event. Where it names one session, it is known whose it is. */
 function sizeOf(sessions: readonly string[] | undefined, data: string) {
 	const session = sessions?.length === 1 ? sessions[0] : undefined;
-	return { session, bytes: channels.byteLength(data) };
+	return { session, bytes: byteLength(data) };
 }
 
 /** What a session's first stream was handed, where its client may not have read it. */

@@ -12,6 +12,7 @@ import {
 import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import type { ListenerSummary } from '../../wire/inspection.ts';
+import { byteLength } from '../../wire/limits.ts';
 import type { Alarm } from '../alarm.ts';
 import { here } from '../here.ts';
 import type { EventLog } from '../log/event-log.ts';
@@ -198,7 +199,7 @@ export class Subscriptions {
 			channels.delivered.publish({
 				...here(this.#ctx),
 				audience: 'listeners',
-				bytes: channels.byteLength(data),
+				bytes: byteLength(data),
 				delivered: delivered - before,
 				waiting: undefined,
 				missed: 0,

@@ -28,7 +28,7 @@ export const AllowedHostsSchema = v.pipe(
 			),
 		),
 	),
-	v.nonEmpty('no host'),
+	v.minLength(1, 'no host'),
 	v.transform((hosts) => hosts.flatMap((text) => parseHost(text) ?? [])),
 );
 

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { SessionManagerError } from '../../errors.ts';
 import { type InfoChange, parseBoundedUri, parseSessionId } from '../../wire/arguments.ts';
 import { MAX_INFO_CHANGES } from '../../wire/limits.ts';
-import { functionSchema, parseOptions } from '../../wire/options.ts';
+import { functionSchema, hasMethod, parseOptions } from '../../wire/options.ts';
 import {
 	type ClientCapabilities,
 	type ClientInfo,
@@ -23,7 +23,7 @@ import { callObject, type SyncLayerStub } from '../routing/object.ts';
 import { answersOf } from '../routing/send.ts';
 import type { DurableObjectStreamSessionManager } from '../streams/durable-object-stream-session-manager.ts';
 import { Admissions } from './admissions.ts';
-import { KVInfoSessionManager } from './kv-info-session-manager.ts';
+import type { KVInfoSessionManager } from './kv-info-session-manager.ts';
 import { RequestReads } from './request-reads.ts';
 import { subscribersOf } from './subscribers.ts';
 import { reportWriteFailure } from './write-failure.ts';
@@ -31,7 +31,13 @@ import { reportWriteFailure } from './write-failure.ts';
 const QUESTIONS = ['clientInfo', 'clientCapabilities', 'logLevel'] as const;
 
 const OptionsSchema = v.strictObject({
-	fallback: v.optional(v.instance(KVInfoSessionManager, 'fallback is not a KVInfoSessionManager')),
+	fallback: v.optional(
+		// Not `instanceof`: each bundle with this class would have that one too.
+		v.custom<KVInfoSessionManager>(
+			(value) => hasMethod(value, 'everythingOf'),
+			'fallback is not a KVInfoSessionManager',
+		),
+	),
 	onError: v.optional(
 		functionSchema<(error: SessionManagerError) => void | Promise<void>>(),
 		() => (error: SessionManagerError) => console.error(error),

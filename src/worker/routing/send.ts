@@ -4,6 +4,7 @@ import { SessionManagerError } from '../../errors.ts';
 import type { BroadcastResult, Relayed } from '../../wire/answers.ts';
 import type { BroadcastInput, RelayInput } from '../../wire/arguments.ts';
 import { FIRST_HOME } from '../../wire/home.ts';
+import { byteLength } from '../../wire/limits.ts';
 import type { Called, SessionHomes } from './homes.ts';
 
 /** What a home answered, as far as it was asked for. */
@@ -48,7 +49,7 @@ export function publishSent(
 	channels.delivered.publish({
 		side: 'worker',
 		messages: messages.length,
-		bytes: sum(messages.map(channels.byteLength)),
+		bytes: sum(messages.map(byteLength)),
 		homes: sent.length,
 		delivered:
 			sum(results.map(({ delivered }) => delivered)) + sum(sent.map(({ published }) => published)),
