@@ -22,9 +22,6 @@ import {
 } from './worker/streams/durable-object-stream-session-manager.ts';
 import { DEFAULT_KEEP_ALIVE_MS } from './worker/streams/keep-alive.ts';
 
-const BINDING = 'TMCP_DURABLE_OBJECT';
-const KV_BINDING = 'TMCP_SESSION_INFO';
-
 const isAny = () => true;
 
 /** `SyncLayer` or a subclass, as far as its settings are concerned. @inline */
@@ -46,11 +43,11 @@ function partSchema<Options extends object>(said: readonly string[]) {
 }
 
 const OptionsSchema = v.strictObject({
-	binding: v.optional(v.custom<SyncLayerBinding | SyncLayerNamespace>(isAny), BINDING),
+	binding: v.optional(v.custom<SyncLayerBinding | SyncLayerNamespace>(isAny)),
 	path: v.optional(v.nullable(v.string()), '/mcp'),
 	owner: v.optional(functionSchema<NonNullable<SessionGatewayOptions['owner']>>()),
 	info: v.optional(v.picklist(['object', 'kv']), 'object'),
-	kv: v.optional(v.custom<KVBinding | KVNamespace>(isAny), KV_BINDING),
+	kv: v.optional(v.custom<KVBinding | KVNamespace>(isAny)),
 	syncLayer: v.optional(
 		v.custom<SyncLayerClass>(
 			(value) =>
@@ -110,7 +107,11 @@ type OptionalIf<Name, Bindings, Option> = Name extends Bindings ? Partial<Option
 /** Options of {@link DurableObjectSessions}. */
 export type DurableObjectSessionsOptions = CommonOptions &
 	/** Name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself. */
-	OptionalIf<typeof BINDING, SyncLayerBinding, { binding: SyncLayerBinding | SyncLayerNamespace }> &
+	OptionalIf<
+		'TMCP_DURABLE_OBJECT',
+		SyncLayerBinding,
+		{ binding: SyncLayerBinding | SyncLayerNamespace }
+	> &
 	(
 		| {
 				/** Where client info and resource subscriptions are stored: in the Durable Object (default), or in Workers KV. */
@@ -119,7 +120,7 @@ export type DurableObjectSessionsOptions = CommonOptions &
 		| ({
 				info: 'kv';
 		  } & /** Name of the KV binding (default `TMCP_SESSION_INFO`), or the namespace itself. */ OptionalIf<
-				typeof KV_BINDING,
+				'TMCP_SESSION_INFO',
 				KVBinding,
 				{ kv: KVBinding | KVNamespace }
 		  >)
