@@ -55,7 +55,10 @@ const fourHomes = {
 
 /** All tests of managers and gateway, but those for which it makes no difference, or which one number of homes is for. */
 const WITH_ANY_HOMES = {
-	include: ['test/{contract,transports}/**/*.test.ts', 'test/worker/**/*.test.ts'],
+	include: [
+		'test/{contract,transports,worker}/**/*.test.ts',
+		'test/durable-object-sessions.test.ts',
+	],
 	exclude: [
 		// They say themselves how many homes there are.
 		'test/worker/{client,inspector,routing}/**',

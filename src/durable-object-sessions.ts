@@ -23,9 +23,6 @@ import {
 } from './worker/streams/durable-object-stream-session-manager.ts';
 import { DEFAULT_KEEP_ALIVE_MS } from './worker/streams/keep-alive.ts';
 
-const BINDING = 'TMCP_DURABLE_OBJECT';
-const KV_BINDING = 'TMCP_SESSION_INFO';
-
 const isAny = () => true;
 
 /** `SyncLayer` or a subclass, as far as its settings are concerned. @inline */
@@ -47,11 +44,11 @@ function partSchema<Options extends object>(said: readonly string[]) {
 }
 
 const OptionsSchema = v.strictObject({
-	binding: v.optional(v.custom<SyncLayerBinding | SyncLayerNamespace>(isAny), BINDING),
+	binding: v.optional(v.custom<SyncLayerBinding | SyncLayerNamespace>(isAny)),
 	path: v.optional(v.nullable(v.string()), '/mcp'),
 	owner: v.optional(functionSchema<NonNullable<SessionGatewayOptions['owner']>>()),
 	info: v.optional(v.picklist(['object', 'kv']), 'object'),
-	kv: v.optional(v.custom<KVBinding | KVNamespace>(isAny), KV_BINDING),
+	kv: v.optional(v.custom<KVBinding | KVNamespace>(isAny)),
 	fallback: v.optional(
 		v.custom<KVInfoSessionManager>(
 			(value) => value instanceof KVInfoSessionManager,
@@ -117,7 +114,11 @@ type OptionalIf<Name, Bindings, Option> = Name extends Bindings ? Partial<Option
 /** Options of {@link DurableObjectSessions}. */
 export type DurableObjectSessionsOptions = CommonOptions &
 	/** Name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself. */
-	OptionalIf<typeof BINDING, SyncLayerBinding, { binding: SyncLayerBinding | SyncLayerNamespace }> &
+	OptionalIf<
+		'TMCP_DURABLE_OBJECT',
+		SyncLayerBinding,
+		{ binding: SyncLayerBinding | SyncLayerNamespace }
+	> &
 	(
 		| {
 				/** Where client info and resource subscriptions are stored: in the Durable Object (default), or in Workers KV. */
@@ -131,7 +132,7 @@ export type DurableObjectSessionsOptions = CommonOptions &
 		| ({
 				info: 'kv';
 		  } & /** Name of the KV binding (default `TMCP_SESSION_INFO`), or the namespace itself. */ OptionalIf<
-				typeof KV_BINDING,
+				'TMCP_SESSION_INFO',
 				KVBinding,
 				{ kv: KVBinding | KVNamespace }
 		  >)

@@ -1,4 +1,4 @@
-import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { channel } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -14,6 +14,7 @@ import {
 import {
 	DurableObjectStreamSessionManager,
 	DurableObjectSubscriptionManager,
+	KVInfoSessionManager,
 	SyncLayer,
 } from '../src/index.ts';
 import { shortHash } from '../src/worker/hash.ts';
@@ -46,6 +47,28 @@ function losing(times: number) {
 		left-- > 0 ? { broadcastBatch: () => Promise.reject(lost()) } : {},
 	);
 	return new DurableObjectStreamSessionManager(namespace);
+}
+
+/** A listen stream for the list of tools, in an object of its own, which loses its socket and misses `missed` changes. */
+async function listenAndMiss(namespace: DurableObjectNamespace<SyncLayer>, missed: number) {
+	const { home, object } = ownObject(namespace);
+	const manager = new DurableObjectSubscriptionManager(onlyObject(namespace, home));
+	const told: unknown[] = [];
+	const callbacks = {
+		acknowledge() {},
+		send: (notification: unknown) => void told.push(notification),
+		close() {},
+	};
+	await manager.create({ id: 1, origin: 'o', filters: { toolsListChanged: true } }, callbacks);
+	onTestFinished(() => manager.closeAll('o'));
+	// It comes back after all of the first pause: half a second.
+	const random = vi.spyOn(Math, 'random').mockReturnValue(0.99);
+	onTestFinished(() => random.mockRestore());
+	await evictDurableObject(object, { webSockets: 'close' });
+	for (let n = 0; n < missed; n++) {
+		await object.publish([{ jsonrpc: '2.0', method: 'notifications/tools/list_changed' }]);
+	}
+	return { home, told };
 }
 
 /** A session's call of a tool, in a trace. */
@@ -179,6 +202,57 @@ describe('somebody who listens is told', () => {
 		expect(recorder.of('error')).toEqual([]);
 	});
 
+	it('retry: a write to KV was one of too many', async () => {
+		let left = 1;
+		const put: KVNamespace['put'] = (...args: [string, string]) =>
+			left-- > 0
+				? Promise.reject(new Error('KV PUT failed: 429 Too Many Requests'))
+				: env.TMCP_SESSION_INFO.put(...args);
+		const kv = new Proxy(env.TMCP_SESSION_INFO, {
+			get: (target, name) => (name === 'put' ? put : Reflect.get(target, name)),
+		});
+		await new KVInfoSessionManager(kv).setLogLevel(crypto.randomUUID(), 'error');
+		expect(recorder.of('retry')).toMatchObject([
+			{ side: 'worker', home: undefined, of: 'kv', tries: 1, code: undefined },
+		]);
+		expect(recorder.of('retry')[0]?.pauseMs).toBeGreaterThan(0);
+		expect(recorder.of('error')).toEqual([]);
+	});
+
+	it('attached, retry and replayed: a listen stream loses its socket, and gets what it missed', async () => {
+		const { home, told } = await listenAndMiss(env.TMCP_DURABLE_OBJECT, 2);
+		await vi.waitFor(() => expect(told).toHaveLength(2));
+		const common = { session: undefined, stream: 'listen', recovered: true };
+		expect(recorder.of('attached')).toMatchObject([
+			{ ...common, side: 'object', home },
+			{ ...common, side: 'worker', home: '0', isBack: false },
+			{ ...common, side: 'object', home },
+			{ ...common, side: 'worker', home: '0', isBack: true },
+		]);
+		expect(recorder.of('retry')).toMatchObject([
+			{ side: 'worker', home: '0', session: undefined, of: 'stream', tries: 1, code: undefined },
+		]);
+		expect(recorder.of('replayed')).toMatchObject([
+			{ side: 'object', home, session: undefined, stream: 'listen', messages: 2, bytes: 122 },
+		]);
+		expect(recorder.of('gap')).toEqual([]);
+	});
+
+	it('gap: the log does not reach back to where a listen stream was', async () => {
+		const { home, told } = await listenAndMiss(env.SHORT_LOG, 5);
+		await vi.waitFor(() => expect(told).toHaveLength(3));
+		expect(recorder.of('gap')).toMatchObject([
+			{ side: 'object', home, session: undefined, stream: 'listen' },
+			{ side: 'worker', home: '0', session: undefined, stream: 'listen' },
+		]);
+		expect(recorder.of('attached').map(({ recovered }) => recovered)).toEqual([
+			true,
+			true,
+			false,
+			false,
+		]);
+	});
+
 	it('error: a call has failed for good, once however many hear of it', async () => {
 		expect(await codeOf(() => losing(9).send(['a'], event('x')))).toBe('OBJECT_FAILED');
 		await scheduler.wait(0);
@@ -224,6 +298,24 @@ describe('somebody who listens is told', () => {
 		expect(recorder.of('attached', 'object')).toMatchObject([
 			{ session, stream: 'answers' },
 			{ session, stream: 'answers' },
+		]);
+	});
+
+	it('answered: a question has expired, and who answers it later is ignored', async () => {
+		const client = await AskingClient.begin();
+		const call = await client.call('ask', { topics: ['x'] }, 'impatient');
+		const { id } = await askedOn(call);
+		await resultOf(call);
+		await client.answer(id, {});
+		const session = await shortHash(client.session.sessionId);
+		expect(recorder.of('answered')).toMatchObject([
+			{
+				side: 'worker',
+				session,
+				outcome: 'expired',
+				durationMs: expect.toSatisfy((ms) => Number(ms) >= 200),
+			},
+			{ side: 'object', session, outcome: 'ignored' },
 		]);
 	});
 

@@ -17,6 +17,7 @@ import {
 import { codeOf } from './support/codes.ts';
 import { EventStream } from './support/event-stream.ts';
 import { listenRequest } from './support/listen-request.ts';
+import { objectOf } from './support/objects.ts';
 
 const URL_OF_SERVER = 'https://example.com/mcp';
 const CAT = 'cat://tom';
@@ -229,12 +230,10 @@ it('with info in the object needs no KV', async () => {
 	const client = await Client.begin(gateway);
 	await client.request(gateway, 'logging/setLevel', { level: 'error' });
 	expect((await env.TMCP_SESSION_INFO.list()).keys).toEqual(before.keys);
-	const rows = await runInDurableObject(
-		env.TMCP_DURABLE_OBJECT.getByName('TMCP_DURABLE_OBJECT'),
-		(_, { storage }) =>
-			storage.sql
-				.exec('SELECT info FROM tmcp_sessions WHERE session_id = ?', client.sessionId)
-				.toArray(),
+	const rows = await runInDurableObject(objectOf(client.sessionId), (_, { storage }) =>
+		storage.sql
+			.exec('SELECT info FROM tmcp_sessions WHERE session_id = ?', client.sessionId)
+			.toArray(),
 	);
 	expect(rows).toEqual([{ info: expect.stringContaining('test-client') }]);
 });

@@ -4,9 +4,12 @@
  * ```ts
  * export const oauth = OAuth.issuer('https://bell.example.com')
  * 	.handlers({ authorize, exchange, verify })
- * 	.bearer({ paths: { GET: ['/mcp'], POST: ['/mcp'] } })
+ * 	.bearer({ paths: { GET: ['/mcp'], POST: ['/mcp'] }, resourceUrl })
  * 	.build();
  * ```
+ *
+ * and `verify` throws its `InvalidTokenError`: any other error is answered 500. A request for another host than the issuer's
+ * it lets through without a token, so give the gateway `allowedHosts: ['bell.example.com']`.
  */
 import { env } from 'cloudflare:workers';
 

@@ -208,7 +208,7 @@ function warnOnce(): void {
 	if (hasWarned) return;
 	hasWarned = true;
 	console.warn(
-		'The SyncLayer class of this Worker was made with "new_classes" and has no SQLite. Streams work; what does not: a client that was away misses what was sent meanwhile, and a SessionGateway, a DurableObjectInfoSessionManager and the answers to a server’s requests are refused (SQLITE_MISSING). Bind a new class that is made with "new_sqlite_classes".',
+		'The SyncLayer class of this Worker was made with "new_classes" and has no SQLite. Streams work; what does not: a client that was away misses what was sent meanwhile, and what needs SQLite is refused (SQLITE_MISSING): a SessionGateway and the answers to a server’s requests, a DurableObjectInfoSessionManager, several homes, listen streams for more than 4 resources, lists of sessions, and the end of all sessions of an owner. Bind a new class that is made with "new_sqlite_classes".',
 	);
 }
 

@@ -46,6 +46,29 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
 		return new Playground(page);
 	}
 
+	// The first test: of a client that only goes away the server hears with the next keep-alive.
+	test('the chart tells where the streams are, while they come and go', async () => {
+		const play = await playground();
+		const card = await play.open('A');
+		await play.listen('B');
+		const [, home = ''] = /its home is (\d)\./.exec(await card.innerText()) ?? [];
+		const chart = play.page.locator('#chart').getByRole('img');
+		/** How many streams of sessions and listen streams there are, by home. */
+		const figures = async () => {
+			const label = (await chart.getAttribute('aria-label')) ?? '';
+			expect(label).toMatch(/^Open streams of sessions and listen streams: /);
+			const homes = label.matchAll(/home (\d): (\d+) and (\d+)/g);
+			return Array.from(homes, ([, of, ...counts]) => [of, ...counts.map(Number)]);
+		};
+		const sums = (of: Awaited<ReturnType<typeof figures>>) =>
+			[1, 2].map((kind) => of.reduce((sum, counts) => sum + Number(counts[kind]), 0));
+		const limit = { timeout: LIMIT_MS };
+		await expect.poll(async () => sums(await figures()), limit).toEqual([1, 1]);
+		expect((await figures()).find(([, streams]) => streams === 1)?.[0]).toBe(home);
+		await card.getByRole('button', { name: 'End' }).click();
+		await expect.poll(async () => sums(await figures()), limit).toEqual([0, 1]);
+	});
+
 	test('a session that was cut resumes with what it missed, each with its event id', async () => {
 		const play = await playground();
 		const one = await play.open('A');
@@ -120,8 +143,9 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
 
 	test('the inspector shows what the playground does, and ends a session by keyboard', async () => {
 		const play = await playground();
-		const card = await play.open('A');
+		await play.open('A');
 		await play.listen('B');
+		const card = await play.open('C');
 		await play.press('Message to all sessions');
 		const note = await card.getByText(/^Its home is/).textContent();
 		const [, home = '', name = ''] = /is (\d), .* calls it (\S+)\.$/.exec(note ?? '') ?? [];
@@ -129,7 +153,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
 		await openInspector(page, server.url);
 		await page.getByRole('radio', { name: home, exact: true }).check();
 		const row = page.locator('#sessions tbody tr', { hasText: name });
-		await row.getByText('Playground A 1.0.0').waitFor();
+		await row.getByText('Playground C 1.0.0').waitFor();
 		await row.getByText('open', { exact: true }).waitFor();
 		await page.locator('#log').getByText('notifications/message').first().waitFor();
 		await page.getByRole('img', { name: /^Messages a second/ }).waitFor();
@@ -141,7 +165,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
 		await page.keyboard.press('Enter');
 
 		await page.getByText(/^Session \S+ has ended\.$/).waitFor();
-		await play.card('Session A').getByText('ended', { exact: true }).waitFor();
+		await play.card('Session C').getByText('ended', { exact: true }).waitFor();
 	});
 
 	test('an inspector that is paused asks nothing, however long it is open', async () => {
@@ -159,6 +183,28 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
 		expect(asked).toBe(before);
 		const request = page.waitForRequest(/inspector\/data/);
 		await page.getByRole('button', { name: 'Pause' }).press('Enter');
+		await request;
+	});
+
+	test('an inspector whose tab is hidden asks nothing, however long it is', async () => {
+		const page = await tab();
+		await page.clock.install();
+		let asked = 0;
+		page.on('request', (request) => {
+			if (request.url().includes('/inspector/data')) asked++;
+		});
+		await openInspector(page, server.url);
+		const become = (hidden: boolean) =>
+			page.evaluate((isHidden) => {
+				Object.defineProperty(document, 'hidden', { configurable: true, value: isHidden });
+				document.dispatchEvent(new Event('visibilitychange'));
+			}, hidden);
+		await become(true);
+		const before = asked;
+		await page.clock.fastForward(60_000);
+		expect(asked).toBe(before);
+		const request = page.waitForRequest(/inspector\/data/);
+		await become(false);
 		await request;
 	});
 

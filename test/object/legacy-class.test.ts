@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { DurableObjectSubscriptionManager } from '../../src/index.ts';
 import { codeOf } from '../support/codes.ts';
 import { Wire } from '../support/socket.ts';
@@ -12,6 +12,47 @@ const updated = {
 } as const;
 
 describe('a class without SQLite, as users of the existing package have it', () => {
+	// The first test of the file: what an isolate has said once it does not say again.
+	it('says once, in plain words, what does not work there', async () => {
+		const warned = vi.spyOn(console, 'warn').mockImplementation(() => {});
+		onTestFinished(() => warned.mockRestore());
+		const [one, other] = ['one', 'other'].map((name) => env.LEGACY_SYNC_LAYER.getByName(name));
+		await one?.stats();
+		await other?.stats();
+		expect(warned).toHaveBeenCalledTimes(1);
+		const [text] = warned.mock.calls[0] ?? [];
+		for (const named of [
+			'"new_classes"',
+			'Streams work',
+			'a client that was away misses what was sent meanwhile',
+			'SQLITE_MISSING',
+			'SessionGateway',
+			'answers to a server’s requests',
+			'DurableObjectInfoSessionManager',
+			'several homes',
+			'listen streams for more than 4 resources',
+			'lists of sessions',
+			'the end of all sessions of an owner',
+			'"new_sqlite_classes"',
+		])
+			expect(text).toContain(named);
+	});
+
+	it.each([
+		['a session behind a gateway', (of) => of.begin('id', 'o'.repeat(43))],
+		['a session that goes on', (of) => of.admit('id', 'o'.repeat(43))],
+		['an answer to a server’s request', (of) => of.answer('id', 'o'.repeat(43), 'x', '{}')],
+		['what is known of a client', (of) => of.infoOf('id')],
+		['several homes', (of) => of.registerHome('1')],
+		['a list of sessions', (of) => of.listSessions()],
+		['the end of all sessions of an owner', (of) => of.endOwner('o'.repeat(43))],
+	] satisfies [string, (of: ReturnType<typeof object>) => Promise<unknown>][])(
+		'refuses %s',
+		async (_, call) => {
+			expect(await codeOf(async () => call(object()))).toBe('SQLITE_MISSING');
+		},
+	);
+
 	it('serves streams', async () => {
 		const wire = await Wire.open(object(), 'one');
 		expect(await object().broadcast(['one'], 'hello')).toMatchObject({ delivered: 1 });

@@ -17,6 +17,8 @@ const BINDINGS = `import {
 import { openSocket } from '${PACKAGE}/advanced';
 import { checkConfiguration } from '${PACKAGE}/check';
 import { SyncLayerClient } from '${PACKAGE}/client';
+import { subscribe, type SessionEvent } from '${PACKAGE}/diagnostics';
+import { SessionInspector } from '${PACKAGE}/inspector';
 import { env } from 'cloudflare:workers';
 
 export const right = [
@@ -27,12 +29,16 @@ export const right = [
 ];
 export const has: Promise<boolean> = env.TMCP_DURABLE_OBJECT.getByName('x').has('id');
 export const others = [openSocket, checkConfiguration];
+export const inspector = new SessionInspector('TMCP_DURABLE_OBJECT', { authorise: () => false });
+export const stop = subscribe((event: SessionEvent) => console.log(event.name));
 
 export const wrong = [
 	// @ts-expect-error there is no such binding
 	new DurableObjectSessions({ binding: 'NOT_BOUND' }),
 	// @ts-expect-error nor is there here
 	new DurableObjectStreamSessionManager('NOT_BOUND'),
+	// @ts-expect-error nor here
+	new SessionInspector('NOT_BOUND', { authorise: () => false }),
 	// @ts-expect-error there is no KV namespace
 	new KVInfoSessionManager('TMCP_DURABLE_OBJECT'),
 	// @ts-expect-error a session id is a string
@@ -48,9 +54,27 @@ const ENV = `declare namespace Cloudflare {
 }
 `;
 
+/** How long all declarations may take to be checked, several times at once, in milliseconds. */
+const TYPES_LIMIT_MS = 180_000;
+
+/** Another Worker, which reaches the object of the first. */
+const SECOND = {
+	'second.ts': 'export default { fetch: () => new Response() } satisfies ExportedHandler;\n',
+	'second.jsonc': JSON.stringify({
+		name: 'second',
+		main: 'second.ts',
+		compatibility_date: '2026-08-01',
+		compatibility_flags: ['nodejs_compat'],
+		durable_objects: {
+			bindings: [{ name: 'TMCP_DURABLE_OBJECT', class_name: 'SyncLayer', script_name: 'bell' }],
+		},
+	}),
+};
+
 /** Each way to resolve, each source of types and each package manager; all combinations would take minutes. */
 const CONFIGURATIONS = [
 	{ manager: 'npm', resolution: 'bundler', source: 'wrangler types' },
+	{ manager: 'npm', resolution: 'bundler', source: 'wrangler types of two Workers' },
 	{ manager: 'npm', resolution: 'nodenext', source: 'workers-types' },
 	{ manager: 'pnpm', resolution: 'nodenext', source: 'wrangler types' },
 ] as const;
@@ -58,32 +82,38 @@ const CONFIGURATIONS = [
 type Configuration = (typeof CONFIGURATIONS)[number];
 
 /**
- * What `wrangler types` writes, and with what the bindings are declared. With `nodenext` it leaves them to the user,
- * because the import that wrangler would write has no file extension, which TypeScript does not take there.
+ * What `wrangler types` is told, and where the bindings are declared if it does not do that. With `nodenext` it leaves them
+ * to the user, because the import that wrangler would write has no file extension, which TypeScript does not take there. Of
+ * two Workers the types are those of the first, in which the second's class is found: here the bell's.
  */
-const WRANGLER_TYPES = {
-	bundler: { args: [], declared: [] },
-	nodenext: { args: ['--include-env=false'], declared: ['env.d.ts'] },
-};
+function sourceOf({ resolution, source }: Configuration) {
+	if (source === 'workers-types') {
+		return { types: '@cloudflare/workers-types', declared: ['env.d.ts'] };
+	}
+	const isOfTwo = source === 'wrangler types of two Workers';
+	const file = isOfTwo ? 'worker-configuration-of-two.d.ts' : 'worker-configuration.d.ts';
+	const configs = isOfTwo ? ['second.jsonc', 'wrangler.jsonc'] : ['wrangler.jsonc'];
+	const args = [file, ...configs.map((config) => `--config=${config}`)];
+	return resolution === 'bundler'
+		? { types: `./${file}`, args, declared: [] }
+		: { types: `./${file}`, args: [...args, '--include-env=false'], declared: ['env.d.ts'] };
+}
 
-function tsconfig({ resolution, source }: Configuration): string {
-	const ofWrangler = source === 'wrangler types';
+function tsconfig(configuration: Configuration): string {
+	const { resolution } = configuration;
+	const { types, declared } = sourceOf(configuration);
 	return JSON.stringify({
 		compilerOptions: {
 			module: resolution === 'bundler' ? 'esnext' : 'nodenext',
 			moduleResolution: resolution,
-			types: [ofWrangler ? './worker-configuration.d.ts' : '@cloudflare/workers-types'],
+			types: [types],
 			target: 'es2024',
 			lib: ['es2024'],
 			strict: true,
 			skipLibCheck: false,
 			noEmit: true,
 		},
-		files: [
-			'worker.ts',
-			'bindings.ts',
-			...(ofWrangler ? WRANGLER_TYPES[resolution].declared : ['env.d.ts']),
-		],
+		files: ['worker.ts', 'bindings.ts', ...declared],
 	});
 }
 
@@ -112,21 +142,21 @@ describe.each(['npm', 'pnpm'] as const)('installed with %s', (manager) => {
 		for (const name of ['worker.ts', 'wrangler.jsonc']) installation.write(name, example(name));
 		installation.write('bindings.ts', BINDINGS);
 		installation.write('env.d.ts', ENV);
+		for (const [name, text] of Object.entries(SECOND)) installation.write(name, text);
 	});
 	afterAll(() => installation?.remove());
 
 	it.concurrent.each(CONFIGURATIONS.filter((one) => one.manager === manager))(
 		'its types hold with $resolution resolution and $source',
 		async (configuration) => {
-			if (configuration.source === 'wrangler types') {
-				const { args } = WRANGLER_TYPES[configuration.resolution];
-				succeeded(await installation.run(WRANGLER, 'types', ...args));
-			}
-			const name = `tsconfig.${configuration.resolution}.json`;
+			const { args } = sourceOf(configuration);
+			if (args) succeeded(await installation.run(WRANGLER, 'types', ...args));
+			const name = `tsconfig.${Object.values(configuration).join('-').replaceAll(' ', '-')}.json`;
 			installation.write(name, tsconfig(configuration));
 			const { output } = await installation.run('typescript/bin/tsc', '-p', name);
 			expect(objections(output)).toEqual([]);
 		},
+		TYPES_LIMIT_MS,
 	);
 
 	// What is built does not depend on who installed it.

@@ -44,6 +44,13 @@ it('the tests run on Node 22, 24 and the newest', () => {
 	expect(workflow('ci.yml')).toContain("node: ['22', '24', latest]");
 });
 
+it('the tests run in a browser, and not without one', () => {
+	expect(readFileSync(join(ROOT, 'test/browser/chromium.ts'), 'utf8')).toContain('CHROMIUM_PATH');
+	expect(workflow('ci.yml')).toMatch(
+		/^ {6}CHROMIUM_PATH: \/.*$[\s\S]*run: test -x "\$CHROMIUM_PATH"$[\s\S]*run: npm test$/m,
+	);
+});
+
 it('what is published has passed the tests, and says where it was built', () => {
 	const release = workflow('release.yml');
 	expect(release).toContain('uses: ./.github/workflows/ci.yml');

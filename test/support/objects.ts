@@ -45,12 +45,36 @@ export class HomeCalls {
 	readonly failing = new Map<string, number>();
 	/** The objects that were asked for, with the hints where to place them. */
 	readonly placed = new Map<string, string | undefined>();
+	#held: { homes: string[]; until: Promise<void> } | undefined;
 
 	/** The calls of a piece of work, sorted. */
 	async of(work: () => Promise<unknown>): Promise<string[]> {
 		const before = this.calls.length;
 		await work();
 		return this.calls.slice(before).toSorted();
+	}
+
+	/**
+	 * Keep all further calls until they are released.
+	 * @returns the homes that are being called
+	 */
+	hold(): { homes: string[]; release(): void } {
+		const { promise, resolve } = Promise.withResolvers<void>();
+		const held = { homes: new Array<string>(), until: promise };
+		this.#held = held;
+		const release = () => {
+			this.#held = undefined;
+			resolve();
+		};
+		return { homes: held.homes, release };
+	}
+
+	/** Make a call of a home, at once or when it is released. */
+	call(home: string, work: () => unknown): unknown {
+		const held = this.#held;
+		if (!held) return work();
+		held.homes.push(home);
+		return held.until.then(work);
 	}
 
 	fail(home: string): Promise<never> | undefined {
@@ -75,7 +99,8 @@ export function ownHomes(
 				(target, method) =>
 				(...args: unknown[]) => {
 					noted.calls.push(`${label} ${String(method)}`);
-					return noted.fail(label) ?? Reflect.apply(Reflect.get(target, method), target, args);
+					const call = () => Reflect.apply(Reflect.get(target, method), target, args);
+					return noted.fail(label) ?? noted.call(label, call);
 				},
 		});
 	};

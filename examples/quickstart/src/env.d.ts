@@ -4,7 +4,6 @@ declare namespace Cloudflare {
 		TMCP_DURABLE_OBJECT: DurableObjectNamespace<
 			import('@tmcp/session-manager-durable-objects').SyncLayer
 		>;
-		TMCP_SESSION_INFO: KVNamespace;
 		MEMO: KVNamespace;
 	}
 }

@@ -4,7 +4,7 @@ import { server } from './server.ts';
 
 // Clients that initialise have a session each, with a stream that stays open. Those of 2026-07-28 have none, and
 // `subscriptions/listen` for what they want to hear of.
-const sessions = new DurableObjectSessions({ info: 'kv' });
+const sessions = new DurableObjectSessions();
 const gateway = sessions.gateway(new HttpTransport(server, sessions.transport));
 
 // The runtime finds the class of the Durable Object among the exports of the Worker.

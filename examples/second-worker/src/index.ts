@@ -19,7 +19,7 @@ interface Event {
 	uri: string;
 }
 
-/** Knows how to tell everybody, in one call. */
+/** Tells everybody whom a notification concerns, in one call: sessions, and who listens without one. */
 const clients = new SyncLayerClient('TMCP_DURABLE_OBJECT');
 
 /** What SyncLayer sends goes onto the clients' streams as it is: whole server-sent events. */
@@ -63,8 +63,8 @@ export default {
 	/** One notification for each resource of the batch, however often it has changed. */
 	async queue({ messages }) {
 		for (const uri of new Set(messages.map(({ body }) => body.uri))) {
-			const { listeners } = await clients.notify('notifications/resources/updated', { uri });
-			console.log(`${listeners} listeners know of ${uri}`);
+			const told = await clients.notify('notifications/resources/updated', { uri });
+			console.log(`${told.delivered} sessions and ${told.listeners} listeners know of ${uri}`);
 		}
 	},
 

@@ -136,6 +136,25 @@ describe('notify', () => {
 		},
 	);
 
+	it.each(['object', 'kv'] as const)(
+		'of a resource takes one call of each home that is used, where %s keeps its subscribers',
+		async (kind) => {
+			const { noted, client, info, begin } = installation(kind);
+			const sessions = await Promise.all(Array.from({ length: 12 }, () => begin('alice')));
+			const [one = '', other = ''] = sessions;
+			const uri = `memo://${crypto.randomUUID()}`;
+			await Promise.all([one, other].map((session) => info.addSubscription(session, uri)));
+			// The first call tells this instance which homes there are.
+			await client.notify(LIST_CHANGED);
+			const used = new Set(['0', ...sessions.map((session) => session.split('.')[0])]);
+			expect(used.size).toBeGreaterThan(1);
+			const calls = await noted.of(async () => {
+				expect(await client.notify(UPDATED, { uri })).toMatchObject({ waiting: 2, missed: 0 });
+			});
+			expect(calls).toEqual(Array.from(used, (home) => `${home} relay`).toSorted());
+		},
+	);
+
 	it('refuses what is no notification', async () => {
 		const { client } = installation();
 		expect(await codeOf(() => client.notify(UPDATED))).toBe('INVALID_ARGUMENT');

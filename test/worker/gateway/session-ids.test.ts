@@ -214,18 +214,48 @@ describe('a new session', () => {
 	});
 });
 
-it('the ids of the transport’s own making are served where that is wanted', async () => {
-	const noted = new HomeCalls();
-	const homes = new SessionHomes(ownHomes(env.TMCP_DURABLE_OBJECT, crypto.randomUUID(), noted), {
-		homes: 4,
+describe('the ids of the transport’s own making', () => {
+	/** Instances with any number of homes over the same objects. */
+	function installationOfTransport() {
+		const prefix = crypto.randomUUID();
+		return (of: number) => {
+			const homes = new SessionHomes(ownHomes(env.TMCP_DURABLE_OBJECT, prefix), { homes: of });
+			const transport = new HttpTransport(
+				new McpServer(SERVER, { adapter: undefined, capabilities: {} }),
+				{ path: '/mcp', sessionManager: { streams: new DurableObjectStreamSessionManager(homes) } },
+			);
+			const gateway = new SessionGateway(transport, homes, { sessionIds: 'transport' });
+			const placeOf = async (session: string) => (await homes.of(session)).label;
+			return { gateway, placeOf };
+		};
+	}
+
+	it('are served where that is wanted', async () => {
+		const { gateway } = installationOfTransport()(4);
+		const session = await begin(gateway);
+		expect(session).toMatch(/^[\da-f-]{36}$/);
+		expect(await ping(gateway, session)).toBe(200);
+		expect(await ping(gateway, crypto.randomUUID())).toBe(404);
 	});
-	const transport = new HttpTransport(
-		new McpServer(SERVER, { adapter: undefined, capabilities: {} }),
-		{ path: '/mcp', sessionManager: { streams: new DurableObjectStreamSessionManager(homes) } },
-	);
-	const gateway = new SessionGateway(transport, homes, { sessionIds: 'transport' });
-	const session = await begin(gateway);
-	expect(session).toMatch(/^[\da-f-]{36}$/);
-	expect(await ping(gateway, session)).toBe(200);
-	expect(await ping(gateway, crypto.randomUUID())).toBe(404);
+
+	it('are unknown where one more home has moved them, and all others go on', async () => {
+		const instance = installationOfTransport();
+		const [two, three] = [instance(2), instance(3)];
+		const moved: string[] = [];
+		const stayed: string[] = [];
+		// A third of all moves, and only to the new home.
+		while (moved.length < 2 || stayed.length < 2) {
+			const session = await begin(two.gateway);
+			const [before, after] = [await two.placeOf(session), await three.placeOf(session)];
+			expect(['2', before]).toContain(after);
+			(before === after ? stayed : moved).push(session);
+		}
+		for (const session of stayed) expect(await ping(three.gateway, session)).toBe(200);
+		for (const session of moved) expect(await ping(three.gateway, session)).toBe(404);
+		// Who is told so initialises again. An instance that is not replaced yet still serves all of them.
+		expect(await ping(three.gateway, await begin(three.gateway))).toBe(200);
+		for (const session of [...stayed, ...moved]) {
+			expect(await ping(two.gateway, session)).toBe(200);
+		}
+	});
 });

@@ -151,6 +151,12 @@ it.each(LIVES)(
 	},
 );
 
+it('eight sessions with the object and a gateway cost no more than one with the existing package', () => {
+	const priceOf = (wanted: string) => LIVES.find(([, subject]) => subject === wanted)?.[3];
+	// The test above has counted both.
+	expect(8 * (priceOf('object-gateway') ?? Infinity)).toBeLessThanOrEqual(priceOf('peer') ?? 0);
+});
+
 it('and two rows more when a session and its event are forgotten', async () => {
 	const path = '/lives/object-gateway';
 	const object = env.TMCP_DURABLE_OBJECT.getByName(path);

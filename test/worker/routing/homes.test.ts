@@ -140,6 +140,23 @@ describe('what is sent to all', () => {
 		for (const { stream } of all) expect(await stream.messages(3)).toEqual(['a', 'b', 'c']);
 	});
 
+	it.each(['to all', 'to named sessions'])(
+		'is on its way to every home before one has answered: %s',
+		async (whom) => {
+			const world = new World();
+			const all = await Promise.all(HOMES.map((home) => world.open(home)));
+			const streams = world.streams(4);
+			await streams.send(undefined, event('which homes there are'));
+			const sessions = whom === 'to all' ? undefined : all.map(({ session }) => session);
+			const asked = world.noted.hold();
+			const sending = streams.send(sessions, event('x'));
+			await vi.waitFor(() => expect(asked.homes.toSorted()).toEqual(HOMES));
+			asked.release();
+			await sending;
+			for (const { stream } of all) expect((await stream.messages(2))[1]).toBe('x');
+		},
+	);
+
 	it('reaches homes that only newer versions of the Worker use', async () => {
 		const world = new World();
 		const all = await Promise.all(HOMES.map((home) => world.open(home)));
