@@ -50,6 +50,7 @@ const OptionsSchema = v.strictObject({
 	path: v.optional(v.nullable(v.string()), '/mcp'),
 	owner: v.optional(functionSchema<NonNullable<SessionGatewayOptions['owner']>>()),
 	info: v.optional(v.picklist(['object', 'kv']), 'object'),
+	fallback: v.optional(v.instance(KVInfoSessionManager, 'fallback is not a KVInfoSessionManager')),
 	kv: v.optional(v.custom<KVBinding | KVNamespace>(isAny), KV_BINDING),
 	syncLayer: v.optional(
 		v.custom<SyncLayerClass>(
@@ -115,6 +116,8 @@ export type DurableObjectSessionsOptions = CommonOptions &
 		| {
 				/** Where client info and resource subscriptions are stored: in the Durable Object (default), or in Workers KV. */
 				info?: 'object';
+				/** What KV holds of a session is moved to the object when it is asked for first. */
+				fallback?: KVInfoSessionManager;
 		  }
 		| ({
 				info: 'kv';
@@ -163,7 +166,18 @@ export class DurableObjectSessions {
 			: [options: DurableObjectSessionsOptions]
 	) {
 		const parsed = parseOptions(OptionsSchema, options, 'DurableObjectSessions');
-		const { path, owner, info, kv, syncLayer, keepAlive, maxLifetime, onError, ...parts } = parsed;
+		const {
+			path,
+			owner,
+			info,
+			fallback,
+			kv,
+			syncLayer,
+			keepAlive,
+			maxLifetime,
+			onError,
+			...parts
+		} = parsed;
 		const ofHomes = typeof parsed.homes === 'number' ? { homes: parsed.homes } : parsed.homes;
 		const homes = new SessionHomes(parsed.binding, ofHomes);
 		const lifetime = parseSyncLayerOptions(syncLayer.options).lifetimes.sessionTtlMs;
@@ -184,7 +198,10 @@ export class DurableObjectSessions {
 			this.#gatewayOptions.info = manager;
 			this.transport = { path, sessionManager: { streams, info: manager }, subscriptionManager };
 		} else {
-			const manager = new DurableObjectInfoSessionManager(homes, { onError });
+			const manager = new DurableObjectInfoSessionManager(homes, {
+				onError,
+				...(fallback && { fallback }),
+			});
 			const streams = new DurableObjectStreamSessionManager(homes, streamOptions);
 			this.#gatewayOptions.info = manager;
 			this.transport = { path, sessionManager: manager.with(streams), subscriptionManager };
