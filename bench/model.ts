@@ -61,8 +61,12 @@ export interface Scale {
 	broadcastMs: number;
 	/** Seconds until all streams of a home that was restarted are back, if it does nothing else. */
 	returnSeconds: number;
+	/** GB of a workerd that has one of the homes and all its streams, the Worker's ends of them included. */
+	memoryGB: number;
 	/** GB of log in all homes, at most. */
 	logGB: number;
+	/** GB of sessions in all homes. */
+	sessionsGB: number;
 	/** Dollars a month, by what they are for. */
 	dollars: { requests: number; rows: number; duration: number; storage: number; workers: number };
 }
@@ -113,6 +117,7 @@ export function scale(sessions: number, measured: PerStream): Scale {
 	const rowsWritten =
 		begun * (LIFE.rowsWritten + LIFE.rowsWrittenLater) + homes / BROADCAST_EVERY_SECONDS;
 	const logGB = homes * LOG_GB;
+	const sessionsGB = (sessions * LIFE.storedBytes) / 1e9;
 	return {
 		sessions,
 		homes,
@@ -121,13 +126,15 @@ export function scale(sessions: number, measured: PerStream): Scale {
 		rowsWritten,
 		broadcastMs: streams * measured.broadcastMs,
 		returnSeconds: (streams * measured.returnMs) / 1_000,
+		memoryGB: (streams * measured.memoryKB * 1024) / 1e9,
 		logGB,
+		sessionsGB,
 		dollars: {
 			workers: begun * LIFE.workerRequests * SECONDS_IN_A_MONTH * PRICE.workerRequest,
 			requests: requests * SECONDS_IN_A_MONTH * PRICE.objectRequest,
 			rows: rowsWritten * SECONDS_IN_A_MONTH * PRICE.rowWritten,
 			duration: homes * OBJECT_GB * SECONDS_IN_A_MONTH * PRICE.gbSecond,
-			storage: logGB * PRICE.gbMonth,
+			storage: (logGB + sessionsGB) * PRICE.gbMonth,
 		},
 	};
 }
@@ -155,9 +162,15 @@ function scalingTable(measured: PerStream): string {
 		row('requests a second, all homes', ({ requests }) => number(requests)),
 		row('requests a second in a home', ({ requests, homes }) => number(requests / homes)),
 		row('rows written a second, all homes', ({ rowsWritten }) => number(rowsWritten)),
-		row('a broadcast to all, ms', ({ broadcastMs }) => number(broadcastMs)),
+		row('a broadcast to all: in each home, once its call is there, ms', ({ broadcastMs }) =>
+			number(broadcastMs),
+		),
 		row('a home is restarted: all are back after, s', ({ returnSeconds }) => number(returnSeconds)),
-		row('log, at most, GB', ({ logGB }) => number(logGB)),
+		row('memory of a workerd with one home and its streams, GB', ({ memoryGB }) =>
+			number(memoryGB),
+		),
+		row('stored: logs, at most, GB', ({ logGB }) => number(logGB)),
+		row('stored: sessions, GB', ({ sessionsGB }) => number(sessionsGB)),
 		row(
 			'a month: requests of the Worker',
 			money(({ workers }) => workers),
@@ -175,41 +188,71 @@ function scalingTable(measured: PerStream): string {
 			money(({ duration }) => duration),
 		),
 		row(
-			'storage of the logs',
+			'storage',
 			money(({ storage }) => storage),
 		),
 		row('in all', money(inAll)),
 	].join('\n');
 }
 
-/** What the model says of the large run, beside what it has measured. In each of its processes one thread runs all homes. */
-function checkTable(object: PerStream, runs: readonly ScaleRun[]): string {
+/** A row of the check: what the model says of the large run, beside what that has measured. */
+export interface Checked {
+	title: string;
+	/** By `npm run bench`, which has measured no `initialize`. */
+	object: number | undefined;
+	model: number;
+	measured: number;
+	/** How many times as much was measured as the model says. */
+	ratio: number;
+}
+
+/** The model, held against the large run. In each of its processes one thread runs all homes. */
+export function checks(object: PerStream, runs: readonly ScaleRun[]): Checked[] {
 	const [model, large] = [ofRuns(runs, 1), runs.find(({ homes }) => homes > 1)];
 	if (!large) throw new Error('bench/scale-results.json has no run with several homes.');
 	const { streams, processes, homes } = large;
 	const measured = ofRuns(runs, homes);
-	const row = (title: string, cells: readonly (number | undefined)[]) => {
-		const [, second, third] = cells;
-		const ratio = second && third ? (third / second).toFixed(2) : '–';
-		const written = cells.map((value) => (value === undefined ? '–' : number(value)));
-		return `| ${[title, ...written, ratio].join(' | ')} |`;
-	};
-	const times = (title: string, of: (per: PerStream) => number | undefined, unitMs: number) => {
+	const check = (
+		title: string,
+		of: (per: PerStream) => number | undefined,
+		scaled: (value: number, threads: number) => number,
+	): Checked => {
 		const total = (per: PerStream, threads: number) => {
-			const ms = of(per);
-			return ms === undefined ? undefined : (ms * streams) / threads / unitMs;
+			const value = of(per);
+			return value === undefined ? undefined : scaled(value, threads);
 		};
-		return row(title, [total(object, processes), total(model, processes), total(measured, 1)]);
+		const said = total(model, processes) ?? NaN;
+		const was = total(measured, 1) ?? NaN;
+		const ratio = was / said;
+		return { title, object: total(object, processes), model: said, measured: was, ratio };
 	};
-	const memory = [object, model, measured].map(({ memoryKB }) => memoryKB);
+	const seconds = (ms: number, threads: number) => (ms * streams) / threads / 1_000;
+	return [
+		check('all sessions begun, 50 at once, s', ({ beginMs }) => beginMs, seconds),
+		check('all streams open, 50 at once, s', ({ openMs }) => openMs, seconds),
+		check(
+			'memory of workerd, a session with its stream, KB',
+			({ memoryKB }) => memoryKB,
+			(memoryKB) => memoryKB,
+		),
+		check(
+			'a broadcast to all, ms',
+			({ broadcastMs }) => broadcastMs,
+			(ms, threads) => (ms * streams) / threads,
+		),
+		check('SIGKILL: all are back, all at once, s', ({ returnMs }) => returnMs, seconds),
+	];
+}
+
+function checkTable(checked: readonly Checked[]): string {
+	const cell = (value: number | undefined) => (value === undefined ? '–' : number(value));
 	return [
 		'| | from `npm run bench` | the model | measured | measured / model |',
 		'|---|---:|---:|---:|---:|',
-		times('all sessions begun, 50 at once, s', ({ beginMs }) => beginMs, 1_000),
-		times('all streams open, 50 at once, s', ({ openMs }) => openMs, 1_000),
-		row('memory of workerd, a session with its stream, KB', memory),
-		times('a broadcast to all, ms', ({ broadcastMs }) => broadcastMs, 1),
-		times('SIGKILL: all are back, all at once, s', ({ returnMs }) => returnMs, 1_000),
+		...checked.map(
+			({ title, object, model, measured, ratio }) =>
+				`| ${title} | ${cell(object)} | ${cell(model)} | ${cell(measured)} | ${ratio.toFixed(2)} |`,
+		),
 	].join('\n');
 }
 
@@ -243,14 +286,20 @@ function withTable(page: string, name: string, table: string): string {
 
 const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
 
+/** What was measured: of one object without TCP, and of Workers over TCP. */
+export function measurements(): ScaleResults & { object: PerStream } {
+	const { measured }: { measured: Measured[] } = JSON.parse(read('results.json'));
+	const scaled: ScaleResults = JSON.parse(read('scale-results.json'));
+	return { ...scaled, object: ofObject(measured) };
+}
+
 /** What the model writes, by the file's name in `docs/`. */
 export function generated(): Map<string, string> {
-	const { measured }: { measured: Measured[] } = JSON.parse(read('results.json'));
-	const { machine, runs }: ScaleResults = JSON.parse(read('scale-results.json'));
+	const { machine, runs, object } = measurements();
 	const model = ofRuns(runs, 1);
 	const tables = {
 		sizes: scalingTable(model),
-		check: checkTable(ofObject(measured), runs),
+		check: checkTable(checks(object, runs)),
 		machine: `${machineLine(machine)}.`,
 	};
 	const page = Object.entries(tables).reduce(

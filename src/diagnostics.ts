@@ -1,6 +1,9 @@
 /**
  * What this library tells of, for logs, metrics and traces: typed events on `node:diagnostics_channel`.
+ *
+ * @module diagnostics
  */
+
 import { channelName, EVENT_NAMES, type EventName, type EventOf } from './diagnostics/events.ts';
 import { nodeModule } from './diagnostics/node.ts';
 

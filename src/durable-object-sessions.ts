@@ -49,12 +49,7 @@ const OptionsSchema = v.strictObject({
 	owner: v.optional(functionSchema<NonNullable<SessionGatewayOptions['owner']>>()),
 	info: v.optional(v.picklist(['object', 'kv']), 'object'),
 	kv: v.optional(v.custom<KVBinding | KVNamespace>(isAny)),
-	fallback: v.optional(
-		v.custom<KVInfoSessionManager>(
-			(value) => value instanceof KVInfoSessionManager,
-			'fallback is no KVInfoSessionManager',
-		),
-	),
+	fallback: v.optional(v.instance(KVInfoSessionManager, 'fallback is not a KVInfoSessionManager')),
 	syncLayer: v.optional(
 		v.custom<SyncLayerClass>(
 			(value) =>

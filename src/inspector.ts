@@ -1,4 +1,9 @@
-/** A page for operators, which a Worker mounts behind its own authorisation. Only what imports it has it in its bundle. */
+/**
+ * A page for operators, which a Worker mounts behind its own authorisation. Only what imports it has it in its bundle.
+ *
+ * @module inspector
+ */
+
 export {
 	SessionInspector,
 	type SessionInspectorOptions,

@@ -59,7 +59,7 @@ function money(): string {
 	const dollars = (price: number) => `$${(price * 1e6).toFixed(2)}`;
 	const lines = asked.map(
 		([what, count, price]) =>
-			`| ${what} | ${count} | ${dollars(price)} | ${dollars(count * price)} |`,
+			`| ${what} | ${Number(count.toFixed(2))} | ${dollars(price)} | ${dollars(count * price)} |`,
 	);
 	const sum = asked.reduce((total, [, count, price]) => total + count * price, 0);
 	return [

@@ -1,3 +1,9 @@
+/**
+ * What can be wrong with the configuration of a Worker: for a test of one's own.
+ *
+ * @module check/configuration
+ */
+
 import { pageOf } from '../errors.ts';
 import {
 	classDeclaration,

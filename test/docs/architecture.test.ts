@@ -1,17 +1,28 @@
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ROOT } from '../../docs/.vitepress/quotes.ts';
 
-const page = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+const folders = globSync('src/{*,*/*}/', { cwd: ROOT }).map((path) => basename(path));
+const entries = globSync('src/*.ts', { cwd: ROOT }).map((path) => basename(path));
 
-it('the tree of the source names no folder that is not there', () => {
-	const [, tree = ''] = /```text\n(src\/[\s\S]*?)```/.exec(page) ?? [];
-	const named = [...tree.matchAll(/(?<=\s)(\w+)\/(?=\s)/g)].map(([, name]) => name);
-	const folders = globSync('src/{*,*/*}/', { cwd: ROOT }).map((path) => basename(path));
-	expect(named).not.toEqual([]);
-	expect(folders).toEqual(expect.arrayContaining(named));
-});
+describe.each(['docs/architecture.md', 'CONTRIBUTING.md'])(
+	'the tree of the source in %s',
+	(page) => {
+		const [, tree = ''] =
+			/```(?:text)?\n(src\/[\s\S]*?)```/.exec(readFileSync(join(ROOT, page), 'utf8')) ?? [];
+
+		it('names each folder that there is, and no other', () => {
+			const named = [...tree.matchAll(/(?<=\s)(\w+)\/(?=\s)/g)].map(([, name]) => name);
+			expect([...new Set(named)].toSorted()).toEqual([...new Set(folders)].toSorted());
+		});
+
+		it('names each file beside them', () => {
+			const named = [...tree.matchAll(/(?<=\s)[\w-]+\.ts(?=\s)/g)].map(([name]) => name);
+			expect(named).toEqual(expect.arrayContaining(entries));
+		});
+	},
+);
 
 it('what both sides agree on imports neither, and of each other they import types at most', () => {
 	const imports = (side: string, from: string) =>

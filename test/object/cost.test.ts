@@ -1,8 +1,9 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { LIFE } from '../../bench/life.ts';
 import { CloseCode } from '../../src/advanced.ts';
-import type { SyncLayer } from '../../src/index.ts';
+import { SessionHomes, type SyncLayer } from '../../src/index.ts';
 import { CostMeter, type Costs } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';
 
@@ -226,4 +227,24 @@ it('streams and ends cost the same, however many messages wait for one that is a
 		exactly({ statements: 2, written: 1 }),
 	);
 	expect(await costs(() => object().end('gone'))).toEqual(exactly({ statements: 2, written: 1 }));
+});
+
+it('a session takes about 300 bytes of storage with what its client has said, and 480 with three subscriptions too', async () => {
+	const client = {
+		clientInfo: { name: 'a client', version: '1.0.0' },
+		clientCapabilities: { elicitation: {}, roots: { listChanged: true } },
+	};
+	const subscriptions = ['a', 'b', 'c'].map((resource) => ({ subscribe: resource.repeat(43) }));
+	const homes = new SessionHomes('TMCP_DURABLE_OBJECT');
+	const ids = await Promise.all(Array.from({ length: 2_000 }, () => homes.mint('0')));
+	const [begun, subscribed] = await runInDurableObject(object(), (instance, { storage }) => {
+		const before = storage.sql.databaseSize;
+		const bytes = () => (storage.sql.databaseSize - before) / ids.length;
+		for (const id of ids) instance.begin(id, OWNER, { info: client });
+		const ofBegun = bytes();
+		for (const id of ids) instance.inform(id, subscriptions);
+		return [ofBegun, bytes()];
+	});
+	expect(Math.abs(begun / 300 - 1)).toBeLessThan(0.1);
+	expect(Math.abs(subscribed / LIFE.storedBytes - 1)).toBeLessThan(0.1);
 });

@@ -1,11 +1,13 @@
 /** The official conformance suites, against the server behind the composition, and beside it with tmcp's in-memory managers. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type DevServer, startDevServer } from '../../quickstart/demo/dev-server.ts';
+import { type DevServer, ROOT, startDevServer } from '../../quickstart/demo/dev-server.ts';
 import { type InMemoryServer, startInMemoryServer } from './in-memory.ts';
 import { KNOWN_FAILURES } from './known-failures.ts';
 import { conform, type Outcome, RUN_LIMIT_MS, type RunName, RUNS, type Unmet } from './suite.ts';
 
-/** How many scenarios there are, and how many checks pass. The README of the library says so too. */
+/** How many scenarios there are, and how many checks pass. docs/platforms.md says so too. */
 const SCENARIOS = { '0.1': 32, '0.2 of 2025-11-25': 33, '0.2 of 2026-07-28': 50 };
 const PASSED = { '0.1': 44, '0.2 of 2025-11-25': 81, '0.2 of 2026-07-28': 161 };
 const RUN_NAMES = ['0.1', '0.2 of 2025-11-25', '0.2 of 2026-07-28'] as const satisfies RunName[];
@@ -60,3 +62,11 @@ test.each(RUN_NAMES)(
 	},
 	RUN_LIMIT_MS,
 );
+
+test('docs/platforms.md says how many checks pass', async () => {
+	const page = await readFile(join(ROOT, 'docs/platforms.md'), 'utf8');
+	const [, conformance = ''] = page.split('## Conformance');
+	expect(conformance).toContain(`in 0.1.16 (${PASSED['0.1']})`);
+	expect(conformance).toContain(`in 0.2.0-alpha.12 (${PASSED['0.2 of 2025-11-25']})`);
+	expect(conformance).toContain(`of 2026-07-28 ${PASSED['0.2 of 2026-07-28']} pass`);
+});
