@@ -121,7 +121,9 @@ export interface SessionGatewayOptions {
 	keepAlive?: number;
 	/** How much may wait for the client of a listen stream that does not read, in bytes: as for {@link withKeepAlive}. */
 	maxQueuedBytes?: number;
-	/** Told when a client was cut off because of that (default: nothing). */
+	/** How long that client may read nothing at all while something waits for it, in milliseconds (default 120,000). */
+	readTimeout?: number;
+	/** Told when a client was cut off because of one of these (default: nothing). */
 	onCutOff?: () => void;
 	/**
 	 * How long a request of the server to its client (`elicitation`, `sampling`, `roots`) waits for the answer, in

@@ -23,6 +23,7 @@ import {
 import { quote, SessionManagerError } from '../../errors.ts';
 import { resourceOf } from '../info/subscribers.ts';
 import { readRequestEvents } from '../answers/messages.ts';
+import { DEFAULT_READ_TIMEOUT_MS } from './client-queue.ts';
 import { ClientStream, type SessionKeeper, type StreamController } from './client-stream.ts';
 import { hold } from '../request/hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS } from './keep-alive.ts';
@@ -31,9 +32,6 @@ import { currentScope, type RequestScope } from '../request/request-scope.ts';
 
 /** How much may wait in the Worker for one client, in bytes. */
 const DEFAULT_MAX_QUEUED_BYTES = 1024 * 1024;
-
-/** How long a client may read nothing while something waits for it, in milliseconds. */
-const DEFAULT_READ_TIMEOUT_MS = 120_000;
 
 const SessionCallbackSchema = functionSchema<(sessionId: string) => void>();
 
