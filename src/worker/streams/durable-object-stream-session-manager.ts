@@ -269,8 +269,11 @@ function assertGuarded(scope: RequestScope | undefined): void {
 function assertNoRequest(data: string): void {
 	const [asked] = readRequestEvents(data);
 	if (!asked) return;
-	throw new SessionManagerError(
+	const error = new SessionManagerError(
 		'SERVER_REQUEST_REFUSED',
 		`a server's request (${quote(asked.request.method)}) was not sent to its client, because over SseTransport nobody can tell whose answer comes back. Serve a server that asks its clients (elicitation, sampling, roots) with HttpTransport, behind a SessionGateway.`,
 	);
+	// SseTransport drops the rejection, wrangler dev shows none, and the tool waits in vain.
+	console.error(error);
+	throw error;
 }
