@@ -114,7 +114,7 @@ export interface SessionGatewayOptions {
 	info?: SessionPrefetcher | SessionAdmitter;
 	/**
 	 * Returns who makes a request, for example the subject of its token; only that owner can use the sessions that it began,
-	 * and how many sessions and listen streams it has is limited. Must not read the body. The owner is stored as a hash.
+	 * and how many sessions and listen streams it has in each home is limited. Must not read the body. The owner is stored as a hash.
 	 * Default: no owner, so whoever has a session's id can use it, and only the object's own limits hold.
 	 */
 	owner?: OwnerOf;
