@@ -27,13 +27,15 @@ export type StreamKind = 'session' | 'listen' | 'answers';
  * Why something was refused: what the gateway says to a request, or the code of an error.
  *
  * `host`: not one of `allowedHosts`; `inUrl`: a session id in the URL; `tooSlow`, `tooLarge`: the body of a POST, or an answer;
- * `unreadable`: an `initialize` that the server cannot read; `missing`, `unknown`: the session; `lost`: an answer whose server instance has died.
+ * `clientInvalid`, `clientTooLarge`: what a message tells of its client; `unreadable`: an `initialize` that the server cannot read; `missing`, `unknown`: the session; `lost`: an answer whose server instance has died.
  */
 export type RefusalReason =
 	| 'host'
 	| 'inUrl'
 	| 'tooSlow'
 	| 'tooLarge'
+	| 'clientInvalid'
+	| 'clientTooLarge'
 	| 'unreadable'
 	| 'missing'
 	| 'unknown'

@@ -1,6 +1,6 @@
 /**
  * `npm run flow`: backlogs for fast and slow readers over TCP, against bare workerd, and the memory that slow clients
- * take. A few minutes.
+ * take, and what 3 × 1,000 elicitations leave of it. A few minutes. `npm run flow matrix`, `memory` or `asking 3`: one of these.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,6 +18,7 @@ const SLOW_BYTES_A_SECOND = 200_000;
 const CONFIG = `
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
+	v8Flags = [V8_FLAGS],
 	services = [
 		(name = "main", worker = .main),
 		(name = "disk", disk = (path = "DISK", writable = true)),
@@ -32,6 +33,9 @@ const main :Workerd.Worker = (
 	durableObjectStorage = (localDisk = "disk"),
 	bindings = [(name = "TMCP_DURABLE_OBJECT", durableObjectNamespace = "SyncLayer")],
 );`;
+
+/** Memory is not collected before it is short: with a small heap, what grows is no garbage. */
+const SMALL_HEAP = '"--max-old-space-size=48", "--max-semi-space-size=2"';
 
 /** The resident memory of a process, in MiB. */
 function rss(pid: number): number {
@@ -48,11 +52,11 @@ async function freePort(): Promise<number> {
 }
 
 /** Bare workerd, with storage of its own. */
-async function startWorkerd() {
+async function startWorkerd(worker: 'worker' | 'asking' = 'worker') {
 	const directory = mkdtempSync(join(tmpdir(), 'flow-'));
 	const port = await freePort();
 	execFileSync(join(ROOT, 'node_modules/.bin/esbuild'), [
-		join(ROOT, 'test/e2e/workers/flow/worker.ts'),
+		join(ROOT, `test/e2e/workers/flow/${worker}.ts`),
 		'--bundle',
 		'--format=esm',
 		'--external:cloudflare:*',
@@ -63,7 +67,12 @@ async function startWorkerd() {
 	]);
 	const disk = mkdtempSync(join(directory, 'disk-'));
 	const config = join(directory, 'config.capnp');
-	writeFileSync(config, CONFIG.replace('DISK', disk).replace('PORT', String(port)));
+	writeFileSync(
+		config,
+		CONFIG.replace('V8_FLAGS', worker === 'asking' ? SMALL_HEAP : '')
+			.replace('DISK', disk)
+			.replace('PORT', String(port)),
+	);
 	const workerd = spawn(join(ROOT, 'node_modules/.bin/workerd'), ['serve', config], {
 		stdio: ['ignore', 'inherit', 'inherit'],
 	});
@@ -202,7 +211,101 @@ async function memory(clients: number, bound: number | ''): Promise<void> {
 	await server.stop();
 }
 
+interface Message {
+	id?: string | number;
+	method?: string;
+	result?: { content?: { text: string }[] };
+}
+
+/** A session whose client answers each elicitation at once. */
+class AskedClient {
+	#url: URL;
+	#session: string;
+
+	private constructor(url: URL, session: string) {
+		this.#url = url;
+		this.#session = session;
+	}
+
+	static async begin(server: Server): Promise<AskedClient> {
+		const url = new URL('/mcp', server.url);
+		const client = new AskedClient(url, '');
+		const params = {
+			protocolVersion: '2025-06-18',
+			capabilities: { elicitation: {} },
+			clientInfo: { name: 'flow', version: '1' },
+		};
+		const response = await client.#post({ id: 1, method: 'initialize', params });
+		await response.text();
+		return new AskedClient(url, response.headers.get('mcp-session-id') ?? '');
+	}
+
+	/** @returns how many of its answers the tool got */
+	async ask(times: number): Promise<number> {
+		const params = { name: 'ask', arguments: { times } };
+		const response = await this.#post({ id: 2, method: 'tools/call', params });
+		let text = '';
+		for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+			const events = (text + chunk).split('\n\n');
+			text = events.pop() ?? '';
+			for (const event of events) {
+				const data = event.split('\n').find((line) => line.startsWith('data: {'));
+				if (data === undefined) continue;
+				const { id, method, result }: Message = JSON.parse(data.slice('data: '.length));
+				if (method === undefined) return Number(result?.content?.[0]?.text);
+				await this.#post({ id, result: { action: 'accept', content: { name: 'Ada' } } });
+			}
+		}
+		return 0;
+	}
+
+	async end(): Promise<void> {
+		const headers = { 'mcp-session-id': this.#session };
+		await fetch(this.#url, { method: 'DELETE', headers });
+	}
+
+	#post(message: object): Promise<Response> {
+		return fetch(this.#url, {
+			method: 'POST',
+			headers: {
+				'content-type': 'application/json',
+				accept: 'application/json, text/event-stream',
+				...(this.#session && { 'mcp-session-id': this.#session }),
+			},
+			body: JSON.stringify({ jsonrpc: '2.0', ...message }),
+		});
+	}
+}
+
+const ASKING_CLIENTS = 10;
+const QUESTIONS = 1_000;
+
+/** What workerd holds after so many elicitations, in several sessions at a time, in MiB. */
+async function asking(rounds: number): Promise<void> {
+	const server = await startWorkerd('asking');
+	const rows = [];
+	for (let round = 0; round <= rounds; round++) {
+		const began = performance.now();
+		const clients = await Promise.all(
+			Array.from({ length: ASKING_CLIENTS }, () => AskedClient.begin(server)),
+		);
+		// The first round warms it up.
+		const questions = (round === 0 ? QUESTIONS / 10 : QUESTIONS) / ASKING_CLIENTS;
+		const answered = await Promise.all(clients.map((client) => client.ask(questions)));
+		await Promise.all(clients.map((client) => client.end()));
+		const seconds = ((performance.now() - began) / 1_000).toFixed(1);
+		await new Promise((resolve) => setTimeout(resolve, 2_000));
+		const total = answered.reduce((sum, count) => sum + count, 0);
+		rows.push({ round, elicitations: total, seconds, RSS: rss(server.pid) });
+		if (total !== questions * ASKING_CLIENTS) process.exitCode = 1;
+	}
+	console.table(rows);
+	await server.stop();
+}
+
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
-const [, , what] = process.argv;
-if (what !== 'memory') await matrix();
-if (what !== 'matrix') for (const bound of [64 * 1024, ''] as const) await memory(200, bound);
+const [, , what, rounds = '3'] = process.argv;
+const isAsked = (name: string) => what === undefined || what === name;
+if (isAsked('matrix')) await matrix();
+if (isAsked('memory')) for (const bound of [64 * 1024, ''] as const) await memory(200, bound);
+if (isAsked('asking')) await asking(Number(rounds));

@@ -1,6 +1,7 @@
 import { isAnswer } from '../answers/messages.ts';
 import { parseJson } from '../content.ts';
 import { kindOfMessage, type MessageKind } from './request-kind.ts';
+import { type ClientFlaw, flawOfClient } from './told-client.ts';
 
 /** What stands in the body of a POST, which was read once. */
 export interface MessageBody {
@@ -11,6 +12,9 @@ export interface MessageBody {
 	request: Request;
 }
 
+/** Why a message is not for the transport: of its body, or of what it tells of its client. */
+export type BodyFlaw = 'tooLarge' | 'tooSlow' | ClientFlaw;
+
 /** Whether the transport reads the body of a request at all. */
 export function hasMessage({ method, headers }: Request): boolean {
 	return method === 'POST' && headers.get('content-type')?.includes('application/json') === true;
@@ -18,17 +22,19 @@ export function hasMessage({ method, headers }: Request): boolean {
 
 /**
  * Read a message to its end, once.
- * @returns why it was not read, and then nothing more is read of it: it has more bytes, or takes longer
+ * @returns why the transport must not have it. Where it has more bytes or takes longer, nothing more is read of it
  */
 export async function readMessage(
 	request: Request,
 	limits: { maxBodyBytes: number; bodyTimeout: number },
-): Promise<MessageBody | 'tooLarge' | 'tooSlow'> {
+): Promise<MessageBody | BodyFlaw> {
 	const bytes = await readBytes(request, limits);
 	if (typeof bytes === 'string') return bytes;
 	// As the transport will decode it.
 	const message = parseJson(await new Response(bytes).text());
 	const kind = isAnswer(message) ? 'answer' : kindOfMessage(message);
+	const flaw = kind === 'answer' ? undefined : flawOfClient(kind, message);
+	if (flaw) return flaw;
 	return { kind, message, request: new Request(request, { method: 'POST', body: bytes }) };
 }
 

@@ -11,7 +11,11 @@ import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
 import type { Relayed } from '../../wire/answers.ts';
 import { isSessionId } from '../../wire/arguments.ts';
-import { MAX_ANSWER_BYTES, MAX_ANSWER_TIMEOUT_MS } from '../../wire/limits.ts';
+import {
+	MAX_ANSWER_BYTES,
+	MAX_ANSWER_TIMEOUT_MS,
+	MAX_SESSION_INFO_BYTES,
+} from '../../wire/limits.ts';
 import {
 	functionSchema,
 	hasMethod,
@@ -27,7 +31,13 @@ import { hasResult, readAnswer } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
 import { AllowedHostsSchema, isForAllowedHost } from './allowed-hosts.ts';
-import { hasMessage, type MessageBody, readMessage, withMessage } from './message-body.ts';
+import {
+	type BodyFlaw,
+	hasMessage,
+	type MessageBody,
+	readMessage,
+	withMessage,
+} from './message-body.ts';
 import { changesSession, isListen, isSessionless } from './request-kind.ts';
 
 const SESSION_HEADER = 'mcp-session-id';
@@ -104,7 +114,7 @@ export interface SessionGatewayOptions {
 	info?: SessionPrefetcher | SessionAdmitter;
 	/**
 	 * Returns who makes a request, for example the subject of its token; only that owner can use the sessions that it began,
-	 * and how many sessions and listen streams it has is limited. Must not read the body. The owner is stored as a hash.
+	 * and how many sessions and listen streams it has in each home is limited. Must not read the body. The owner is stored as a hash.
 	 * Default: no owner, so whoever has a session's id can use it, and only the object's own limits hold.
 	 */
 	owner?: OwnerOf;
@@ -121,7 +131,9 @@ export interface SessionGatewayOptions {
 	keepAlive?: number;
 	/** How much may wait for the client of a listen stream that does not read, in bytes: as for {@link withKeepAlive}. */
 	maxQueuedBytes?: number;
-	/** Told when a client was cut off because of that (default: nothing). */
+	/** How long that client may read nothing at all while something waits for it, in milliseconds (default 120,000). */
+	readTimeout?: number;
+	/** Told when a client was cut off because of one of these (default: nothing). */
 	onCutOff?: () => void;
 	/**
 	 * How long a request of the server to its client (`elicitation`, `sampling`, `roots`) waits for the answer, in
@@ -189,6 +201,16 @@ const REFUSALS = {
 		status: 413,
 		code: -32600,
 		message: 'Invalid Request: the message has too many bytes',
+	},
+	clientInvalid: {
+		status: 400,
+		code: -32602,
+		message: 'Invalid params: clientInfo or capabilities are not as MCP has them',
+	},
+	clientTooLarge: {
+		status: 413,
+		code: -32602,
+		message: 'Invalid params: clientInfo and capabilities have too many bytes',
 	},
 	lost: {
 		status: 410,
@@ -534,7 +556,7 @@ export class SessionGateway<Custom = undefined> {
 	}
 
 	async #refuseBody(
-		why: 'tooLarge' | 'tooSlow',
+		why: BodyFlaw,
 		request: Request,
 		ctx: Custom | undefined,
 	): Promise<Response | null> {
@@ -543,10 +565,15 @@ export class SessionGateway<Custom = undefined> {
 		return this.#bodyRefusal(request, why, answer.headers);
 	}
 
-	#bodyRefusal(request: Request, why: 'tooLarge' | 'tooSlow', headers: Headers): Response {
+	#bodyRefusal(request: Request, why: BodyFlaw, headers: Headers): Response {
 		const { maxBodyBytes, bodyTimeout } = this.#options;
-		const data = why === 'tooLarge' ? { maxBytes: maxBodyBytes } : { maxMs: bodyTimeout };
-		return refusal(request, why, headers, data);
+		const data = {
+			tooLarge: { maxBytes: maxBodyBytes },
+			tooSlow: { maxMs: bodyTimeout },
+			clientTooLarge: { maxBytes: MAX_SESSION_INFO_BYTES },
+			clientInvalid: undefined,
+		};
+		return refusal(request, why, headers, data[why]);
 	}
 
 	/**

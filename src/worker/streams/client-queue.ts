@@ -1,21 +1,28 @@
 import { EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
 
-/** The size of several queues together, in bytes. */
-export interface Total {
-	bytes: number;
+/**
+ * How much may wait for all clients of an instance together, in bytes: a quarter of its memory
+ * (https://developers.cloudflare.com/workers/platform/limits/#memory). Above that, each client has the smaller bound.
+ */
+const MAX_TOTAL_BYTES = 32 * 1024 * 1024;
+const CROWDED_BOUND_BYTES = 64 * 1024;
+
+/** How long a client may read nothing while something waits for it, in milliseconds. */
+export const DEFAULT_READ_TIMEOUT_MS = 120_000;
+
+/** How much waits in all queues of this instance, in bytes. */
+let totalBytes = 0;
+
+/** How much may wait for one client now, in bytes. @param bound while there is room for all */
+export function boundNow(bound: number): number {
+	return totalBytes < MAX_TOTAL_BYTES ? bound : Math.min(bound, CROWDED_BOUND_BYTES);
 }
 
 /** The chunks of a response that its client has not read yet. */
 export class ClientQueue {
-	#total: Total;
 	#chunks: { bytes: number; seq: number | undefined }[] = [];
 	#bytes = 0;
 	#takenSeq: number | undefined;
-
-	/** @param total shared with the other queues of an instance */
-	constructor(total: Total = { bytes: 0 }) {
-		this.#total = total;
-	}
 
 	/** How much memory the unread chunks take, in bytes. */
 	get bytes(): number {
@@ -72,6 +79,6 @@ export class ClientQueue {
 
 	#weigh(bytes: number): void {
 		this.#bytes += bytes;
-		this.#total.bytes += bytes;
+		totalBytes += bytes;
 	}
 }

@@ -9,7 +9,7 @@ import { report } from '../request/report.ts';
 import type { RequestScope } from '../request/request-scope.ts';
 import { callObject, type HomeOrPromise, type SyncLayerStub } from '../routing/object.ts';
 import { readSessionId } from '../../wire/session-id.ts';
-import { ClientQueue, type Total } from './client-queue.ts';
+import { boundNow, ClientQueue } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
 
 /** Pause between two checks whether a client has read, in milliseconds. It is halved after each read, and doubled otherwise. */
@@ -25,14 +25,6 @@ const DRAIN_LIMIT_MS = 30_000;
 /** Without a log events can wait in the Worker only: a client is cut off when this many times `maxQueuedBytes` wait. */
 const BOUNDS_WITHOUT_LOG = 16;
 
-/**
- * How much may wait for all clients of an instance together, in bytes: a quarter of its memory
- * (https://developers.cloudflare.com/workers/platform/limits/#memory). Above that, each client has the smaller bound.
- */
-const MAX_TOTAL_BYTES = 32 * 1024 * 1024;
-const CROWDED_BOUND_BYTES = 64 * 1024;
-
-const total: Total = { bytes: 0 };
 const encoder = new TextEncoder();
 
 /** The part of a `ReadableStreamDefaultController` that a stream needs. */
@@ -85,7 +77,7 @@ export class ClientStream extends Connection {
 	left: Promise<void> | undefined;
 	#controller: StreamController;
 	#setup: StreamSetup;
-	#queue = new ClientQueue(total);
+	#queue = new ClientQueue();
 	/** `leaving`: its longest life is over, and the object is being told where its client is. */
 	#state: 'live' | 'leaving' | 'draining' | 'ended' = 'live';
 	/** `desiredSize` of the controller while nothing is queued. */
@@ -306,10 +298,7 @@ export class ClientStream extends Connection {
 
 	/** How much may wait for this client, in bytes. */
 	get #bound(): number {
-		const { maxQueuedBytes } = this.#setup.options;
-		return total.bytes < MAX_TOTAL_BYTES
-			? maxQueuedBytes
-			: Math.min(maxQueuedBytes, CROWDED_BOUND_BYTES);
+		return boundNow(this.#setup.options.maxQueuedBytes);
 	}
 
 	/**

@@ -24,6 +24,7 @@ import {
 import { quote, SessionManagerError } from '../../errors.ts';
 import { resourceOf } from '../info/subscribers.ts';
 import { readRequestEvents } from '../answers/messages.ts';
+import { DEFAULT_READ_TIMEOUT_MS } from './client-queue.ts';
 import { ClientStream, type SessionKeeper, type StreamController } from './client-stream.ts';
 import { hold } from '../request/hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS } from './keep-alive.ts';
@@ -32,9 +33,6 @@ import { currentScope, type RequestScope, tellsHomes } from '../request/request-
 
 /** How much may wait in the Worker for one client, in bytes. */
 const DEFAULT_MAX_QUEUED_BYTES = 1024 * 1024;
-
-/** How long a client may read nothing while something waits for it, in milliseconds. */
-const DEFAULT_READ_TIMEOUT_MS = 120_000;
 
 const SessionCallbackSchema = functionSchema<(sessionId: string) => void>();
 
@@ -269,8 +267,11 @@ function assertGuarded(scope: RequestScope | undefined): void {
 function assertNoRequest(data: string): void {
 	const [asked] = readRequestEvents(data);
 	if (!asked) return;
-	throw new SessionManagerError(
+	const error = new SessionManagerError(
 		'SERVER_REQUEST_REFUSED',
 		`a server's request (${quote(asked.request.method)}) was not sent to its client, because over SseTransport nobody can tell whose answer comes back. Serve a server that asks its clients (elicitation, sampling, roots) with HttpTransport, behind a SessionGateway.`,
 	);
+	// SseTransport drops the rejection, wrangler dev shows none, and the tool waits in vain.
+	console.error(error);
+	throw error;
 }

@@ -7,7 +7,7 @@ import {
 	TimerSchema,
 } from '../../wire/options.ts';
 import { eventStreamOf } from '../content.ts';
-import { ClientQueue } from './client-queue.ts';
+import { boundNow, ClientQueue, DEFAULT_READ_TIMEOUT_MS } from './client-queue.ts';
 import { report } from '../request/report.ts';
 
 /** Below the 30 seconds after which the strictest of common proxies close an idle response. */
@@ -16,10 +16,14 @@ export const DEFAULT_KEEP_ALIVE_MS = 25_000;
 /** How much may wait for the client of a listen stream, in bytes: the default size of an object's log. */
 const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
+/** Pause between two checks whether the client of a listen stream has read what waits for it, in milliseconds, at most. */
+const READ_CHECK_MS = 1_000;
+
 /** The options of {@link withKeepAlive}, for a schema of which they are a part. */
 export const keepAliveEntries = {
 	keepAlive: v.optional(TimerSchema, DEFAULT_KEEP_ALIVE_MS),
 	maxQueuedBytes: v.optional(PositiveIntegerSchema, DEFAULT_MAX_QUEUED_BYTES),
+	readTimeout: v.optional(PositiveIntegerSchema, DEFAULT_READ_TIMEOUT_MS),
 	onCutOff: v.optional(functionSchema<() => void>(), () => () => {}),
 };
 
@@ -33,11 +37,16 @@ export interface KeepAliveOptions {
 	keepAlive?: number;
 	/**
 	 * How much may wait for the client of a `subscriptions/listen` stream that does not read, in bytes (default 16 MiB; each
-	 * message counts for 1 KiB beside its text). The message that comes after that ends the stream with an error. Other
-	 * streams are never cut off.
+	 * message counts for 1 KiB beside its text). The message that comes after that ends the stream with an error. While more
+	 * than 32 MiB wait for all clients of an instance, the limit is 64 KiB for each. Other streams are never cut off.
 	 */
 	maxQueuedBytes?: number;
-	/** Called when a stream was cut off in this way (default: nothing). */
+	/**
+	 * How long the client of a `subscriptions/listen` stream may read nothing at all while something waits for it, in
+	 * milliseconds (default 120,000). Then its stream ends with an error.
+	 */
+	readTimeout?: number;
+	/** Called when a stream was cut off in one of these ways (default: nothing). */
 	onCutOff?: () => void;
 }
 
@@ -97,7 +106,12 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 	#reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
 	/** A reader whose read was given up, because the client got a comment instead of a chunk. */
 	#withdrawn: ReadableStreamDefaultReader<Uint8Array> | undefined;
+	/** What waits for the client of a listen stream; empty for others, of which nothing is read ahead. */
 	#queue = new ClientQueue();
+	/** Checks what the client has read, while something waits for it: no event tells that. */
+	#readCheck: ReturnType<typeof setInterval> | undefined;
+	/** When the client last read, or when something began to wait for it. */
+	#readAt = 0;
 	/** The text up to the end of the first event, which shows what kind of stream it is; `undefined` after that. */
 	#beginning: string | undefined = '';
 	#isListen = false;
@@ -107,6 +121,8 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 	/** A comment inside an event would break it. */
 	#isBetweenEvents = true;
 	#lastByte: number | undefined;
+	/** There is nothing more to read. */
+	#hasEnded = false;
 
 	constructor(stream: ReadableStream<Uint8Array>, options: ParsedOptions) {
 		this.#stream = stream;
@@ -117,12 +133,15 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		this.#restartTimer(controller, this.#options.keepAlive);
 	}
 
+	/** The client wants more than it was given. */
 	async pull(controller: Controller): Promise<void> {
 		if (!this.#isListen) await this.#step(controller);
+		else if (this.#waiting(controller) === 0) this.#onRead(controller);
 	}
 
 	cancel(reason: unknown): Promise<void> {
 		clearInterval(this.#timer);
+		this.#drop();
 		return (this.#reader ?? this.#stream).cancel(reason);
 	}
 
@@ -138,10 +157,12 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 			const { done, value } = await reader.read();
 			this.#release(reader);
 			if (!done) return this.#pass(value, controller);
-			controller.close();
+			this.#hasEnded = true;
+			if (this.#waiting(controller) === 0) this.#onRead(controller);
 		} catch (error) {
 			if (this.#withdrawn === reader) return true;
 			controller.error(error);
+			this.#drop();
 		}
 		clearInterval(this.#timer);
 		return false;
@@ -153,18 +174,14 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 	}
 
 	#pass(chunk: Uint8Array, controller: Controller): boolean {
-		if (this.#waiting(controller) >= this.#options.maxQueuedBytes) {
-			const error = new Error('The client does not read its stream.');
-			controller.error(error);
-			void report(this.#options.onCutOff, undefined);
-			this.cancel(error).catch(() => {});
+		if (this.#waiting(controller) >= boundNow(this.#options.maxQueuedBytes)) {
+			this.#cutOff(controller);
 			return false;
 		}
 		const wasListen = this.#isListen;
 		if (chunk.byteLength > 0) this.#look(chunk);
 		if (this.#isListen && !wasListen) void this.#readOn(controller);
-		controller.enqueue(chunk);
-		this.#queue.add(chunk.byteLength, undefined);
+		this.#give(chunk, controller);
 		// The stream has comments of its own, and they come before ours would: ours wait until one is missing.
 		const keepsItself = isKeepAlive(chunk) && !this.#hasCommented;
 		this.#hasCommented = false;
@@ -173,10 +190,54 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 		return true;
 	}
 
+	#give(chunk: Uint8Array, controller: Controller): void {
+		controller.enqueue(chunk);
+		if (!this.#isListen) return;
+		this.#queue.add(chunk.byteLength, undefined);
+		if (this.#waiting(controller) > 0) this.#checkReads(controller);
+	}
+
 	/** How much waits for the client, in bytes. */
 	#waiting({ desiredSize }: Controller): number {
-		this.#queue.keep(-(desiredSize ?? 0));
+		if (this.#queue.keep(-(desiredSize ?? 0))) this.#readAt = Date.now();
 		return this.#queue.bytes;
+	}
+
+	/**
+	 * The client has read all. Only now is the response of a stream that has ended closed: a closed one tells no more what
+	 * was read of it, and cannot be cut off.
+	 */
+	#onRead(controller: Controller): void {
+		this.#drop();
+		if (this.#hasEnded) controller.close();
+	}
+
+	/** From now on until nothing waits, also where the stream has ended. */
+	#checkReads(controller: Controller): void {
+		if (this.#readCheck !== undefined) return;
+		const { readTimeout } = this.#options;
+		this.#readAt = Date.now();
+		this.#readCheck = setInterval(
+			() => {
+				if (this.#waiting(controller) === 0) this.#onRead(controller);
+				else if (Date.now() >= this.#readAt + readTimeout) this.#cutOff(controller);
+			},
+			Math.min(READ_CHECK_MS, readTimeout),
+		);
+	}
+
+	#cutOff(controller: Controller): void {
+		const error = new Error('The client does not read its stream.');
+		controller.error(error);
+		void report(this.#options.onCutOff, undefined);
+		this.cancel(error).catch(() => {});
+	}
+
+	/** Nothing waits for the client any more. */
+	#drop(): void {
+		clearInterval(this.#readCheck);
+		this.#readCheck = undefined;
+		this.#queue.drop();
 	}
 
 	#look(chunk: Uint8Array): void {
@@ -205,8 +266,7 @@ class CommentedStream implements UnderlyingSource<Uint8Array> {
 			this.#withdrawn = this.#reader;
 			this.#release(this.#reader);
 		}
-		controller.enqueue(KEEP_ALIVE);
-		this.#queue.add(KEEP_ALIVE.byteLength, undefined);
+		this.#give(KEEP_ALIVE, controller);
 		this.#hasCommented = true;
 	}
 }

@@ -13,6 +13,7 @@ import {
 } from '../../../src/index.ts';
 import type { SyncLayerNamespace } from '../../../src/advanced.ts';
 import { parseSyncLayerOptions } from '../../../src/object/options.ts';
+import { MAX_SESSION_INFO_BYTES } from '../../../src/wire/limits.ts';
 import { codeOf } from '../../support/codes.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { objectOf } from '../../support/objects.ts';
@@ -190,6 +191,57 @@ describe('a body that comes byte by byte', () => {
 		expect(large?.status).toBe(413);
 		const stalled = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(new Uint8Array(1)) });
 		expect((await gateway.respond(post(stalled, version)))?.status).toBe(408);
+	});
+});
+
+describe('client info that no session can have', () => {
+	const icons = Array.from({ length: 20_000 }, () => ({ x: 1 }));
+	const clientInfo = { ...INITIALIZE.clientInfo, icons };
+	const large = { ...INITIALIZE.clientInfo, title: 'x'.repeat(MAX_SESSION_INFO_BYTES) };
+	const perRequest = (told: object) => ({
+		_meta: {
+			'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+			'io.modelcontextprotocol/clientCapabilities': {},
+			'io.modelcontextprotocol/clientInfo': told,
+		},
+	});
+
+	it.each([
+		['wrong', 400, { ...INITIALIZE, clientInfo }],
+		['missing', 400, { protocolVersion: '2025-06-18', capabilities: {} }],
+		['too large', 413, { ...INITIALIZE, clientInfo: large }],
+		[
+			'too large with its capabilities',
+			413,
+			{ ...INITIALIZE, capabilities: { experimental: large } },
+		],
+	])('is refused before the transport gets it, where it is %s', async (_, status, params) => {
+		const { gateway, respond, getByName } = serve();
+		const body = message('initialize', params);
+		const response = await gateway.respond(post(body));
+		expect(response?.status).toBe(status);
+		expect(response?.headers.has('mcp-session-id')).toBe(false);
+		const data = status === 413 ? { maxBytes: MAX_SESSION_INFO_BYTES } : undefined;
+		const error = { code: -32602, message: expect.stringMatching(/^Invalid params: client/), data };
+		expect(await response?.json()).toEqual({ jsonrpc: '2.0', id: null, error });
+		// The probe has no body.
+		expect(respond.mock.calls.map(([{ body: sent }]) => sent)).toEqual([null]);
+		expect(getByName).not.toHaveBeenCalled();
+	});
+
+	it('is refused with a request without a session, too, where it is too large', async () => {
+		const { gateway, respond } = serve();
+		for (const headers of [{}, { 'mcp-protocol-version': '2026-07-28' }]) {
+			const body = message('tools/list', perRequest({ ...large, icons }));
+			const response = await gateway.respond(post(body, headers));
+			expect(response?.status).toBe(413);
+			expect(await response?.json()).toMatchObject({ error: { code: -32602 } });
+		}
+		expect(respond.mock.calls.map(([{ body: sent }]) => sent)).toEqual([null, null]);
+		const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/list' };
+		const body = message('tools/list', perRequest({ icons: [1] }));
+		const small = await gateway.respond(post(body, headers));
+		expect(await small?.text()).toContain('"id":1,"error":{"code":-32602');
 	});
 });
 

@@ -43,7 +43,12 @@ describe('a gateway writes comments, without being asked, on', () => {
 
 it('a gateway refuses options for them that are none', async () => {
 	const transport = { respond: () => Promise.resolve(null) };
-	for (const options of [{ keepAlive: 0 }, { maxQueuedBytes: 0 }, { onCutOff: true }]) {
+	for (const options of [
+		{ keepAlive: 0 },
+		{ maxQueuedBytes: 0 },
+		{ readTimeout: 0 },
+		{ onCutOff: true },
+	]) {
 		expect(await codeOf(() => Reflect.construct(SessionGateway, [transport, 'X', options]))).toBe(
 			'INVALID_ARGUMENT',
 		);

@@ -4,7 +4,8 @@ import { hasMessage, readMessage, withMessage } from '../../../src/worker/gatewa
 const MAX_BYTES = 1_000;
 const LIMITS = { maxBodyBytes: MAX_BYTES, bodyTimeout: 5_000 };
 
-const initialize = { jsonrpc: '2.0', id: 1, method: 'initialize', params: {} };
+const params = { capabilities: {}, clientInfo: { name: 'test', version: '1' } };
+const initialize = { jsonrpc: '2.0', id: 1, method: 'initialize', params };
 const json = { 'content-type': 'application/json' };
 /** What is read; the reason where it is not. */
 const read = (request: Request) => readMessage(request, LIMITS);

@@ -7,8 +7,13 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { McpServer } from 'tmcp';
 import { beforeEach, expect, inject, it, vi } from 'vitest';
 import type { SyncLayerNamespace } from '../../../src/advanced.ts';
-import { DurableObjectSessions, type SessionGateway } from '../../../src/index.ts';
+import {
+	DurableObjectSessions,
+	type SessionGateway,
+	type SessionHomes,
+} from '../../../src/index.ts';
 import { isSessionId } from '../../../src/wire/arguments.ts';
+import { readSessionId } from '../../../src/wire/session-id.ts';
 import { parseJson } from '../../../src/worker/content.ts';
 import { Random } from '../../torture/random.ts';
 import { INITIALIZE } from './client.ts';
@@ -143,6 +148,8 @@ type Door = Pick<SessionGateway, 'respond'>;
 interface Doors {
 	transport: Door;
 	gateway: Door;
+	/** Knows the signatures of its session ids. */
+	homes: SessionHomes;
 }
 
 /** Who makes a request; `undefined` for nobody. */
@@ -152,7 +159,7 @@ function behindGateway(): Doors {
 	const binding = notingObjects(env.TMCP_DURABLE_OBJECT);
 	const sessions = new DurableObjectSessions({ binding, owner: ownerOf });
 	const transport = makeTransport(sessions.transport);
-	return { transport, gateway: sessions.gateway(transport) };
+	return { transport, gateway: sessions.gateway(transport), homes: sessions.homes };
 }
 
 /** Let a door answer, and wait for all of what the response holds, unless it stays open. */
@@ -202,9 +209,15 @@ class Sessions {
 		this.#ids.set(user, id);
 		this.lives.set(id, { owner: ownerOf(request), until: Infinity });
 		if (user !== 'alice') return;
-		const [home = '', random = '', signature = ''] = id.split('.');
-		this.#ids.set('forged', `${home}.${random}.${random}`);
-		this.#ids.set('moved', `${Number(home) + 1}.${random}.${signature}`);
+		const [home = '', time = '', random = '', signature = ''] = id.split('.');
+		// Only their signatures are wrong.
+		for (const [name, made] of [
+			['forged', `${home}.${time}.${random}.${random}`],
+			['moved', `${Number(home) + 1}.${time}.${random}.${signature}`],
+		] as const) {
+			if (!readSessionId(made)) throw new Error(`{${name}} is no session id in form`);
+			this.#ids.set(name, made);
+		}
 		this.#ids.set('never', '00000000-0000-4000-8000-000000000000');
 	}
 
@@ -394,11 +407,14 @@ it(
 );
 
 /** A gateway that lets the transport serve some of what it should look at. */
-function careless(isLetIn: (request: Request, text: string) => boolean) {
-	return ({ transport, gateway }: Doors): Door => ({
+function careless(
+	isLetIn: (request: Request, text: string, homes: SessionHomes) => boolean | Promise<boolean>,
+) {
+	return ({ transport, gateway, homes }: Doors): Door => ({
 		async respond(request) {
 			const text = new TextDecoder().decode(await request.clone().arrayBuffer());
-			return isLetIn(request, text) ? transport.respond(request) : gateway.respond(request);
+			const door = (await isLetIn(request, text, homes)) ? transport : gateway;
+			return door.respond(request);
 		},
 	});
 }
@@ -407,6 +423,13 @@ const sessionOf = ({ headers }: Request) => headers.get('mcp-session-id') ?? '';
 
 it.each([
 	['takes any session', careless((request) => isSessionId(sessionOf(request)))],
+	[
+		'does not look at the signature',
+		careless(async (request, _, homes) => {
+			const session = sessionOf(request);
+			return readSessionId(session) !== undefined && !(await homes.isMinted(session));
+		}),
+	],
 	['takes the first of two session ids', careless((request) => /^\S+, /.test(sessionOf(request)))],
 	[
 		'searches the text of a message for what it should find in its `_meta`',

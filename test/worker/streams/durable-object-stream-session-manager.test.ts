@@ -291,9 +291,12 @@ describe('bad input', () => {
 		const manager = new DurableObjectStreamSessionManager();
 		const ask = { jsonrpc: '2.0', id: 1, method: 'elicitation/create', params: {} };
 		const events = (await object().stats()).log?.events;
+		const logged = vi.spyOn(console, 'error').mockImplementation(() => {});
 		expect(
 			await codeOf(() => manager.send([id], `event: message\ndata: ${JSON.stringify(ask)}\n\n`)),
 		).toBe('SERVER_REQUEST_REFUSED');
+		expect(logged.mock.calls).toMatchObject([[{ code: 'SERVER_REQUEST_REFUSED' }]]);
+		logged.mockRestore();
 		expect((await object().stats()).log?.events).toBe(events);
 		const result = { jsonrpc: '2.0', id: 1, result: { text: '"method"' } };
 		await manager.send([id], `event: message\ndata: ${JSON.stringify(result)}\n\n`);

@@ -20,6 +20,7 @@ function source() {
 		body,
 		cancelled: cancelled.promise,
 		write: (text: string) => controller?.enqueue(encode(text)),
+		writeBytes: (bytes: Uint8Array) => controller?.enqueue(bytes),
 		close: () => controller?.close(),
 		fail: (error: Error) => controller?.error(error),
 	};
@@ -208,6 +209,110 @@ describe('withKeepAlive', () => {
 			await reader?.cancel();
 		});
 
+		describe('that share a total', () => {
+			const MiB = 1024 * 1024;
+			const large = encode(`data: ${'x'.repeat(MiB - 1_024 - 8)}\n\n`);
+
+			/** A listen stream of which the client has read the first event only. */
+			async function unreadListen() {
+				const { body, cancelled, write, writeBytes } = source();
+				const onCutOff = vi.fn<() => void>();
+				const { body: guarded } = withKeepAlive(new Response(body, EVENT_STREAM), { onCutOff });
+				const reader = guarded?.getReader();
+				write(acknowledgement);
+				await reader?.read();
+				return { cancelled, write, writeBytes, onCutOff, cancel: () => reader?.cancel() };
+			}
+
+			it('32 MiB for all of an instance; above that the next message cuts off one with 64 KiB', async () => {
+				const streams = await Promise.all(Array.from({ length: 8 }, unreadListen));
+				const small = await unreadListen();
+				small.write(event);
+				for (let round = 0; round < 12; round++) {
+					for (const { writeBytes, onCutOff } of streams) {
+						if (onCutOff.mock.calls.length === 0) writeBytes(large);
+					}
+					await scheduler.wait(5);
+					const open = streams.filter(({ onCutOff }) => onCutOff.mock.calls.length === 0);
+					expect(open.length * (round + 1)).toBeLessThanOrEqual(33);
+				}
+				// What was cut off has made room again: the others go on.
+				const [cutOff, open] = [true, false].map((isCutOff) =>
+					streams.filter(({ onCutOff }) => onCutOff.mock.calls.length > 0 === isCutOff),
+				);
+				expect(cutOff).not.toEqual([]);
+				expect(open).not.toEqual([]);
+				for (const { cancelled } of cutOff ?? []) {
+					expect(await cancelled).toMatchObject({
+						message: 'The client does not read its stream.',
+					});
+				}
+				for (let events = 0; events < 10; events++) small.write(event);
+				await scheduler.wait(5);
+				expect(small.onCutOff).not.toHaveBeenCalled();
+				await Promise.all([small, ...(open ?? [])].map(({ cancel }) => cancel()));
+			});
+
+			it('which those that went away, ended or were cut off leave', async () => {
+				for (let round = 0; round < 4; round++) {
+					const stream = await unreadListen();
+					for (let events = 0; events < 15; events++) stream.writeBytes(large);
+					await scheduler.wait(5);
+					expect(stream.onCutOff).not.toHaveBeenCalled();
+					await stream.cancel();
+				}
+			});
+		});
+
+		describe('for readTimeout', () => {
+			const options = { keepAlive: 20, readTimeout: 200 };
+
+			it('while something waits: a comment is enough', async () => {
+				const { body, cancelled, write } = source();
+				const onCutOff = vi.fn<() => void>();
+				const response = new Response(body, EVENT_STREAM);
+				const reader = withKeepAlive(response, { ...options, onCutOff }).body?.getReader();
+				write(acknowledgement);
+				await reader?.read();
+				const began = Date.now();
+				expect(await cancelled).toMatchObject({ message: 'The client does not read its stream.' });
+				expect(Date.now() - began).toBeGreaterThanOrEqual(200);
+				expect(onCutOff).toHaveBeenCalledOnce();
+				await expect(reader?.read()).rejects.toThrow('does not read');
+			});
+
+			it('also where the stream has ended meanwhile', async () => {
+				const { body, write, close } = source();
+				const onCutOff = vi.fn<() => void>();
+				const response = new Response(body, EVENT_STREAM);
+				const reader = withKeepAlive(response, { ...options, onCutOff }).body?.getReader();
+				write(acknowledgement);
+				await reader?.read();
+				write(event);
+				await scheduler.wait(10);
+				close();
+				await vi.waitFor(() => expect(onCutOff).toHaveBeenCalledOnce());
+				await expect(reader?.read()).rejects.toThrow('does not read');
+			});
+
+			it('but not where it reads now and then, nor where nothing waits', async () => {
+				const { body, write } = source();
+				const onCutOff = vi.fn<() => void>();
+				const response = new Response(body, EVENT_STREAM);
+				const reader = withKeepAlive(response, { readTimeout: 200, onCutOff }).body?.getReader();
+				write(acknowledgement);
+				await reader?.read();
+				for (let events = 0; events < 6; events++) write(event);
+				for (let events = 0; events < 6; events++) {
+					await scheduler.wait(80);
+					await reader?.read();
+				}
+				await scheduler.wait(400);
+				expect(onCutOff).not.toHaveBeenCalled();
+				await reader?.cancel();
+			});
+		});
+
 		it('but no other stream: nothing is read ahead of its client', async () => {
 			const pull = vi.fn<(controller: ReadableStreamDefaultController<Uint8Array>) => void>(
 				(controller) => controller.enqueue(encode(event)),
@@ -220,15 +325,18 @@ describe('withKeepAlive', () => {
 			await response.body?.cancel();
 		});
 
-		it.each([[{ keepAlive: 0 }], [{ maxQueuedBytes: 0 }], [{ interval: 1 }], [5]])(
-			'refuses the options %j',
-			async (options) => {
-				const response = new Response(source().body, EVENT_STREAM);
-				expect(
-					await codeOf(() => Reflect.apply(withKeepAlive, undefined, [response, options])),
-				).toBe('INVALID_ARGUMENT');
-			},
-		);
+		it.each([
+			[{ keepAlive: 0 }],
+			[{ maxQueuedBytes: 0 }],
+			[{ readTimeout: 0 }],
+			[{ interval: 1 }],
+			[5],
+		])('refuses the options %j', async (options) => {
+			const response = new Response(source().body, EVENT_STREAM);
+			expect(await codeOf(() => Reflect.apply(withKeepAlive, undefined, [response, options]))).toBe(
+				'INVALID_ARGUMENT',
+			);
+		});
 	});
 
 	it('returns any other response as it is', () => {
