@@ -68,7 +68,7 @@ const OptionsSchema = v.strictObject({
 	onError: v.optional(functionSchema<(error: unknown) => void>(), () => (error: unknown) => {
 		console.error(error);
 	}),
-	streams: partSchema<StreamSessionManagerOptions>(['info', 'keepAlive', 'maxLifetime']),
+	streams: partSchema<StreamSessionManagerOptions>(['info', 'keepAlive', 'maxLifetime', 'onError']),
 	listen: partSchema<SubscriptionManagerOptions>(['maxLifetime', 'onError']),
 	gateway: partSchema<SessionGatewayOptions>(['path', 'info', 'owner', 'keepAlive']),
 });
@@ -96,7 +96,7 @@ interface CommonOptions {
 	/** Told once of each failure that no caller sees (default: `console.error`). */
 	onError?: (error: unknown) => void;
 	/** What only {@link DurableObjectStreamSessionManager} takes. */
-	streams?: Omit<StreamSessionManagerOptions, 'info' | 'keepAlive' | 'maxLifetime'>;
+	streams?: Omit<StreamSessionManagerOptions, 'info' | 'keepAlive' | 'maxLifetime' | 'onError'>;
 	/** What only {@link DurableObjectSubscriptionManager} takes. */
 	listen?: Omit<SubscriptionManagerOptions, 'maxLifetime' | 'onError'>;
 	/** What only {@link SessionGateway} takes. */
@@ -181,7 +181,7 @@ export class DurableObjectSessions {
 			maxLifetime,
 			onError,
 		});
-		const streamOptions = { ...parts.streams, keepAlive, maxLifetime };
+		const streamOptions = { ...parts.streams, keepAlive, maxLifetime, onError };
 		this.homes = homes;
 		this.#gatewayOptions = { ...parts.gateway, path, keepAlive, ...(owner && { owner }) };
 		if (info === 'kv' && fallback) {

@@ -26,7 +26,7 @@ import { hold } from '../request/hold.ts';
 import { currentScope, type Ended, tellsHomes } from '../request/request-scope.ts';
 import { Listener } from './listener.ts';
 import { Outbox } from '../request/outbox.ts';
-import { report } from '../request/report.ts';
+import { FailureReport, report } from '../request/report.ts';
 
 const OptionsSchema = v.strictObject({
 	maxLifetime: v.optional(LifetimeSchema, DEFAULT_MAX_LIFETIME_MS),
@@ -86,9 +86,8 @@ export interface SubscriptionManagerOptions {
 export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	#homes: SessionHomes;
 	#maxLifetime: number;
-	#onError: (error: unknown) => void;
+	#failures: FailureReport;
 	#onGap: (subscription: SubscriptionName) => void;
-	#told = new WeakSet<Error>();
 	#outbox = new Outbox<Notification>((batch) => this.#publish(batch), MAX_BROADCAST_BYTES);
 
 	/**
@@ -101,7 +100,7 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		this.#homes = homesOf(binding);
 		const parsed = parseOptions(OptionsSchema, options, 'DurableObjectSubscriptionManager');
 		this.#maxLifetime = parsed.maxLifetime;
-		this.#onError = parsed.onError;
+		this.#failures = new FailureReport(parsed.onError);
 		this.#onGap = parsed.onGap;
 	}
 
@@ -189,14 +188,8 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		);
 	}
 
-	/** Reports an error once: notifications that were sent in one batch fail with the same error. */
 	#tell(error: unknown): void {
-		if (error instanceof Error) {
-			if (this.#told.has(error)) return;
-			this.#told.add(error);
-		}
-		publishFailure(error);
-		void report(this.#onError, error);
+		if (this.#failures.tell(error)) publishFailure(error);
 	}
 
 	async #endAll(origin: string | undefined, reason: SubscriptionEnd): Promise<void> {

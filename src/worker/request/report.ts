@@ -8,3 +8,23 @@ export async function report<News>(callback: (news: News) => unknown, news: News
 		console.error(what, 'was to be reported, but the callback threw', thrown);
 	}
 }
+
+/** Tells of each error once: what was sent in one batch fails with the same one. */
+export class FailureReport {
+	#onError: (error: unknown) => void;
+	#told = new WeakSet<object>();
+
+	constructor(onError: (error: unknown) => void) {
+		this.#onError = onError;
+	}
+
+	/** @returns whether that is news */
+	tell(error: unknown): boolean {
+		if (typeof error === 'object' && error !== null) {
+			if (this.#told.has(error)) return false;
+			this.#told.add(error);
+		}
+		void report(this.#onError, error);
+		return true;
+	}
+}

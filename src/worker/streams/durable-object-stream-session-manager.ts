@@ -29,6 +29,7 @@ import { ClientStream, type SessionKeeper, type StreamController } from './clien
 import { hold } from '../request/hold.ts';
 import { DEFAULT_KEEP_ALIVE_MS } from './keep-alive.ts';
 import { Outbox } from '../request/outbox.ts';
+import { FailureReport } from '../request/report.ts';
 import { currentScope, type RequestScope, tellsHomes } from '../request/request-scope.ts';
 
 /** How much may wait in the Worker for one client, in bytes. */
@@ -49,6 +50,9 @@ const OptionsSchema = v.strictObject({
 	maxLifetime: v.optional(LifetimeSchema, DEFAULT_MAX_LIFETIME_MS),
 	onGap: v.optional(SessionCallbackSchema, () => () => {}),
 	onCutOff: v.optional(SessionCallbackSchema, () => () => {}),
+	onError: v.optional(functionSchema<(error: unknown) => void>(), () => (error: unknown) => {
+		console.error(error);
+	}),
 	info: v.optional(
 		v.custom<SessionKeeper>(
 			isSessionKeeper,
@@ -97,6 +101,8 @@ export interface StreamSessionManagerOptions {
 	onGap?: (sessionId: string) => void;
 	/** Called for each session whose client was cut off because it does not read, see `readTimeout` (default: nothing). */
 	onCutOff?: (sessionId: string) => void;
+	/** Told once of each failure to send, because tmcp's transports drop the rejection (default: `console.error`). */
+	onError?: (error: unknown) => void;
 }
 
 /**
@@ -118,6 +124,7 @@ export interface StreamSessionManagerOptions {
 export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	#homes: SessionHomes;
 	#options: v.InferOutput<typeof OptionsSchema>;
+	#failures: FailureReport;
 	/** The streams that this instance serves, by session, which has two while a new one supersedes an old one. */
 	#streams = new Map<string, Set<ClientStream>>();
 	#outbox = new Outbox<BroadcastInput>((batch) => this.#broadcast(batch), MAX_BROADCAST_BYTES);
@@ -130,6 +137,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	constructor(binding?: Homes, options?: StreamSessionManagerOptions) {
 		this.#homes = homesOf(binding);
 		this.#options = parseOptions(OptionsSchema, options, 'DurableObjectStreamSessionManager');
+		this.#failures = new FailureReport(this.#options.onError);
 	}
 
 	/**
@@ -162,8 +170,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	 * Send to the named sessions, or to all where `sessions` is `undefined`. What one request sends arrives in order, and
 	 * waits for sessions without an open stream.
 	 *
-	 * It rejects where the object did not confirm the broadcast. `HttpTransport` does not catch that, so the runtime
-	 * logs it as an uncaught rejection: once, and with its code.
+	 * It rejects where the object did not confirm the broadcast. The transports drop that, so `onError` is told as well.
 	 * @param data whole SSE events; at most 32 MiB less 4 KiB
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`, and `SERVER_REQUEST_REFUSED` for a request of
 	 * the server, which `SseTransport` sends this way: nothing would bind the answer to who asked, and the log would ask again
@@ -235,6 +242,15 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	}
 
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
+		try {
+			await this.#sendOrThrow(sessions, data);
+		} catch (error) {
+			this.#failures.tell(error);
+			throw error;
+		}
+	}
+
+	async #sendOrThrow(sessions: string[] | undefined, data: string): Promise<void> {
 		const resource = resourceOf(sessions);
 		const named = resource === undefined ? sessions : [];
 		const broadcast = parseBroadcast(named, data, { id: crypto.randomUUID(), resource });
@@ -267,11 +283,8 @@ function assertGuarded(scope: RequestScope | undefined): void {
 function assertNoRequest(data: string): void {
 	const [asked] = readRequestEvents(data);
 	if (!asked) return;
-	const error = new SessionManagerError(
+	throw new SessionManagerError(
 		'SERVER_REQUEST_REFUSED',
 		`a server's request (${quote(asked.request.method)}) was not sent to its client, because over SseTransport nobody can tell whose answer comes back. Serve a server that asks its clients (elicitation, sampling, roots) with HttpTransport, behind a SessionGateway.`,
 	);
-	// SseTransport drops the rejection, wrangler dev shows none, and the tool waits in vain.
-	console.error(error);
-	throw error;
 }

@@ -267,6 +267,17 @@ describe('a home that fails', () => {
 		world.noted.failing.set('0', 0);
 	});
 
+	it('is told once for what one request has sent, because transports drop the rejections', async () => {
+		const world = new World();
+		const errors: unknown[] = [];
+		const onError = (error: unknown) => void errors.push(error);
+		const streams = new DurableObjectStreamSessionManager(world.homes(), { onError });
+		world.noted.failing.set('0', 100);
+		await Promise.allSettled(['a', 'b'].map((text) => streams.send(undefined, event(text))));
+		expect(errors).toMatchObject([{ code: 'OBJECT_FAILED' }]);
+		world.noted.failing.set('0', 0);
+	});
+
 	it('nor where a session of another home ends meanwhile', async () => {
 		const world = new World();
 		const all = await Promise.all(HOMES.map((home) => world.open(home)));
