@@ -51,7 +51,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
 		const play = await playground();
 		const card = await play.open('A');
 		await play.listen('B');
-		const [, home = ''] = /its home is (\d)\./.exec(await card.innerText()) ?? [];
+		const [, home = ''] = /Its home is (\d),/.exec(await card.innerText()) ?? [];
 		const chart = play.page.locator('#chart').getByRole('img');
 		/** How many streams of sessions and listen streams there are, by home. */
 		const figures = async () => {

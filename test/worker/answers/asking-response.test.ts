@@ -4,6 +4,7 @@ import type { SyncLayerNamespace } from '../../../src/advanced.ts';
 import { SessionGateway, type SessionGatewayOptions } from '../../../src/index.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { onlyObject } from '../../support/objects.ts';
+import { INITIALIZE } from '../gateway/client.ts';
 
 const URL = 'https://example.com/mcp';
 const ASK = { jsonrpc: '2.0', id: 7, method: 'test/ask', params: {} };
@@ -64,7 +65,7 @@ function gatewayOf(
 			}),
 		);
 	const call = async () => {
-		await (await post({ id: 0, method: 'initialize' }))?.body?.cancel();
+		await (await post({ id: 0, method: 'initialize', params: INITIALIZE }))?.body?.cancel();
 		const response = await post({ id: 'c', method: 'call' }, { 'mcp-session-id': name });
 		return new EventStream(response?.body ?? null);
 	};

@@ -66,6 +66,10 @@ const message = (method: string, params: object = {}, id: number | undefined = 1
 const withoutId = (method: string, params: object) =>
 	JSON.stringify({ jsonrpc: '2.0', method, params });
 
+/** Whether the transport was given a message: the gateway's own probes have no body. */
+const hasBody = (calls: readonly [request: Request, ...unknown[]][]) =>
+	calls.some(([{ body }]) => body !== null);
+
 async function begin(gateway: SessionGateway): Promise<string> {
 	const response = await gateway.respond(post(message('initialize', INITIALIZE)));
 	await response?.text();
@@ -224,8 +228,7 @@ describe('client info that no session can have', () => {
 		const data = status === 413 ? { maxBytes: MAX_SESSION_INFO_BYTES } : undefined;
 		const error = { code: -32602, message: expect.stringMatching(/^Invalid params: client/), data };
 		expect(await response?.json()).toEqual({ jsonrpc: '2.0', id: null, error });
-		// The probe has no body.
-		expect(respond.mock.calls.map(([{ body: sent }]) => sent)).toEqual([null]);
+		expect(hasBody(respond.mock.calls)).toBe(false);
 		expect(getByName).not.toHaveBeenCalled();
 	});
 
@@ -237,7 +240,7 @@ describe('client info that no session can have', () => {
 			expect(response?.status).toBe(413);
 			expect(await response?.json()).toMatchObject({ error: { code: -32602 } });
 		}
-		expect(respond.mock.calls.map(([{ body: sent }]) => sent)).toEqual([null, null]);
+		expect(hasBody(respond.mock.calls)).toBe(false);
 		const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/list' };
 		const body = message('tools/list', perRequest({ icons: [1] }));
 		const small = await gateway.respond(post(body, headers));
