@@ -5,10 +5,10 @@ import { currentTrace, runInTrace } from '../../diagnostics/trace.ts';
 import { SessionManagerError } from '../../errors.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
 import { JsonRpcError } from '../../wire/json-rpc.ts';
-import { readSessionId } from '../../wire/session-id.ts';
 import { formatWireId } from '../../wire/wire-id.ts';
 import { Connection, type Subject } from '../connection/connection.ts';
 import { openAsker, type Opened } from '../connection/open-socket.ts';
+import { here } from '../here.ts';
 import { callObject, type HomeOrPromise } from '../routing/object.ts';
 import { parseJson } from '../content.ts';
 import { type ClientAnswer, readAnswer } from './messages.ts';
@@ -86,7 +86,7 @@ export class Asker {
 			// The rest of the response does not wait for a call that is never answered.
 			await Promise.race([line.register(question), over]);
 		} catch (error) {
-			publishFailure(error, whereOf(this.#setup));
+			publishFailure(error, here(this.#setup.session));
 			this.#refuse(
 				wireId,
 				JsonRpcError.internal,
@@ -150,7 +150,7 @@ export class Asker {
 		if (!question) return undefined;
 		if (channels.answered.hasSubscribers) {
 			const durationMs = Date.now() - (question.deadline - this.#setup.timeout);
-			const event = { ...whereOf(this.#setup), outcome, durationMs };
+			const event = { ...here(this.#setup.session), outcome, durationMs };
 			runInTrace(this.#trace, () => channels.answered.publish(event));
 		}
 		clearTimeout(question.timer);
@@ -165,10 +165,6 @@ export class Asker {
 }
 
 type Outcome = Extract<AnsweredEvent, { side: 'worker' }>['outcome'];
-
-function whereOf({ session }: Pick<AskerSetup, 'session'>) {
-	return { side: 'worker', home: readSessionId(session)?.home, session } as const;
-}
 
 interface LineSetup extends Pick<AskerSetup, 'home' | 'session' | 'owner'> {
 	/** What waits for an answer. */
@@ -234,7 +230,7 @@ class AnswerLine extends Connection {
 	protected override onPause(): void {}
 
 	override get subject(): Subject {
-		return { ...whereOf(this.#setup), stream: 'answers' };
+		return { ...here(this.#setup.session), stream: 'answers' };
 	}
 
 	/** The server is told at its deadline, or by {@link onEnd}. */

@@ -200,6 +200,12 @@ export abstract class Connection {
 		return pauseMs;
 	}
 
+	/** Tell that there will be no other try: a newer stream took its place, or it failed for good. */
+	publishLast(error: unknown): void {
+		if (SessionManagerError.from(error)?.code === 'STREAM_SUPERSEDED') this.#publishSuperseded();
+		else publishFailure(error, this.subject);
+	}
+
 	#publishSuperseded(): void {
 		if (channels.superseded.hasSubscribers) channels.superseded.publish(this.subject);
 	}
@@ -221,8 +227,7 @@ export abstract class Connection {
 				const isLast = failures >= (TRIES[code] ?? Infinity);
 				if (!isOvertaken(error)) this.onFailure(error, failures, isLast);
 				if (isLast) {
-					if (code === 'STREAM_SUPERSEDED') this.#publishSuperseded();
-					else publishFailure(error, this.subject);
+					this.publishLast(error);
 					const isClosed = error instanceof SubscriptionRefused && error.end === 'closed';
 					this.#end(isClosed ? 'closed' : 'cancelled');
 					return;

@@ -4,6 +4,7 @@ import { publishFailure } from '../../diagnostics/failure.ts';
 import { runInTrace, traceOfHeaders, traceOfMessage } from '../../diagnostics/trace.ts';
 import { accountOf } from '../account.ts';
 import { hash } from '../hash.ts';
+import { here } from '../here.ts';
 import { hold } from '../request/hold.ts';
 import { type Ended, type RequestScope, runInScope } from '../request/request-scope.ts';
 import type { Answered } from '../routing/answered.ts';
@@ -23,7 +24,6 @@ import {
 	PositiveIntegerSchema,
 	TimerSchema,
 } from '../../wire/options.ts';
-import { readSessionId } from '../../wire/session-id.ts';
 import { parseWireId } from '../../wire/wire-id.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
@@ -307,13 +307,13 @@ export class SessionGateway<Custom = undefined> {
 		try {
 			return await runInTrace(trace, () => this.#respond(request, ctx));
 		} catch (error) {
-			publishFailure(error, whereOf(request));
+			publishFailure(error, here(sessionIn(request)));
 			throw error;
 		}
 	}
 
 	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
-		const session = request.headers.get(SESSION_HEADER) || undefined;
+		const session = sessionIn(request);
 		const url = new URL(request.url);
 		const isInUrl = url.searchParams.has(SESSION_PARAMETER);
 		const names = session !== undefined || isInUrl;
@@ -730,11 +730,8 @@ function inTraceOf<T>({ message }: MessageBody, work: () => T): T {
 	return runInTrace(channels.isObserved() ? traceOfMessage(message) : undefined, work);
 }
 
-/** Where an event of a request happens. */
-function whereOf({ headers }: Request) {
-	const session = headers.get(SESSION_HEADER) || undefined;
-	const home = session === undefined ? undefined : readSessionId(session)?.home;
-	return { side: 'worker', home, session } as const;
+function sessionIn({ headers }: Request): string | undefined {
+	return headers.get(SESSION_HEADER) || undefined;
 }
 
 /** A request without content, of a revision with sessions, whatever came with it. */
@@ -752,7 +749,7 @@ function refusal(
 ): Response {
 	const { status, ...error } = REFUSALS[why];
 	if (channels.refused.hasSubscribers) {
-		channels.refused.publish({ ...whereOf(request), reason: why, status });
+		channels.refused.publish({ ...here(sessionIn(request)), reason: why, status });
 	}
 	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
 	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));

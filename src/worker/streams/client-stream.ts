@@ -8,7 +8,7 @@ import { hold } from '../request/hold.ts';
 import { report } from '../request/report.ts';
 import type { RequestScope } from '../request/request-scope.ts';
 import { callObject, type HomeOrPromise, type SyncLayerStub } from '../routing/object.ts';
-import { readSessionId } from '../../wire/session-id.ts';
+import { here } from '../here.ts';
 import { boundNow, ClientQueue } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
 
@@ -248,8 +248,7 @@ export class ClientStream extends Connection {
 	}
 
 	override get subject(): Subject {
-		const { session } = this.#setup;
-		return { side: 'worker', stream: 'session', home: readSessionId(session)?.home, session };
+		return { ...here(this.#setup.session), stream: 'session' };
 	}
 
 	/** Write an event without a message, so that the client has an id to come back with. */

@@ -1,7 +1,5 @@
 import type { StreamSessionManager } from '@tmcp/session-manager';
 import * as v from 'valibot';
-import * as channels from '../../diagnostics/channels.ts';
-import { publishFailure } from '../../diagnostics/failure.ts';
 import { MAX_BROADCAST_BYTES, shareOfBatch } from '../../wire/limits.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
@@ -200,9 +198,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		} catch (error) {
 			// It was superseded or ended before it was open, and ends as it would have after that.
 			if (isOvertaken(error)) {
-				if (SessionManagerError.from(error)?.code !== 'STREAM_SUPERSEDED')
-					publishFailure(error, stream.subject);
-				else if (channels.superseded.hasSubscribers) channels.superseded.publish(stream.subject);
+				stream.publishLast(error);
 				stream.end();
 				return;
 			}
