@@ -15,7 +15,7 @@ import {
 export const CONFIGURATION_PROBLEM_CODES = [
 	/** wrangler is not installed, or does not take the configuration. */
 	'CONFIGURATION_UNREADABLE',
-	/** The module that `main` names cannot be read, so that nobody knows what it exports. */
+	/** The module that `main` names cannot be read, so its exports are not known. */
 	'ENTRY_UNREADABLE',
 	/** There is no binding of the name. */
 	'BINDING_MISSING',
@@ -41,7 +41,7 @@ export type ConfigurationProblemCode = (typeof CONFIGURATION_PROBLEM_CODES)[numb
 /** Something that is wrong with the configuration of a Worker. */
 export interface ConfigurationProblem {
 	code: ConfigurationProblemCode;
-	/** The code, what is wrong, what to do, and the address of the page that explains the code. */
+	/** `CODE: what is wrong. What to do. https://…`: the address is that of the page that explains the code. */
 	message: string;
 }
 
@@ -80,7 +80,7 @@ type Route = string | { pattern: string; custom_domain?: boolean };
 export interface CheckOptions {
 	/** The name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`). */
 	binding?: string;
-	/** Where what is known of a client is kept (default `'object'`). With `'kv'`, there must be a KV namespace. */
+	/** Where client info and subscriptions are stored (default `'object'`). `'kv'` needs a KV namespace. */
 	info?: 'object' | 'kv';
 	/** The name of the KV binding (default `TMCP_SESSION_INFO`). */
 	kv?: string;
@@ -96,7 +96,7 @@ const OLDEST_DATE = '2025-06-01';
 /** From this date on `node:async_hooks` is there without a flag. */
 const NODEJS_COMPAT_DATE = '2026-08-04';
 
-/** @param reason what is wrong and what to do, as sentences */
+/** @param reason the text between the code and the address, as sentences */
 export function problem(code: ConfigurationProblemCode, reason: string): ConfigurationProblem {
 	return { code, message: `${code}: ${reason} ${pageOf(code)}` };
 }

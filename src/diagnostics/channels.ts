@@ -7,14 +7,14 @@ type WithoutSome<Event, Keys extends PropertyKey> = Event extends unknown
 	? Omit<Event, Keys>
 	: never;
 
-/** What whoever publishes an event says of it. `session` is the id itself, which leaves as a hash. */
+/** The properties of an event that its publisher gives. `session` is the id; listeners get a hash of it. */
 type EventInput<Name extends EventName> = WithoutSome<
 	EventOf<Name>,
 	'name' | 'at' | 'trace' | 'home' | 'session'
 > & { home?: string | undefined; session?: string | undefined };
 
 /**
- * Ask `hasSubscribers` before an event is made: it is all that an event costs to which nobody listens.
+ * Check `hasSubscribers` before making an event. Without listeners this check is all that an event costs.
  *
  * ```ts
  * if (gap.hasSubscribers) gap.publish({ side: 'object', … });

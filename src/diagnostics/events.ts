@@ -142,7 +142,7 @@ export type AnsweredEvent =
 	/** See `AnswerOutcome`. */
 	| (Common<'answered', 'object'> & { outcome: AnswerOutcome })
 	| (Common<'answered', 'worker'> & {
-			/** `expired`: nobody answered in time; `abandoned`: nobody can, or what was asked is not wanted any more. */
+			/** `expired`: no answer came in time; `abandoned`: none can come, or the server has withdrawn its request. */
 			outcome: 'taken' | 'expired' | 'abandoned';
 			/** How long it was asked, in milliseconds. */
 			durationMs: number;

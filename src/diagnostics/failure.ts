@@ -16,7 +16,7 @@ const REFUSALS = /* @__PURE__ */ new Set<SessionManagerErrorCode | undefined>([
 	'INVALID_SESSION_ID',
 ]);
 
-/** An error passes through several hands, each of which may be the last to hear of it. */
+/** Errors that were published: several callers in a row may catch the same one, and each of them publishes it. */
 const published = /* @__PURE__ */ new WeakSet<object>();
 
 interface Where {

@@ -60,7 +60,7 @@ export function currentTrace(): TraceContext | undefined {
 	return storage?.getStore();
 }
 
-/** The last argument of a call of the object, where there is one: nobody else's calls are larger for it. */
+/** The trace as the last argument of a call of the object; no argument where there is no trace. */
 export function traceArgument(): [] | [TraceContext] {
 	const trace = currentTrace();
 	return trace ? [trace] : [];

@@ -6,7 +6,7 @@ interface Waiter {
 }
 
 /**
- * Waits for what is to come, each time for the same time at most. One timer serves all who wait: an object has at most
+ * Waits for things to arrive, for the same longest time each. One timer serves all waits: an object has at most
  * 10,000 timers (workerd: "You have exceeded the number of active timeouts you may set"), and a timer for each upgrade was a
  * twentieth of what its stream cost.
  */

@@ -2,7 +2,7 @@ import { isObserved } from '../diagnostics/channels.ts';
 import { readTrace, runInTrace } from '../diagnostics/trace.ts';
 import { labelOf } from '../wire/home.ts';
 
-/** Where an event happens, for whoever publishes it. */
+/** The `side` and the `home` of an event that the object publishes. */
 export function here({ id }: DurableObjectState) {
 	return { side: 'object', home: labelOf(id.name) } as const;
 }

@@ -26,7 +26,7 @@ const HEAD_CHARS = 2_000;
 
 const MAX_NAME_CHARS = 100;
 
-/** What an operator's page is told of an object. Reads, and writes nothing. */
+/** What an operator's page is told of an object. Changes nothing; a row that waits to be written is written first. */
 export class Inspection {
 	#ctx: DurableObjectState;
 	#log: EventLog | undefined;
@@ -144,7 +144,7 @@ function clientOf(info: string | undefined): InspectedSession['client'] {
 	return { name: text('name'), version: text('version') };
 }
 
-/** As tmcp and this library write a message: what is nested in it, or only mentioned, is not taken for its method. */
+/** Matches a message as tmcp and this library write it. A `method` inside `params` or `result` does not match. */
 const METHOD =
 	/^(?:event: message\n)?(?:data: )?\{"jsonrpc":"2\.0",(?:"id":[^,{[]{1,100},)?"method":"([^"\\]{1,100})"/;
 

@@ -383,7 +383,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * End a session: close its stream, give up what its server has asked its client, and leave nothing of it but that it has
-	 * ended, which late calls of other Workers have to be told. What is still sent to it is missed, and a new session of the same id hears nothing of it.
+	 * ended, which late calls of other Workers have to be told. What is still sent to it is missed, and a new session of the
+	 * same id hears nothing of it.
 	 *
 	 * @returns whether it had a stream, open or just being opened
 	 * @throws `INVALID_SESSION_ID`

@@ -28,8 +28,8 @@ export class SessionCount {
 	 * Take room for a session that is about to get its row; if it does not get one, that does no harm. Sessions that are not
 	 * begun in this way, and those that are gone, are noticed where the object is full, and by {@link correct}.
 	 *
-	 * Writes a row for the first one after a wake and for every 64th, and reads one after a wake. In an object that seems to be full it reads a row for each
-	 * session, at most once in ten seconds.
+	 * Writes a row for the first one after a wake and for every 64th, and reads one after a wake. In an object that seems to
+	 * be full it reads a row for each session, at most once in ten seconds.
 	 * @returns whether there were fewer than `max`, with those that have ended
 	 */
 	takeOne(max: number): boolean {
