@@ -590,10 +590,12 @@ export function parseHomeLabel(input: unknown): string {
 
 /** @throws `INVALID_ARGUMENT` */
 export function parseHomeLabels(input: unknown): Set<string> {
-	if (Array.isArray(input) && input.length <= MAX_HOMES * (REGIONS.length + 1)) {
-		return new Set(Array.from(input, parseHomeLabel));
-	}
-	throw new SessionManagerError('INVALID_ARGUMENT', 'this is no list of homes.');
+	return reading(() => {
+		if (Array.isArray(input) && input.length <= MAX_HOMES * (REGIONS.length + 1)) {
+			return new Set(Array.from(input, parseHomeLabel));
+		}
+		throw new SessionManagerError('INVALID_ARGUMENT', 'this is no list of homes.');
+	}, 'Homes are a list like ["3", "weur-3"].');
 }
 
 function assertFits(bytes: number): void {

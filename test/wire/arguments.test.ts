@@ -7,6 +7,7 @@ import {
 	parseBeginOptions,
 	parseBroadcast,
 	parseDetachOptions,
+	parseHomeLabels,
 	parseNotifications,
 	parseOwner,
 	parseQuestions,
@@ -53,6 +54,12 @@ describe('what is refused is not quoted, because it may be a session id', () => 
 		expect(parse).toThrow(/^INVALID_(ARGUMENT|SESSION_ID): /);
 		expect(parse).not.toThrow(/secret/);
 	});
+});
+
+it('a list of homes that cannot be read is refused with a code', () => {
+	const homes = Object.setPrototypeOf(['3', 'weur-3'], Map.prototype);
+	expect(() => parseHomeLabels(homes)).toThrow(/^INVALID_ARGUMENT: .*cannot be read/);
+	expect(parseHomeLabels(['3', 'weur-3'])).toEqual(new Set(['3', 'weur-3']));
 });
 
 it('an unknown option is named, and so are those that there are', () => {
