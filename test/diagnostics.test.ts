@@ -44,7 +44,7 @@ function losing(times: number) {
 	const home = `home ${crypto.randomUUID()}`;
 	let left = times;
 	const namespace = onlyObject(env.TMCP_DURABLE_OBJECT, home, () =>
-		left-- > 0 ? { broadcastBatch: () => Promise.reject(lost()) } : {},
+		left-- > 0 ? { broadcast: () => Promise.reject(lost()) } : {},
 	);
 	return new DurableObjectStreamSessionManager(namespace);
 }
@@ -436,19 +436,33 @@ describe('the trace of a request', () => {
 	});
 
 	it('makes no call larger that has none', async () => {
-		const calls: number[] = [];
+		const calls: unknown[][] = [];
 		const { home, object } = ownObject();
 		const namespace = onlyObject(env.TMCP_DURABLE_OBJECT, home, () => ({
+			broadcast: (...args: [undefined, string]) => {
+				calls.push(['broadcast', args.length]);
+				return object.broadcast(...args);
+			},
 			broadcastBatch: (...args: [never]) => {
-				calls.push(args.length);
+				calls.push(['broadcastBatch', args.length]);
 				return object.broadcastBatch(...args);
 			},
 		}));
 		const streams = new DurableObjectStreamSessionManager(namespace);
 		await streams.send(['a'], event('x'));
+		await Promise.all([streams.send(['a'], event('x')), streams.send(['a'], event('y'))]);
 		await runInTrace(TRACE, () => streams.send(['a'], event('x')));
-		expect(calls).toEqual([1, 2]);
-		expect(traces(recorder.of('delivered', 'object'))).toEqual([undefined, TRACE]);
+		expect(calls).toEqual([
+			['broadcast', 3],
+			['broadcastBatch', 1],
+			['broadcastBatch', 2],
+		]);
+		expect(traces(recorder.of('delivered', 'object'))).toEqual([
+			undefined,
+			undefined,
+			undefined,
+			TRACE,
+		]);
 	});
 });
 

@@ -85,9 +85,15 @@ async function sendToEach(
 		);
 		return answersOf(called, () => 'all that it has');
 	}
-	const called = await homes.callEach<BroadcastResult[]>([...named], (stub, label) =>
-		stub.broadcastBatch(partOf(label), ...trace),
-	);
+	const called = await homes.callEach<BroadcastResult[]>([...named], async (stub, label) => {
+		const part = partOf(label);
+		const [only] = part;
+		// What most calls bring: a single payload takes a third less CPU time as plain arguments.
+		if (only && part.length === 1 && trace.length === 0) {
+			return [await stub.broadcast(only.sessions, only.data, { id: only.id })];
+		}
+		return stub.broadcastBatch(part, ...trace);
+	});
 	const countIn = (label: string) =>
 		new Set(groups.flatMap((group) => group?.get(label) ?? [])).size;
 	return answersOf(called, (label) => `${countIn(label)} sessions`).map((results) => ({

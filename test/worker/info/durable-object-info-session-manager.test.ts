@@ -267,7 +267,7 @@ describe('with a transport', () => {
 		[
 			'that and one to the home of its subscriber, where the managers were given as they are',
 			'object-plain',
-			['rpc broadcastBatch'],
+			['rpc broadcast'],
 		],
 	])('the update of a resource is %s', async (_, subject, more) => {
 		client = await SessionClient.begin(`/lives/${subject}`);

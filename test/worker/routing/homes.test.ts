@@ -170,7 +170,7 @@ describe('what is sent to all', () => {
 		const streams = world.streams(1);
 		expect(await world.noted.of(() => streams.send(undefined, event('x')))).toEqual(['0 relay']);
 		expect(await world.noted.of(() => streams.send([session], event('y')))).toEqual([
-			'0 broadcastBatch',
+			'0 broadcast',
 		]);
 		expect(await stream.messages(2)).toEqual(['x', 'y']);
 		expect(world.noted.calls).not.toContain('0 registerHome');

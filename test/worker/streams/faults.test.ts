@@ -250,7 +250,8 @@ describe('a callback that throws', () => {
 });
 
 describe('what one request sends', () => {
-	type BroadcastAll = Parameters<SyncLayer['broadcastBatch']>;
+	type Broadcast = Parameters<SyncLayer['broadcast']>;
+	type Batch = Parameters<SyncLayer['broadcastBatch']>;
 	let stream: EventStream;
 	beforeEach(async () => {
 		const { body, started } = unread(
@@ -266,6 +267,7 @@ describe('what one request sends', () => {
 		[
 			'whose call was lost once',
 			() => ({
+				broadcast: () => Promise.reject(lost()),
 				broadcastBatch: () => Promise.reject(lost()),
 				relay: () => Promise.reject(lost()),
 			}),
@@ -273,7 +275,11 @@ describe('what one request sends', () => {
 		[
 			'whose answer was lost once',
 			(stub: DurableObjectStub<SyncLayer>) => ({
-				broadcastBatch: async (...args: BroadcastAll) => {
+				broadcast: async (...args: Broadcast) => {
+					await stub.broadcast(...args);
+					throw lost();
+				},
+				broadcastBatch: async (...args: Batch) => {
 					await stub.broadcastBatch(...args);
 					throw lost();
 				},
@@ -286,7 +292,11 @@ describe('what one request sends', () => {
 		[
 			'whose first call was slow',
 			(stub: DurableObjectStub<SyncLayer>) => ({
-				broadcastBatch: async (...args: BroadcastAll) => {
+				broadcast: async (...args: Broadcast) => {
+					await scheduler.wait(100);
+					return stub.broadcast(...args);
+				},
+				broadcastBatch: async (...args: Batch) => {
 					await scheduler.wait(100);
 					return stub.broadcastBatch(...args);
 				},
