@@ -236,7 +236,7 @@ describe('the rows', () => {
 			await vi.waitFor(async () => expect(await object().has('owned')).toBe(false));
 		};
 		expect(await rows(close)).toMatchObject({ written: 1 });
-		expect(await rows(() => object().end('owned'))).toEqual({ read: 0, written: 1 });
+		expect(await rows(() => object().end('owned'))).toEqual({ read: 1, written: 1 });
 		wire.socket.close();
 	});
 

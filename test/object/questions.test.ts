@@ -176,9 +176,26 @@ describe('nothing is left of a question', () => {
 		await vi.waitFor(async () => expect(await rows()).toEqual([]));
 	});
 
-	it('whose session has ended: its socket is closed, and it cannot come back', async () => {
+	it.each([
+		['', () => {}, () => {}],
+		['after the object has slept', () => {}, () => evictDurableObject(object())],
+		[
+			'after another session ended without any question, and after an alarm',
+			async () => {
+				await object().end('another');
+				await asking(1);
+				await scheduler.wait(5);
+				await vi.waitFor(async () => expect(await runDurableObjectAlarm(object())).toBe(true));
+				expect(await rows()).toEqual([]);
+			},
+			() => {},
+		],
+	])('whose session has ended %s: its socket is closed, and it cannot come back', async (...of) => {
+		const [, before, meanwhile] = of;
+		await before();
 		const asker = await asking();
 		const other = await asking(MINUTE_MS, 'bob', BOB);
+		await meanwhile();
 		await object().end('alice');
 		expect(await asker.closed).toBe(CloseCode.detached);
 		expect(await rows()).toHaveLength(1);

@@ -50,6 +50,8 @@ export class Questions {
 	/** `undefined` for a class without SQLite: no gateway works with that, and so no server's request comes here. */
 	#sql: SqlStorage | undefined;
 	#alarm: Alarm;
+	/** Whether there may be any; `undefined` until this instance has looked. Most sessions end without ever being asked. */
+	#mayBeAny: boolean | undefined;
 	/** How many more may wait before sockets are counted again. */
 	#room = 0;
 	/** Answers that wait for a connection to come back, by its id. */
@@ -83,6 +85,7 @@ export class Questions {
 	 */
 	add(asker: Asker, owner: string, questions: readonly QuestionInput[], now: number): void {
 		const { sessionId, connectionId } = asker;
+		this.#mayBeAny = true;
 		this.#ctx.storage.transactionSync(() => {
 			this.#sql?.exec(
 				`INSERT OR IGNORE INTO tmcp_questions (session_id, connection_id, question_id, owner, expires_at)
@@ -168,6 +171,9 @@ export class Questions {
 
 	/** The session has ended. */
 	end(sessionId: string): void {
+		this.#mayBeAny ??=
+			this.#sql?.exec('SELECT 1 FROM tmcp_questions LIMIT 1').toArray().length === 1;
+		if (!this.#mayBeAny) return;
 		for (const { socket, attachment } of openSockets(this.#ctx, 'asker', tagOf(sessionId))) {
 			if (attachment.sessionId === sessionId) socket.close(CloseCode.detached, 'detached');
 		}
@@ -181,6 +187,7 @@ export class Questions {
 			this.#sql
 				?.exec<{ at: number | null }>('SELECT MAX(expires_at) AS at FROM tmcp_questions')
 				.toArray() ?? [];
+		this.#mayBeAny = typeof next?.at === 'number';
 		return typeof next?.at === 'number' ? next.at + PURGE_DELAY_MS : undefined;
 	}
 

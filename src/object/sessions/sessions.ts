@@ -2,8 +2,11 @@ import { SessionCount } from './session-count.ts';
 import type { Glance, SessionRow } from './session-row.ts';
 import { Subscribers } from './subscribers.ts';
 
-/** How many rows are remembered: a GET asks for the same one in `admit`, in `attach` and at its upgrade. */
-const MAX_CACHED_ROWS = 1_000;
+/**
+ * How many rows are remembered: a GET asks for the same one in `admit`, in `attach` and at its upgrade, and a `DELETE` for
+ * it again. As many as half of the streams that an object holds; about 10 MB.
+ */
+const MAX_CACHED_ROWS = 16_384;
 
 /** How many characters of client info and subscriptions are remembered with them. */
 const MAX_CACHED_CHARS = 32 * 1024 * 1024;

@@ -182,6 +182,7 @@ export class Streams {
 		{ sessionId, connectionId }: StreamAttachment,
 		position: number | undefined,
 	): void {
+		if (this.#sessions.get(sessionId)?.state === 'ended') return;
 		// The connection may have come back on another socket before the end of this one was known.
 		const isBack = this.find(sessionId).some(
 			(open) => open.socket !== socket && open.attachment.connectionId === connectionId,
