@@ -37,8 +37,7 @@ export class Owners {
 	/** @param checkAt when to look whether any of the sessions is still alive, in milliseconds since 1970 */
 	put(account: string, sessions: readonly string[], checkAt: number): void {
 		this.#sql.exec(
-			`INSERT INTO tmcp_owners (account, check_at, sessions) VALUES (?, ?, ?)
-			ON CONFLICT DO UPDATE SET check_at = excluded.check_at, sessions = excluded.sessions`,
+			'INSERT OR REPLACE INTO tmcp_owners (account, check_at, sessions) VALUES (?, ?, ?)',
 			account,
 			checkAt,
 			sessions.join('\n'),

@@ -249,13 +249,9 @@ export class Sessions {
 		this.#stopWaiting(row.sessionId);
 		const served = 'connectionId' in row ? row : undefined;
 		this.#sql?.exec(
-			`INSERT INTO tmcp_sessions
+			`INSERT OR REPLACE INTO tmcp_sessions
 			(session_id, state, owner, since, expires_at, info, resources, connection_id, started, position, repeat_until)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET state = excluded.state, owner = excluded.owner, since = excluded.since,
-			expires_at = excluded.expires_at, info = excluded.info, resources = excluded.resources,
-			connection_id = excluded.connection_id, started = excluded.started, position = excluded.position,
-			repeat_until = excluded.repeat_until`,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			row.sessionId,
 			row.state,
 			row.owner ?? null,
