@@ -33,6 +33,7 @@ import {
 	parseBatch,
 	parseBeginOptions,
 	parseBroadcast,
+	parseClaim,
 	parseDetachOptions,
 	parseHomeLabel,
 	parseHomeLabels,
@@ -66,11 +67,12 @@ import { parseWireId } from '../wire/wire-id.ts';
 import { Alarm, LATENESS, type OwnAlarm } from './alarm.ts';
 import { type Asker, Questions } from './answers/questions.ts';
 import { openDatabase } from './database.ts';
-import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
-import { codeOfRefusal, errorResponse, readTicket, refusal } from './door/upgrade.ts';
+import { type Claim, END_MEMORY_MS, type RefusalReason, Tickets } from './door/tickets.ts';
+import { codeOfRefusal, errorResponse, readUpgrade, refusal } from './door/upgrade.ts';
 import { here, inTrace } from './here.ts';
 import { Homes } from './homes.ts';
 import { Inspection } from './inspection.ts';
+import { keyFor } from './keys.ts';
 import { EventLog } from './log/event-log.ts';
 import type { ReplayStart } from './log/replay.ts';
 import { SentIds } from './log/sent-ids.ts';
@@ -83,7 +85,6 @@ import { changed, withInfo } from './sessions/session-info.ts';
 import * as SessionRows from './sessions/session-row.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.ts';
-import { signingKey } from './signing-key.ts';
 import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
@@ -157,6 +158,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
 	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
 	#vacancy = this.#sql && new Vacancy(this.ctx.storage.kv);
+	/** As it is stored; `undefined` until somebody needs it. */
+	#key: string | undefined;
 	#homes = new Homes(this.ctx.storage, this.#sql !== undefined);
 	/** What `publish`, `unsubscribe` and `relay` answered to a call, for its retry. */
 	#answered = new Recent<number>(END_MEMORY_MS);
@@ -236,19 +239,21 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 
 	/**
 	 * {@link admit}, and {@link infoOf} where the session is admitted: in one call, and at the same cost.
-	 * @param goesOn answer a stub as well, with {@link inform} and {@link attach} of this session: what is called on it is not
-	 * billed as another request (https://developers.cloudflare.com/durable-objects/platform/pricing/, footnote 1). The
-	 * object stays awake until it is disposed
+	 * @param next what the caller will do. Before a `change` it gets a stub as well, with {@link inform} of this session: what
+	 * is called on it is not billed as another request
+	 * (https://developers.cloudflare.com/durable-objects/platform/pricing/, footnote 1), and the object stays awake until it is
+	 * disposed. Before it opens the `stream`, it gets the object's key, as {@link attach} answers it
 	 */
-	admitWithInfo(sessionId: string, owner: string, goesOn?: boolean): Admitted | undefined {
+	admitWithInfo(
+		sessionId: string,
+		owner: string,
+		next?: 'change' | 'stream',
+	): Admitted | undefined {
 		if (!this.admit(sessionId, owner)) return undefined;
 		const { info } = this.#sessions.get(sessionId) ?? {};
-		if (goesOn !== true) return { info };
-		const session = new AdmittedSession({
-			inform: (changes) => this.inform(sessionId, changes),
-			attach: (options) => this.attach(sessionId, options),
-		});
-		return { info, session };
+		if (next === 'stream') return { info, upgradeKey: this.#upgradeKey };
+		if (next !== 'change') return { info };
+		return { info, session: new AdmittedSession((changes) => this.inform(sessionId, changes)) };
 	}
 
 	/**
@@ -320,34 +325,22 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	attach(sessionId?: string, options?: AttachOptions): Attached {
 		const session = sessionId === undefined ? crypto.randomUUID() : parseSessionId(sessionId);
-		const { resume = false, owner, lastEventId, window, ...given } = parseAttachOptions(options);
-		const ticket = given.ticket ?? crypto.randomUUID();
-		const claim: StreamClaim = {
-			kind: 'stream',
-			slot: slotOfSession(session),
-			sessionId: session,
-			connectionId: given.connectionId ?? crypto.randomUUID(),
-			lastEventId,
-			window,
-			resume,
-			owner,
-		};
+		const { ticket = crypto.randomUUID(), ...request } = parseAttachOptions(options);
+		const claim = claimOf(session, request);
 		this.#assertUnused(ticket, claim);
-		if (owner !== undefined && !this.admit(session, owner)) {
-			throw this.#refused(othersSession(), session);
-		}
+		this.#assertOwned(claim);
 		this.#assertMayOpen(claim);
 		const supersedes = this.#streams.has(session);
 		const log = this.#positionOf(this.#streams.startOf(claim));
 		this.#tickets.issue(ticket, claim);
-		const { connectionId } = claim;
 		return {
 			sessionId: session,
-			connectionId,
+			connectionId: claim.connectionId,
 			ticket,
 			ticketTtlMs: TICKET_TTL_MS,
 			supersedes,
 			log,
+			upgradeKey: this.#upgradeKey,
 		};
 	}
 
@@ -701,7 +694,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 */
 	signingKey(): string {
 		this.#assertSqlite();
-		return signingKey(this.ctx.storage);
+		return keyFor('signing', this.ctx.storage);
 	}
 
 	/** How much the object holds at this moment. Reads every socket and session: for operators, not for every request. */
@@ -721,20 +714,23 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	/**
-	 * Turn a ticket of {@link attach}, {@link subscribe} or {@link ask} into a WebSocket. A socket cannot be the answer of an RPC call
-	 * (https://github.com/cloudflare/workerd/issues/2319), so this is the one request that is not one. Anything but an
-	 * upgrade with a valid ticket gets a 4xx and no socket.
+	 * Turn a ticket of {@link attach}, {@link subscribe} or {@link ask} into a WebSocket, or open the stream that a Worker claims
+	 * which has the key of this object. A socket cannot be the answer of an RPC call
+	 * (https://github.com/cloudflare/workerd/issues/2319), so this is the one request that is not one. Anything else gets a 4xx
+	 * and no socket.
 	 */
 	override async fetch(request: Request): Promise<Response> {
-		const upgrade = readTicket(request);
+		const upgrade = readUpgrade(request);
 		if (upgrade.kind === 'refused') return upgrade.response;
+		if (upgrade.kind === 'claim') {
+			const key = this.#upgradeKey;
+			if (key === undefined || !isEqual(key, upgrade.key)) return this.#refuse('forged');
+			return this.#openClaimed(upgrade.claim);
+		}
 		const redemption = await this.#tickets.redeem(upgrade.ticket);
 		if (redemption.kind === 'granted') return this.#open(redemption.claim);
 		const { reason, connectionId = '' } = redemption;
-		if (channels.refused.hasSubscribers) {
-			channels.refused.publish({ ...here(this.ctx), reason: codeOfRefusal(reason) });
-		}
-		return refusal(reason, asEnd(this.#tickets.endOf(connectionId)));
+		return this.#refuse(reason, asEnd(this.#tickets.endOf(connectionId)));
 	}
 
 	/** The Worker's end of our sockets never speaks: one that does is cut off. A subclass's sockets are left alone. */
@@ -990,6 +986,38 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		}
 	}
 
+	/** A secret between this object and the Workers that may call it. */
+	get #upgradeKey(): string | undefined {
+		return this.#sql && (this.#key ??= keyFor('upgrade', this.ctx.storage));
+	}
+
+	#refuse(why: RefusalReason, reason?: SubscriptionEnd): Response {
+		if (channels.refused.hasSubscribers) {
+			channels.refused.publish({ ...here(this.ctx), reason: codeOfRefusal(why) });
+		}
+		return refusal(why, reason);
+	}
+
+	/** @param text a session id and options of {@link attach}: see `CLAIM_HEADER` */
+	#openClaimed(text: string): Response {
+		let claim: StreamClaim;
+		try {
+			const { session, options } = parseClaim(text);
+			claim = claimOf(session, options);
+			this.#assertOwned(claim);
+		} catch (error) {
+			return this.#failed(error);
+		}
+		this.#tickets.supersede(claim.slot);
+		return this.#open(claim);
+	}
+
+	/** @throws `STREAM_DETACHED`, `SQLITE_MISSING` */
+	#assertOwned({ sessionId, owner }: StreamClaim): void {
+		if (owner === undefined || this.admit(sessionId, owner)) return;
+		throw this.#refused(othersSession(), sessionId);
+	}
+
 	#open(claim: AnyClaim): Response {
 		const { 0: workerEnd, 1: objectEnd } = new WebSocketPair();
 		try {
@@ -1006,11 +1034,16 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			const headers = log ? { [LOG_HEADER]: JSON.stringify(log) } : {};
 			return new Response(null, { status: 101, webSocket: workerEnd, headers });
 		} catch (error) {
-			publishFailure(error, { ...here(this.ctx), session: sessionOf(claim) });
-			const coded = SessionManagerError.from(error);
-			if (!coded) throw error;
-			return errorResponse(coded.code, coded.reason);
+			return this.#failed(error, sessionOf(claim));
 		}
+	}
+
+	/** @throws the error, where it has no code */
+	#failed(error: unknown, session?: string): Response {
+		publishFailure(error, { ...here(this.ctx), session });
+		const coded = SessionManagerError.from(error);
+		if (!coded) throw error;
+		return errorResponse(coded.code, coded.reason);
 	}
 
 	#openSocket(socket: WebSocket, claim: AnyClaim): ReplayStart | undefined {
@@ -1173,12 +1206,14 @@ const DUMMY_OWNER = '-'.repeat(43);
 
 /** Compares in constant time; without an owner with a dummy, so that unknown sessions take equal time. */
 function isOwner(owner: string | undefined, who: string): boolean {
+	return isEqual(owner ?? DUMMY_OWNER, who) && owner !== undefined;
+}
+
+/** Compares in constant time. That they are of different length is no secret. */
+function isEqual(secret: string, given: string): boolean {
 	const encoder = new TextEncoder();
-	const isSame = crypto.subtle.timingSafeEqual(
-		encoder.encode(owner ?? DUMMY_OWNER),
-		encoder.encode(who),
-	);
-	return isSame && owner !== undefined;
+	const [a, b] = [encoder.encode(secret), encoder.encode(given)];
+	return a.byteLength === b.byteLength && crypto.subtle.timingSafeEqual(a, b);
 }
 
 function ownerLimitReached(of: string, option: string, max: number): SessionManagerError {
@@ -1203,6 +1238,18 @@ function asEnd(reason: string | undefined): SubscriptionEnd | undefined {
 /** The position that the other end named when it closed its socket, if it did. */
 function readPosition(reason: string): number | undefined {
 	return /^\d{1,15}$/.test(reason) ? Number(reason) : undefined;
+}
+
+function claimOf(sessionId: string, options: AttachOptions): StreamClaim {
+	const {
+		connectionId = crypto.randomUUID(),
+		lastEventId,
+		window,
+		resume = false,
+		owner,
+	} = options;
+	const slot = slotOfSession(sessionId);
+	return { kind: 'stream', slot, sessionId, connectionId, lastEventId, window, resume, owner };
 }
 
 /** A session has one stream. */

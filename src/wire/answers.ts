@@ -1,5 +1,5 @@
 /** What `SyncLayer` answers by RPC. */
-import type { AttachOptions, InfoChange, SubscriptionEnd } from './arguments.ts';
+import type { InfoChange, SubscriptionEnd } from './arguments.ts';
 
 /** Where a stream stands in the log that it opens on. */
 export interface LogPosition {
@@ -15,11 +15,10 @@ export interface LogPosition {
 export interface Admitted {
 	/** What is known of the client, as `SyncLayer.infoOf` answers it. */
 	info: string | undefined;
-	/** Where that was asked for: `inform` and `attach` of this session. Dispose it, or the object stays awake. */
-	session?: Rpc.RpcTargetBranded & {
-		inform(changes: readonly InfoChange[]): void;
-		attach(options: AttachOptions): Attached;
-	};
+	/** Where a change is to follow: `inform` of this session. Dispose it, or the object stays awake. */
+	session?: Rpc.RpcTargetBranded & { inform(changes: readonly InfoChange[]): void };
+	/** Where a stream is to follow: as `attach` answers it. */
+	upgradeKey?: string | undefined;
 }
 
 /** The answer of `SyncLayer.attach`. */
@@ -36,6 +35,11 @@ export interface Attached {
 	supersedes: boolean;
 	/** Where the stream would start at this moment; `undefined` without a log. */
 	log: LogPosition | undefined;
+	/**
+	 * The key of the object. With it the managers open further streams in one request, which brings claim and upgrade. It is a
+	 * secret between Workers and object, and always the same. `undefined` for a class without SQLite.
+	 */
+	upgradeKey: string | undefined;
 }
 
 /** The answer of `SyncLayer.subscribe`. */

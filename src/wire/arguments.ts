@@ -387,6 +387,18 @@ export const parseBeginOptions = optionsParser('begin', OPTIONS.begin);
 /** @throws `INVALID_ARGUMENT` */
 export const parseAttachOptions = optionsParser('attach', OPTIONS.attach);
 
+/**
+ * A session and the options of `attach`, as an upgrade brings them: see `CLAIM_HEADER`.
+ * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`
+ */
+export function parseClaim(text: string): { session: string; options: AttachOptions } {
+	const { sessionId, ...options } = reading(
+		() => Object(JSON.parse(decodeURIComponent(text))),
+		'A claim is { sessionId, ...options of attach } as JSON.',
+	);
+	return { session: parseSessionId(sessionId), options: parseAttachOptions(options) };
+}
+
 /** @throws `INVALID_ARGUMENT` */
 export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
 

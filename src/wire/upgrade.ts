@@ -1,4 +1,4 @@
-/** The one request on `fetch`: it brings a ticket, and is answered with a WebSocket. */
+/** The one request on `fetch`: it brings a ticket, or a claim and the object's key, and is answered with a WebSocket. */
 
 /** How long a ticket can be redeemed, in milliseconds. */
 export const TICKET_TTL_MS = 5_000;
@@ -11,6 +11,12 @@ export const UPGRADE_URL = 'https://sync-layer/';
 
 /** The header that carries the ticket. It is not in the URL, because URLs are logged and a ticket is a secret. */
 export const TICKET_HEADER = 'x-tmcp-ticket';
+
+/** The header that carries the object's key, a secret as well. Then {@link CLAIM_HEADER} says which stream is to be opened. */
+export const KEY_HEADER = 'x-tmcp-key';
+
+/** `{ sessionId, ...AttachOptions }` as JSON, encoded as a URI component: an event id may have any characters. */
+export const CLAIM_HEADER = 'x-tmcp-claim';
 
 /** The header of the answer to an upgrade that says where the stream starts: a `LogPosition` as JSON. */
 export const LOG_HEADER = 'x-tmcp-log';

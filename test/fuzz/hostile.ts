@@ -74,6 +74,8 @@ export class Hostile {
 		if (this.#random.below(4) > 0)
 			headers.set('upgrade', this.#random.pick(['websocket', 'WebSocket', 'h2c']));
 		if (this.#random.below(4) > 0) headers.set('x-tmcp-ticket', text());
+		if (this.#random.below(4) === 0) headers.set('x-tmcp-key', text());
+		if (this.#random.below(4) === 0) headers.set('x-tmcp-claim', text());
 		const method = this.#random.pick(['GET', 'POST', 'PUT', 'OPTIONS', 'DELETE']);
 		return new Request(`https://sync-layer/${encodeURIComponent(text())}`, { method, headers });
 	}

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LIFE } from '../../bench/life.ts';
 import { CloseCode } from '../../src/advanced.ts';
 import { SessionHomes, type SyncLayer } from '../../src/index.ts';
+import { CLAIM_HEADER, KEY_HEADER, UPGRADE_URL } from '../../src/wire/upgrade.ts';
 import { CostMeter, type Costs } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';
 
@@ -101,6 +102,20 @@ describe('the life of a session costs', () => {
 		expect(await costs(() => Wire.open(object(), 'new'))).toEqual(
 			exactly({ statements: 2, written: 1 }),
 		);
+	});
+
+	it('the same where its stream is opened with the key of the object, which is read once after a wake', async () => {
+		const { upgradeKey = '' } = await object().attach('busy');
+		const open = async (sessionId: string) => {
+			const claim = encodeURIComponent(JSON.stringify({ sessionId }));
+			const headers = { upgrade: 'websocket', [KEY_HEADER]: upgradeKey, [CLAIM_HEADER]: claim };
+			const { webSocket } = await object().fetch(UPGRADE_URL, { headers });
+			webSocket?.accept();
+		};
+		await sleep();
+		await object().has('busy');
+		expect(await costs(() => open('new'))).toMatchObject({ written: 1, keysRead: 3 });
+		expect(await costs(() => open('newer'))).toEqual(exactly({ statements: 2, written: 1 }));
 	});
 
 	it('a row written for the close of its stream, and one for its end', async () => {

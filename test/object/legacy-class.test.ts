@@ -53,6 +53,14 @@ describe('a class without SQLite, as users of the existing package have it', () 
 		},
 	);
 
+	it('has no key, and refuses upgrades with one', async () => {
+		expect((await object().attach('one')).upgradeKey).toBeUndefined();
+		for (const key of ['', 'undefined', 'k'.repeat(43)]) {
+			const headers = { upgrade: 'websocket', 'x-tmcp-key': key, 'x-tmcp-claim': '%7B%7D' };
+			expect((await object().fetch('https://x/', { headers })).status).toBe(403);
+		}
+	});
+
 	it('serves streams', async () => {
 		const wire = await Wire.open(object(), 'one');
 		expect(await object().broadcast(['one'], 'hello')).toMatchObject({ delivered: 1 });

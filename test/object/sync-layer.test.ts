@@ -27,6 +27,7 @@ describe('attach', () => {
 				after: 0,
 				recovered: true,
 			},
+			upgradeKey: expect.stringMatching(/^[\w-]{43}$/),
 		});
 	});
 
@@ -141,6 +142,85 @@ describe('the upgrade', () => {
 		const attached = await object.attach('one');
 		expect(await object.detach('one')).toBe(true);
 		expect(await codeOf(() => openSocket(object, attached))).toBe('STREAM_DETACHED');
+	});
+});
+
+describe('an upgrade with the key of the object', () => {
+	const OWNER = 'o'.repeat(43);
+
+	/** @param key by default the right one */
+	async function claim(sessionId: unknown, options: object = {}, key?: string) {
+		const { upgradeKey = '' } = await object.attach('first');
+		return object.fetch('https://x/', {
+			headers: {
+				upgrade: 'websocket',
+				'x-tmcp-key': key ?? upgradeKey,
+				'x-tmcp-claim': encodeURIComponent(JSON.stringify({ sessionId, ...options })),
+			},
+		});
+	}
+
+	it('opens the stream that it claims', async () => {
+		const { status, webSocket } = await claim('one');
+		expect(status).toBe(101);
+		webSocket?.accept();
+		expect(await object.has('one')).toBe(true);
+	});
+
+	it.each<[string, unknown, object, string | undefined, number, string]>([
+		['another key', 'one', {}, 'k'.repeat(43), 403, 'TICKET_REFUSED'],
+		['a key of another length', 'one', {}, 'k', 403, 'TICKET_REFUSED'],
+		['an empty key', 'one', {}, '', 403, 'TICKET_REFUSED'],
+		['no session', undefined, {}, undefined, 400, 'INVALID_SESSION_ID'],
+		['no session id', 'a b', {}, undefined, 400, 'INVALID_SESSION_ID'],
+		['an option that is none', 'one', { tickets: 1 }, undefined, 400, 'INVALID_ARGUMENT'],
+		['a session of nobody', 'one', { owner: OWNER }, undefined, 409, 'STREAM_DETACHED'],
+		[
+			'a session of another owner',
+			'owned',
+			{ owner: 'x'.repeat(43) },
+			undefined,
+			409,
+			'STREAM_DETACHED',
+		],
+		['an owned session without its owner', 'owned', {}, undefined, 409, 'STREAM_DETACHED'],
+	])('is refused with %s', async (_, session, options, key, status, code) => {
+		await object.begin('owned', OWNER);
+		const response = await claim(session, options, key);
+		expect(response.status).toBe(status);
+		expect(response.webSocket).toBeNull();
+		expect(await response.json()).toMatchObject({ code });
+		expect(await object.stats()).toMatchObject({ streams: 0 });
+	});
+
+	it.each(['', 'null', '[]', '%', '%7B', 'true', '"x"'])('is refused for %j', async (text) => {
+		const { upgradeKey = '' } = await object.attach('first');
+		const headers = { upgrade: 'websocket', 'x-tmcp-key': upgradeKey, 'x-tmcp-claim': text };
+		const response = await object.fetch('https://x/', { headers });
+		expect(response.status).toBe(400);
+		expect(await response.json()).toMatchObject({ code: expect.stringMatching(/^INVALID_/) });
+	});
+
+	it('makes a ticket for the same session worthless, and closes its stream', async () => {
+		const wire = await Wire.open(object, 'one');
+		const older = await object.attach('one');
+		const { webSocket } = await claim('one');
+		webSocket?.accept();
+		expect(await codeOf(() => openSocket(object, older))).toBe('STREAM_SUPERSEDED');
+		expect(await wire.closed).toMatchObject({ code: CloseCode.superseded });
+		expect(await object.stats()).toMatchObject({ streams: 1 });
+	});
+
+	it('is refused for a connection that was detached before', async () => {
+		const connectionId = crypto.randomUUID();
+		await object.detach('one', { connectionId });
+		expect((await claim('one', { connectionId })).status).toBe(409);
+	});
+
+	it('opens nothing in another object', async () => {
+		const { upgradeKey } = await object.attach('first');
+		object = env.TMCP_DURABLE_OBJECT.getByName(crypto.randomUUID());
+		expect((await claim('one', {}, upgradeKey)).status).toBe(403);
 	});
 });
 

@@ -1,5 +1,10 @@
 import { env } from 'cloudflare:workers';
-import type { AttachOptions, DetachOptions, SyncLayerNamespace } from '../../src/advanced.ts';
+import type {
+	Attached,
+	AttachOptions,
+	DetachOptions,
+	SyncLayerNamespace,
+} from '../../src/advanced.ts';
 import { CloseCode } from '../../src/wire/close-codes.ts';
 import { encodeFrame } from '../../src/wire/frames.ts';
 import { LOG_HEADER, TICKET_HEADER } from '../../src/wire/upgrade.ts';
@@ -45,12 +50,13 @@ export class PortionedLog {
 		});
 	}
 
-	#attach(options: AttachOptions): void {
+	#attach(options: AttachOptions): Partial<Attached> {
 		this.attached.push(options);
 		if (options.resume && this.refuses === 'attach') {
 			throw new Error('STREAM_SUPERSEDED: a newer stream took over.');
 		}
 		this.#claims.set(options.ticket ?? '', options);
+		return {};
 	}
 
 	async #upgrade(ticket: string): Promise<Response> {

@@ -13,7 +13,13 @@ export interface Claim {
 }
 
 /** Why a ticket opens no socket. */
-export type RefusalReason = 'unknown' | 'expired' | 'redeemed' | 'superseded' | 'detached';
+export type RefusalReason =
+	| 'unknown'
+	| 'expired'
+	| 'redeemed'
+	| 'forged'
+	| 'superseded'
+	| 'detached';
 
 export type Redemption<Of extends Claim> =
 	| { kind: 'granted'; claim: Of }
@@ -83,6 +89,11 @@ export class Tickets<Of extends Claim> {
 	revoke(slot: string, connectionId?: string): boolean {
 		this.#purge();
 		return this.#withdraw(slot, 'detached', connectionId);
+	}
+
+	/** A stream opens in this slot without a ticket: an older one that is still open is superseded. */
+	supersede(slot: string): void {
+		this.#withdraw(slot, 'superseded');
 	}
 
 	/** A connection has ended: a call of it that arrives later claims nothing. */

@@ -1,14 +1,18 @@
 import * as v from 'valibot';
 import type { SessionManagerErrorCode } from '../../errors.ts';
-import { TICKET_HEADER } from '../../wire/upgrade.ts';
+import { CLAIM_HEADER, KEY_HEADER, TICKET_HEADER } from '../../wire/upgrade.ts';
 import type { RefusalReason } from './tickets.ts';
 
-export type Upgrade = { kind: 'upgrade'; ticket: string } | { kind: 'refused'; response: Response };
+export type Upgrade =
+	| { kind: 'ticket'; ticket: string }
+	/** With the key of the object, as far as that is true. */
+	| { kind: 'claim'; key: string; claim: string }
+	| { kind: 'refused'; response: Response };
 
 const TicketSchema = v.pipe(v.string(), v.uuid());
 
-/** What a request on `fetch` asks for: a socket with a one-time ticket, or nothing that we give. */
-export function readTicket({ headers }: Request): Upgrade {
+/** What a request on `fetch` asks for: a socket, or nothing that we give. */
+export function readUpgrade({ headers }: Request): Upgrade {
 	if (headers.get('upgrade')?.toLowerCase() !== 'websocket') {
 		const response = errorResponse(
 			'INVALID_UPGRADE',
@@ -17,8 +21,10 @@ export function readTicket({ headers }: Request): Upgrade {
 		response.headers.set('upgrade', 'websocket');
 		return { kind: 'refused', response };
 	}
+	const key = headers.get(KEY_HEADER);
+	if (key !== null) return { kind: 'claim', key, claim: headers.get(CLAIM_HEADER) ?? '' };
 	const ticket = headers.get(TICKET_HEADER);
-	if (v.is(TicketSchema, ticket)) return { kind: 'upgrade', ticket };
+	if (v.is(TicketSchema, ticket)) return { kind: 'ticket', ticket };
 	const response = errorResponse(
 		'TICKET_REFUSED',
 		`the header ${TICKET_HEADER} is ${ticket === null ? 'missing' : 'not a ticket'}. Call attach(sessionId), or subscribe(subscription), and open the socket with the ticket that it answers.`,
@@ -30,6 +36,7 @@ const REFUSALS = {
 	unknown: ['TICKET_REFUSED', 'nobody made this ticket in time'],
 	expired: ['TICKET_REFUSED', 'the ticket has expired'],
 	redeemed: ['TICKET_REFUSED', 'the ticket was used already'],
+	forged: ['TICKET_REFUSED', 'the key is not that of the object'],
 	superseded: ['STREAM_SUPERSEDED', 'a newer call claimed the place of this stream'],
 	detached: [
 		'STREAM_DETACHED',

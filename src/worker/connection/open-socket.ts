@@ -1,6 +1,12 @@
 import { SessionManagerError } from '../../errors.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
-import { LOG_HEADER, TICKET_HEADER, UPGRADE_URL } from '../../wire/upgrade.ts';
+import {
+	CLAIM_HEADER,
+	KEY_HEADER,
+	LOG_HEADER,
+	TICKET_HEADER,
+	UPGRADE_URL,
+} from '../../wire/upgrade.ts';
 import type {
 	AttachOptions,
 	QuestionInput,
@@ -10,8 +16,7 @@ import type {
 } from '../../wire/arguments.ts';
 import type { Attached, LogPosition, Subscribed } from '../../wire/answers.ts';
 import type { SyncLayer } from '../../object/sync-layer.ts';
-import type { Attaching } from '../request/request-scope.ts';
-import type { SyncLayerStub } from '../routing/object.ts';
+import type { Home, SyncLayerStub } from '../routing/object.ts';
 
 /** A socket that is not accepted yet, and where it starts in the object's log. */
 export interface Opened {
@@ -52,33 +57,35 @@ export async function openSocket(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
 	attached: Pick<Attached, 'ticket'>,
 ): Promise<WebSocket> {
-	return (await upgrade(object, attached.ticket)).socket;
+	return (await upgrade(object, { [TICKET_HEADER]: attached.ticket })).socket;
 }
 
 /**
- * Claim a session's stream and open its socket.
- * @param attaching where the call that admitted the session takes the claim as well
+ * Claim a session's stream and open its socket: in one request where the key of its home is known, else in two, of which
+ * the first one brings the key.
  */
 export async function openStream(
+	home: Home,
 	stub: SyncLayerStub,
 	sessionId: string,
 	options: Omit<AttachOptions, 'ticket'>,
-	attaching?: Attaching,
 ): Promise<Opened> {
-	const { opening } = await claim(stub, async (ticket): Promise<Attached> => {
-		const given = { ...options, ticket };
-		if (!attaching) return stub.attach(sessionId, given);
-		try {
-			return await attaching.attach(given);
-		} catch (error) {
-			if (SessionManagerError.from(error)) throw error;
-			// The object was restarted since it admitted the session.
-			return await stub.attach(sessionId, given);
-		} finally {
-			attaching.dispose();
-		}
-	});
-	return opening;
+	const { upgradeKey } = home;
+	if (upgradeKey === undefined) {
+		const { claimed, opening } = await claim(stub, (ticket): Promise<Attached> =>
+			stub.attach(sessionId, { ...options, ticket }),
+		);
+		home.upgradeKey = claimed.upgradeKey;
+		return opening;
+	}
+	try {
+		const claimed = encodeURIComponent(JSON.stringify({ sessionId, ...options }));
+		return await upgrade(stub, { [KEY_HEADER]: upgradeKey, [CLAIM_HEADER]: claimed });
+	} catch (error) {
+		// The object's storage was deleted, and with it the key.
+		if (SessionManagerError.from(error)?.code === 'TICKET_REFUSED') home.upgradeKey = undefined;
+		throw error;
+	}
 }
 
 /**
@@ -125,7 +132,7 @@ async function claim<Claimed>(
 ): Promise<{ claimed: Claimed; opening: Promise<Opened> }> {
 	const ticket = crypto.randomUUID();
 	const claiming = call(ticket);
-	const opening = upgrade(stub, ticket);
+	const opening = upgrade(stub, { [TICKET_HEADER]: ticket });
 	// It may be refused before the claim is answered; whoever awaits it is told all the same.
 	opening.catch(ignore);
 	try {
@@ -157,10 +164,10 @@ export function letGo(socket: WebSocket, taken = 0, code: number = CloseCode.cli
 
 async function upgrade(
 	object: Pick<DurableObjectStub<SyncLayer>, 'fetch'>,
-	ticket: string,
+	headers: Record<string, string>,
 ): Promise<Opened> {
 	const response = await object.fetch(UPGRADE_URL, {
-		headers: { upgrade: 'websocket', [TICKET_HEADER]: ticket },
+		headers: { upgrade: 'websocket', ...headers },
 	});
 	if (response.webSocket) return { socket: response.webSocket, log: logOf(response.headers) };
 	const body = await response.text();

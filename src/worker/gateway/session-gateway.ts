@@ -438,16 +438,11 @@ export class SessionGateway<Custom = undefined> {
 		const admitted = await runInScope(scope, async () => {
 			const isAdmitted =
 				request.method === 'GET'
-					? await this.#admitToStream(session, ownerHash, scope)
+					? await this.#admitToStream(session, ownerHash)
 					: await this.#admit(session, ownerHash, request, willChange);
 			if (!isAdmitted) return undefined;
 			if (body) return { response: await this.#takeMessage(session, ownerHash, body, ctx, scope) };
-			try {
-				return { response: await this.#transport.respond(request, ctx) };
-			} finally {
-				// Where no stream was opened.
-				scope.attaching?.dispose();
-			}
+			return { response: await this.#transport.respond(request, ctx) };
 		});
 		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown', body);
 	}
@@ -492,19 +487,14 @@ export class SessionGateway<Custom = undefined> {
 		return callObject(this.#homes.of(session), (stub) => stub.admit(session, ownerHash));
 	}
 
-	/** Admit a GET, whose stream is then attached by the same call. */
-	async #admitToStream(session: string, owner: string, scope: RequestScope): Promise<boolean> {
-		const admitted: Answered | undefined = await callObject(this.#homes.of(session), (stub) =>
-			stub.admitWithInfo(session, owner, true),
-		);
-		const { session: target } = admitted ?? {};
-		if (target) {
-			scope.attaching = {
-				attach: async (options) => target.attach(options),
-				dispose: () => admitted?.[Symbol.dispose]?.(),
-			};
-		}
-		return admitted !== undefined;
+	/** Admit a GET, whose stream is then opened with the key of its home. */
+	#admitToStream(session: string, owner: string): Promise<boolean> {
+		return callObject(this.#homes.of(session), async (stub, home) => {
+			if (home.upgradeKey !== undefined) return stub.admit(session, owner);
+			const admitted: Answered | undefined = await stub.admitWithInfo(session, owner, 'stream');
+			home.upgradeKey = admitted?.upgradeKey;
+			return admitted !== undefined;
+		});
 	}
 
 	/** Answer a POST of a session. */

@@ -139,7 +139,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	 */
 	async admit(session: string, owner: string, willChange = false): Promise<boolean> {
 		const admitted: Answered | undefined = await this.#ask(session, (stub) =>
-			stub.admitWithInfo(session, owner, willChange),
+			stub.admitWithInfo(session, owner, willChange ? 'change' : undefined),
 		);
 		if (!admitted) return false;
 		this.#reads.keep(session, admitted.info, QUESTIONS);

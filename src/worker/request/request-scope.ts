@@ -1,6 +1,4 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
-import type { Attached } from '../../wire/answers.ts';
-import type { AttachOptions } from '../../wire/arguments.ts';
 import type { Beginning } from '../info/beginning.ts';
 import type { SessionHomes } from '../routing/homes.ts';
 
@@ -26,8 +24,6 @@ export interface RequestScope {
 	beginning?: Beginning | undefined;
 	/** Of a DELETE: what has ended with the call that admitted the session, so that it is not asked for again. */
 	ended?: Ended;
-	/** Of a GET: the session's `attach`, as part of the call that admitted it. */
-	attaching?: Attaching;
 	/** Where the gateway only asks which objects the managers of its transport have: they note them here, and do nothing. */
 	told?: SessionHomes[];
 	/** What the admission has left for the end of the response, which the gateway calls. */
@@ -39,12 +35,6 @@ export function tellsHomes(homes?: SessionHomes): boolean {
 	const told = currentScope()?.told;
 	if (homes) told?.push(homes);
 	return told !== undefined;
-}
-
-/** Used once, and disposed in any case. */
-export interface Attaching {
-	attach(options: AttachOptions): Promise<Attached>;
-	dispose(): void;
 }
 
 /** A session that the gateway has ended. */

@@ -86,6 +86,8 @@ export class SessionHomes {
 	/** When the first home was told last that others are vacant, in milliseconds since 1970. */
 	#toldAt = 0;
 	#signer: Signer | undefined;
+	/** Of the homes, by label: with them an instance opens its next streams there in one request. */
+	#upgradeKeys = new Map<string, string>();
 
 	/**
 	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), or the namespace itself
@@ -115,7 +117,8 @@ export class SessionHomes {
 	at(label: string): Home {
 		const { jurisdiction } = this.#options;
 		const namespace = this.#namespace();
-		return new Home(jurisdiction ? namespace.jurisdiction(jurisdiction) : namespace, label);
+		const of = jurisdiction ? namespace.jurisdiction(jurisdiction) : namespace;
+		return new Home(of, label, this.#upgradeKeys);
 	}
 
 	/**

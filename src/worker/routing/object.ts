@@ -40,14 +40,27 @@ export class Home {
 	/** The object's name. */
 	readonly name: string;
 	#namespace: SyncLayerNamespace;
+	#upgradeKeys: Map<string, string>;
 	#placed: DurableObjectNamespaceGetDurableObjectOptions | undefined;
 
-	constructor(namespace: SyncLayerNamespace, label: string) {
+	/** @param upgradeKeys of all homes, by label, as far as this instance knows them */
+	constructor(namespace: SyncLayerNamespace, label: string, upgradeKeys: Map<string, string>) {
 		this.label = label;
 		this.name = objectNameOf(label);
 		this.#namespace = namespace;
+		this.#upgradeKeys = upgradeKeys;
 		const locationHint = parseHome(label)?.region;
 		this.#placed = locationHint && { locationHint };
+	}
+
+	/** What opens a stream there in one request; `undefined` until a call has answered it. */
+	get upgradeKey(): string | undefined {
+		return this.#upgradeKeys.get(this.label);
+	}
+
+	set upgradeKey(key: string | undefined) {
+		if (key === undefined) this.#upgradeKeys.delete(this.label);
+		else this.#upgradeKeys.set(this.label, key);
 	}
 
 	/** A new stub: one whose object has failed throws the same error again for ever. */
@@ -68,14 +81,14 @@ export type HomeOrPromise = Home | Promise<Home>;
  */
 export async function callObject<T>(
 	home: HomeOrPromise,
-	work: (stub: SyncLayerStub) => Promise<T>,
+	work: (stub: SyncLayerStub, home: Home) => Promise<T>,
 	attempts = RETRIES.attempts,
 ): Promise<T> {
 	// Where it is known, nothing is awaited before the call leaves.
 	const object = home instanceof Home ? home : await home;
 	let tries = 0;
 	// The runtime has retried the first one.
-	const once = async () => work(object.stub(tries++ === 0 ? undefined : NO_RETRIES));
+	const once = async () => work(object.stub(tries++ === 0 ? undefined : NO_RETRIES), object);
 	try {
 		return await withRetry({ ...RETRIES, attempts, home: object.label }, once);
 	} catch (error) {

@@ -7,7 +7,12 @@ import { type Opened, openStream } from '../connection/open-socket.ts';
 import { hold } from '../request/hold.ts';
 import { report } from '../request/report.ts';
 import type { RequestScope } from '../request/request-scope.ts';
-import { callObject, type HomeOrPromise, type SyncLayerStub } from '../routing/object.ts';
+import {
+	callObject,
+	type Home,
+	type HomeOrPromise,
+	type SyncLayerStub,
+} from '../routing/object.ts';
 import { here } from '../here.ts';
 import { boundNow, ClientQueue } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
@@ -178,26 +183,16 @@ export class ClientStream extends Connection {
 		const { connectionId } = this;
 		const { scope, session } = this.#setup;
 		const owner = scope?.ownerHash;
-		let attaching = scope?.attaching;
-		delete scope?.attaching;
-		const open = async (stub: SyncLayerStub) => {
+		const open = async (stub: SyncLayerStub, home: Home) => {
 			if (this.#isCancelled) {
-				attaching?.dispose();
 				throw new SessionManagerError('STREAM_DETACHED', 'the client went away meanwhile.');
 			}
 			const window = Math.max(1, this.#bound - this.#queue.bytes);
-			const options = { connectionId, lastEventId, resume, owner, window };
-			const opening = openStream(stub, session, options, attaching);
-			// A retry is a call of its own.
-			attaching = undefined;
-			return opening;
+			return openStream(home, stub, session, { connectionId, lastEventId, resume, owner, window });
 		};
 		// One that a gateway has admitted, or that comes back, is known there.
 		const mayBegin = owner === undefined && !resume;
-		return callObject(this.#setup.home(mayBegin), open, resume ? 1 : undefined).finally(() => {
-			// Where the home could not be asked.
-			attaching?.dispose();
-		});
+		return callObject(this.#setup.home(mayBegin), open, resume ? 1 : undefined);
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {

@@ -238,9 +238,9 @@ describe('with a transport', () => {
 				await changing('resources/subscribe', { uri: 'memo://nowhere' });
 				await changing('tools/call', { name: 'look', arguments: {} });
 				const stream = await client.open();
-				held.made = admitWithInfo.mock.calls.filter(([, , goesOn]) => goesOn).length;
-				expect(held.made).toBe(6);
-				await vi.waitFor(() => expect(held.disposed).toBe(6));
+				held.made = admitWithInfo.mock.calls.filter(([, , next]) => next === 'change').length;
+				expect(held.made).toBe(5);
+				await vi.waitFor(() => expect(held.disposed).toBe(5));
 				await stream.cancel();
 			} finally {
 				Reflect.deleteProperty(AdmittedSession.prototype, Symbol.dispose);

@@ -7,6 +7,7 @@ import {
 	DurableObjectSubscriptionManager,
 	type SyncLayer,
 } from '../../../src/index.ts';
+import { claimOf } from '../../support/claims.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { lost, onlyObject } from '../../support/objects.ts';
 import { Wire } from '../../support/socket.ts';
@@ -41,9 +42,9 @@ function held(namespace: SyncLayerNamespace) {
 		await gate.promise;
 	};
 	const holding = onlyObject(namespace, name, (stub) => ({
-		attach: async (...args: Parameters<SyncLayer['attach']>) => {
-			await wait(args[1]);
-			return stub.attach(...args);
+		fetch: async (...args: Parameters<typeof stub.fetch>) => {
+			await wait(claimOf(args));
+			return stub.fetch(...args);
 		},
 		subscribe: async (...args: Parameters<SyncLayer['subscribe']>) => {
 			await wait(args[1]);
@@ -302,9 +303,9 @@ describe('a client without an event id', () => {
 	it('does not get again what it had read where the answers to its Worker are lost when it leaves', async () => {
 		let resumes = 0;
 		const losing = onlyObject(env.TMCP_DURABLE_OBJECT, name, (stub) => ({
-			attach: async (...args: Parameters<SyncLayer['attach']>) => {
-				const answer = await stub.attach(...args);
-				if (!args[1]?.resume) return answer;
+			fetch: async (...args: Parameters<typeof stub.fetch>) => {
+				const response = await stub.fetch(...args);
+				if (!claimOf(args).resume) return response;
 				resumes++;
 				throw lost();
 			},
