@@ -149,7 +149,7 @@ interface TransportOptions {
  * const gateway = sessions.gateway(new HttpTransport(server, sessions.transport));
  *
  * export { SyncLayer } from '@tmcp/session-manager-durable-objects';
- * export default { fetch: async (request) => (await gateway.respond(request)) ?? notFound() };
+ * export default { fetch: async (request) => (await gateway.respond(request)) ?? notFound() } satisfies ExportedHandler;
  * ```
  *
  * Safe to construct at module scope.

@@ -91,7 +91,7 @@ export class SessionManagerError extends Error {
 	 *
 	 * ```ts
 	 * try {
-	 * 	await env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME).has(id);
+	 * 	await env.TMCP_DURABLE_OBJECT.getByName(SYNC_LAYER_NAME).has(sessionId);
 	 * } catch (error) {
 	 * 	if (SessionManagerError.from(error)?.code === 'INVALID_SESSION_ID') return badRequest();
 	 * 	throw error;

@@ -17,7 +17,7 @@ type EventInput<Name extends EventName> = WithoutSome<
  * Check `hasSubscribers` before making an event. Without listeners this check is all that an event costs.
  *
  * ```ts
- * if (gap.hasSubscribers) gap.publish({ side: 'object', … });
+ * if (gap.hasSubscribers) gap.publish({ side: 'object', session: sessionId, stream: 'session' });
  * ```
  */
 class EventChannel<Name extends EventName> {

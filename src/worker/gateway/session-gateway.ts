@@ -248,7 +248,7 @@ const REFUSALS = {
  *
  * ```ts
  * const gateway = new SessionGateway(transport, 'TMCP_DURABLE_OBJECT', { info, owner: userOf });
- * export default { fetch: async (request) => (await gateway.respond(request)) ?? notFound() };
+ * export default { fetch: async (request) => (await gateway.respond(request)) ?? notFound() } satisfies ExportedHandler;
  * ```
  *
  * Sessions are stored in the object, and expire after a time without requests: `sessionTtl` in its `static options`. The
