@@ -340,8 +340,7 @@ export class SessionGateway<Custom = undefined> {
 		const probe = probeOf(url, 'DELETE', headers);
 		probe.headers.set(SESSION_HEADER, crypto.randomUUID());
 		const told: SessionHomes[] = [];
-		const scope = { ...NO_SESSION, account: undefined, told };
-		const response = await runInScope(scope, () => this.#transport.respond(probe, ctx));
+		const response = await runInScope({ told }, () => this.#transport.respond(probe, ctx));
 		await response?.body?.cancel();
 		if (told.some((homes) => !homes.mayBeSame(this.#homes))) {
 			throw new SessionManagerError(
@@ -370,7 +369,7 @@ export class SessionGateway<Custom = undefined> {
 		if (hasMessage(request)) {
 			assertServesNoSessions(await this.#probe(request, ctx), request);
 		}
-		const scope = { ...NO_SESSION, account: undefined, isUnguarded: true };
+		const scope = { isUnguarded: true };
 		const response = await runInScope(scope, () => this.#transport.respond(request, ctx));
 		if (response?.headers.has(SESSION_HEADER)) await response.body?.cancel();
 		assertServesNoSessions(response, request);
@@ -389,8 +388,7 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		if (!isListen(request)) return this.#transport.respond(request, ctx);
 		const account = await this.#accountOf(owner);
-		const scope = { ...NO_SESSION, account, cf };
-		return runInScope(scope, () => this.#transport.respond(request, ctx));
+		return runInScope({ account, cf }, () => this.#transport.respond(request, ctx));
 	}
 
 	/** The same for one whose body was not read yet. */
@@ -423,10 +421,7 @@ export class SessionGateway<Custom = undefined> {
 	): Promise<Response | null> {
 		if (!(await this.#mayBeOurs(session))) return this.#receive(request, ctx, owner, 'unknown');
 		const ownerHash = await this.#hashOfOwner(session, owner);
-		const scope: RequestScope = {
-			...scopeOf(request, this.#options, ownerHash),
-			homes: this.#homes,
-		};
+		const scope = this.#scopeOf(request, ownerHash);
 		if (request.method === 'DELETE' && !isRefusal(await this.#probe(request, ctx))) {
 			const ended = await this.#end(session, ownerHash);
 			if (!ended) return this.#receive(request, ctx, owner, 'unknown');
@@ -450,6 +445,18 @@ export class SessionGateway<Custom = undefined> {
 			}
 		});
 		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown', body);
+	}
+
+	#scopeOf({ headers, method }: Request, ownerHash: string): RequestScope {
+		const isGet = method === 'GET';
+		const version = headers.get('mcp-protocol-version') ?? '';
+		return {
+			homes: this.#homes,
+			ownerHash,
+			lastEventId: (isGet && headers.get('last-event-id')) || undefined,
+			takesOver: isGet && this.#options.takeover,
+			primingEvent: version >= FIRST_PRIMED_VERSION ? PRIMING_EVENT : OTHER_PRIMING_EVENT,
+		};
 	}
 
 	/** An id that was made up costs nobody anything: no call, no row, no KV. */
@@ -613,8 +620,7 @@ export class SessionGateway<Custom = undefined> {
 		const minted = isSigned ? await this.#homes.mint(chosen) : undefined;
 		const { info } = this.#options;
 		const beginning = new Beginning();
-		const scope = { ...NO_SESSION, account: undefined, beginning };
-		const { response, text } = await runInScope(scope, async () => {
+		const { response, text } = await runInScope({ beginning }, async () => {
 			const answered = await this.#transport.respond(withSession(request, minted), ctx);
 			// Once all of it is there, all that it tells of the client was told. Where tmcp cannot read the message, it breaks off.
 			const whole = await answered?.text().catch(() => undefined);
@@ -680,30 +686,6 @@ const NO_HEADERS = new Headers();
 /** Whether the transport answers like this whatever a request says: it does not serve the URL, or not this client. */
 function isRefusal(answer: Response | null): answer is null | (Response & { status: 401 | 403 }) {
 	return answer === null || answer.status === 401 || answer.status === 403;
-}
-
-const NO_SESSION = {
-	ownerHash: undefined,
-	lastEventId: undefined,
-	takesOver: false,
-	primingEvent: undefined,
-};
-
-function scopeOf(
-	{ headers, method }: Request,
-	{ takeover }: v.InferOutput<typeof OptionsSchema>,
-	ownerHash: string,
-): RequestScope {
-	const isGet = method === 'GET';
-	const version = headers.get('mcp-protocol-version') ?? '';
-	return {
-		// What a session does is counted by the session.
-		account: undefined,
-		ownerHash,
-		lastEventId: (isGet && headers.get('last-event-id')) || undefined,
-		takesOver: isGet && takeover,
-		primingEvent: version >= FIRST_PRIMED_VERSION ? PRIMING_EVENT : OTHER_PRIMING_EVENT,
-	};
 }
 
 function otherId(): SessionManagerError {
