@@ -173,6 +173,19 @@ const FIRST_PRIMED_VERSION = '2025-11-25';
 const PRIMING_EVENT = 'data: \n\n';
 const OTHER_PRIMING_EVENT = `event: place\n${PRIMING_EVENT}`;
 
+/** The transport's answer to a request. */
+type Serve = (request: Request) => Promise<Response | null>;
+
+/** A request as it came, and what serves it, or another one in its place. */
+interface Served {
+	request: Request;
+	serve: Serve;
+}
+
+interface Incoming extends Served {
+	owner: string | undefined;
+}
+
 /** When a client that found no room may try again, and how long a gateway remembers that there was none, in seconds. */
 const RETRY_AFTER_S = 30;
 
@@ -313,34 +326,36 @@ export class SessionGateway<Custom = undefined> {
 	}
 
 	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const served = { request, serve: (sent: Request) => this.#transport.respond(sent, ctx) };
 		const session = sessionIn(request);
 		const url = new URL(request.url);
 		const isInUrl = url.searchParams.has(SESSION_PARAMETER);
 		const names = session !== undefined || isInUrl;
-		const isGuarded = this.#isOnPath(url) || (names && (await this.#probe(request, ctx)));
-		if (!isGuarded) return this.#passUnguarded(request, ctx);
+		const isGuarded = this.#isOnPath(url) || (names && (await probe(served)));
+		if (!isGuarded) return passUnguarded(served);
 		const { allowedHosts } = this.#options;
 		if (allowedHosts && !isForAllowedHost(url, request, allowedHosts)) {
 			return refusal(request, 'host', NO_HEADERS);
 		}
 		if (isInUrl) return refusal(request, 'inUrl', NO_HEADERS);
 		const owner = await this.#ownerOf(request);
-		if (!this.#hasSameObjects) await this.#assertSameObjects(request, ctx);
-		if (isSessionless(request)) return this.#passUnread(request, ctx, owner);
+		if (!this.#hasSameObjects) await this.#assertSameObjects(served);
+		const incoming = { ...served, owner };
+		if (isSessionless(request)) return this.#passUnread(incoming);
 		return session === undefined
-			? this.#receive(request, ctx, owner, 'missing')
-			: this.#goOn(session, request, ctx, owner);
+			? this.#receive(incoming, 'missing')
+			: this.#goOn(session, incoming);
 	}
 
 	/**
 	 * Before anything is served: a DELETE of no session, at which the managers of the transport tell which objects they have.
 	 * @throws `INVALID_ARGUMENT` where they have others than this gateway
 	 */
-	async #assertSameObjects({ url, headers }: Request, ctx: Custom | undefined): Promise<void> {
-		const probe = probeOf(url, 'DELETE', headers);
-		probe.headers.set(SESSION_HEADER, crypto.randomUUID());
+	async #assertSameObjects({ request, serve }: Served): Promise<void> {
+		const ending = probeOf(request, 'DELETE');
+		ending.headers.set(SESSION_HEADER, crypto.randomUUID());
 		const told: SessionHomes[] = [];
-		const response = await runInScope({ told }, () => this.#transport.respond(probe, ctx));
+		const response = await runInScope({ told }, () => serve(ending));
 		await response?.body?.cancel();
 		if (told.some((homes) => !homes.mayBeSame(this.#homes))) {
 			throw new SessionManagerError(
@@ -363,44 +378,20 @@ export class SessionGateway<Custom = undefined> {
 		);
 	}
 
-	/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
-	async #passUnguarded(request: Request, ctx: Custom | undefined): Promise<Response | null> {
-		// Before the message is served: a tool may run for it, and what it tells of a client would be stored.
-		if (hasMessage(request)) {
-			assertServesNoSessions(await this.#probe(request, ctx), request);
-		}
-		const scope = { isUnguarded: true };
-		const response = await runInScope(scope, () => this.#transport.respond(request, ctx));
-		if (response?.headers.has(SESSION_HEADER)) await response.body?.cancel();
-		assertServesNoSessions(response, request);
-		return response;
-	}
-
-	/**
-	 * Answer a request without a session. Of these only a listen stays open, and is counted for its owner.
-	 * @param cf of the request as it came: where that is
-	 */
-	async #pass(
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
-		cf: unknown,
-	): Promise<Response | null> {
-		if (!isListen(request)) return this.#transport.respond(request, ctx);
+	/** Answer a request without a session. Of these only a listen stays open, and is counted for its owner. */
+	async #pass(message: Request, { request, owner, serve }: Incoming): Promise<Response | null> {
+		if (!isListen(request)) return serve(message);
 		const account = await this.#accountOf(owner);
-		return runInScope({ account, cf }, () => this.#transport.respond(request, ctx));
+		return runInScope({ account, cf: request.cf }, () => serve(message));
 	}
 
 	/** The same for one whose body was not read yet. */
-	async #passUnread(
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
-	): Promise<Response | null> {
-		if (!hasMessage(request)) return this.#transport.respond(request, ctx);
+	async #passUnread(incoming: Incoming): Promise<Response | null> {
+		const { request, serve } = incoming;
+		if (!hasMessage(request)) return serve(request);
 		const body = await readMessage(request, this.#options);
-		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
-		return inTraceOf(body, () => this.#pass(body.request, ctx, owner, request.cf));
+		if (typeof body === 'string') return this.#refuseBody(body, incoming);
+		return inTraceOf(body, () => this.#pass(body.request, incoming));
 	}
 
 	#isOnPath({ pathname }: URL): boolean {
@@ -408,43 +399,34 @@ export class SessionGateway<Custom = undefined> {
 		return path === null || pathname === path;
 	}
 
-	/** The transport's answer to a request without content; `null` where it does not serve the URL. */
-	#probe({ url, headers }: Request, ctx: Custom | undefined): Promise<Response | null> {
-		return this.#transport.respond(probeOf(url, 'POST', headers), ctx);
-	}
-
-	async #goOn(
-		session: string,
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
-	): Promise<Response | null> {
-		if (!(await this.#mayBeOurs(session))) return this.#receive(request, ctx, owner, 'unknown');
+	async #goOn(session: string, incoming: Incoming): Promise<Response | null> {
+		if (!(await this.#mayBeOurs(session))) return this.#receive(incoming, 'unknown');
+		const { request, owner, serve } = incoming;
 		const ownerHash = await this.#hashOfOwner(session, owner);
 		const scope = this.#scopeOf(request, ownerHash);
-		if (request.method === 'DELETE' && !isRefusal(await this.#probe(request, ctx))) {
+		if (request.method === 'DELETE' && !isRefusal(await probe(incoming))) {
 			const ended = await this.#end(session, ownerHash);
-			if (!ended) return this.#receive(request, ctx, owner, 'unknown');
-			return runInScope({ ...scope, ended }, () => this.#transport.respond(request, ctx));
+			if (!ended) return this.#receive(incoming, 'unknown');
+			return runInScope({ ...scope, ended }, () => serve(request));
 		}
 		const body = hasMessage(request) ? await readMessage(request, this.#options) : undefined;
-		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
+		if (typeof body === 'string') return this.#refuseBody(body, incoming);
 		const willChange = body?.kind === 'session' && changesSession(body.message);
-		const admitted = await runInScope(scope, async () => {
-			const isAdmitted =
-				request.method === 'GET'
-					? await this.#admitToStream(session, ownerHash, scope)
-					: await this.#admit(session, ownerHash, request, willChange);
-			if (!isAdmitted) return undefined;
-			if (body) return { response: await this.#takeMessage(session, ownerHash, body, ctx, scope) };
+		const isAdmitted = await runInScope(scope, () =>
+			request.method === 'GET'
+				? this.#admitToStream(session, ownerHash, scope)
+				: this.#admit(session, ownerHash, request, willChange),
+		);
+		if (!isAdmitted) return this.#receive(incoming, 'unknown', body);
+		return runInScope(scope, async () => {
+			if (body) return this.#takeMessage(session, ownerHash, body, serve, scope);
 			try {
-				return { response: await this.#transport.respond(request, ctx) };
+				return await serve(request);
 			} finally {
 				// Where no stream was opened.
 				scope.attaching?.dispose();
 			}
 		});
-		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown', body);
 	}
 
 	#scopeOf({ headers, method }: Request, ownerHash: string): RequestScope {
@@ -519,12 +501,12 @@ export class SessionGateway<Custom = undefined> {
 		session: string,
 		ownerHash: string,
 		body: MessageBody,
-		ctx: Custom | undefined,
+		serve: Serve,
 		scope: RequestScope,
 	): Promise<Response | null> {
-		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, ctx);
+		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, serve);
 		return inTraceOf(body, async () => {
-			const response = await this.#transport.respond(body.request, ctx);
+			const response = await serve(body.request);
 			if (!response || body.kind === 'sessionless') return response;
 			return askingResponse(response, {
 				home: () => this.#homes.of(session),
@@ -532,8 +514,7 @@ export class SessionGateway<Custom = undefined> {
 				owner: ownerHash,
 				timeout: this.#options.answerTimeout,
 				requestId: Reflect.get(Object(body.message), 'id'),
-				respond: (answer) =>
-					runInScope(scope, () => this.#transport.respond(withMessage(body.request, answer), ctx)),
+				respond: (answer) => runInScope(scope, () => serve(withMessage(body.request, answer))),
 				onEnd: () => void (scope.onAnswered && hold(scope.onAnswered())),
 			});
 		});
@@ -547,9 +528,9 @@ export class SessionGateway<Custom = undefined> {
 		session: string,
 		ownerHash: string,
 		{ message, request }: MessageBody,
-		ctx: Custom | undefined,
+		serve: Serve,
 	): Promise<Response | null> {
-		const response = await this.#transport.respond(withMessage(request, standIn(message)), ctx);
+		const response = await serve(withMessage(request, standIn(message)));
 		const answer = readAnswer(message);
 		if (response?.status !== 202 || !answer || !parseWireId(answer.id)) return response;
 		const text = JSON.stringify(answer);
@@ -562,14 +543,9 @@ export class SessionGateway<Custom = undefined> {
 		return outcome === 'lost' ? refusal(request, 'lost', response.headers) : response;
 	}
 
-	async #refuseBody(
-		why: BodyFlaw,
-		request: Request,
-		ctx: Custom | undefined,
-	): Promise<Response | null> {
-		const answer = await this.#probe(request, ctx);
-		if (isRefusal(answer)) return answer;
-		return this.#bodyRefusal(request, why, answer.headers);
+	async #refuseBody(why: BodyFlaw, incoming: Incoming): Promise<Response | null> {
+		const answer = await probe(incoming);
+		return isRefusal(answer) ? answer : this.#bodyRefusal(incoming.request, why, answer.headers);
 	}
 
 	#bodyRefusal(request: Request, why: BodyFlaw, headers: Headers): Response {
@@ -589,28 +565,26 @@ export class SessionGateway<Custom = undefined> {
 	 * @param read its body, where that was read before
 	 */
 	async #receive(
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
+		incoming: Incoming,
 		why: 'missing' | 'unknown',
 		read?: MessageBody,
 	): Promise<Response | null> {
-		const answer = await this.#probe(request, ctx);
+		const { request } = incoming;
+		const answer = await probe(incoming);
 		if (isRefusal(answer)) return answer;
 		if (!hasMessage(request)) return refusal(request, why, answer.headers);
 		const body = read ?? (await readMessage(request, this.#options));
 		if (typeof body === 'string') return this.#bodyRefusal(request, body, answer.headers);
 		return inTraceOf(body, async () => {
-			if (body.kind === 'sessionless') return this.#pass(body.request, ctx, owner, request.cf);
-			if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
+			if (body.kind === 'sessionless') return this.#pass(body.request, incoming);
+			if (body.kind === 'initialize') return this.#begin(body.request, incoming, answer.headers);
 			return refusal(request, why, answer.headers);
 		});
 	}
 
 	async #begin(
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
+		message: Request,
+		{ request, owner, serve }: Incoming,
 		headers: Headers,
 	): Promise<Response | null> {
 		const isFull = (home: string) => Date.now() < (this.#fullUntil.get(home) ?? 0);
@@ -621,7 +595,7 @@ export class SessionGateway<Custom = undefined> {
 		const { info } = this.#options;
 		const beginning = new Beginning();
 		const { response, text } = await runInScope({ beginning }, async () => {
-			const answered = await this.#transport.respond(withSession(request, minted), ctx);
+			const answered = await serve(withSession(message, minted));
 			// Once all of it is there, all that it tells of the client was told. Where tmcp cannot read the message, it breaks off.
 			const whole = await answered?.text().catch(() => undefined);
 			return { response: answered, text: answered ? whole : '' };
@@ -695,6 +669,17 @@ function otherId(): SessionManagerError {
 	);
 }
 
+/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
+async function passUnguarded(served: Served): Promise<Response | null> {
+	const { request, serve } = served;
+	// Before the message is served: a tool may run for it, and what it tells of a client would be stored.
+	if (hasMessage(request)) assertServesNoSessions(await probe(served), request);
+	const response = await runInScope({ isUnguarded: true }, () => serve(request));
+	if (response?.headers.has(SESSION_HEADER)) await response.body?.cancel();
+	assertServesNoSessions(response, request);
+	return response;
+}
+
 /**
  * @param answer what the transport says to a request that is not for the path of the gateway
  * @throws `INVALID_ARGUMENT` where it names a session
@@ -716,11 +701,16 @@ function sessionIn({ headers }: Request): string | undefined {
 	return headers.get(SESSION_HEADER) || undefined;
 }
 
+/** The transport's answer to a request without content; `null` where it does not serve the URL. */
+function probe({ request, serve }: Served): Promise<Response | null> {
+	return serve(probeOf(request, 'POST'));
+}
+
 /** A request without content, of a revision with sessions, whatever came with it. */
-function probeOf(url: string, method: string, headers: Headers): Request {
-	const probe = new Request(url, { method, headers });
-	for (const name of ['content-type', 'mcp-protocol-version']) probe.headers.delete(name);
-	return probe;
+function probeOf({ url, headers }: Request, method: string): Request {
+	const empty = new Request(url, { method, headers });
+	for (const name of ['content-type', 'mcp-protocol-version']) empty.headers.delete(name);
+	return empty;
 }
 
 function refusal(
