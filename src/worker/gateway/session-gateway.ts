@@ -592,56 +592,59 @@ export class SessionGateway<Custom = undefined> {
 		if (chosen === undefined) return refusal(request, 'TOO_MANY_SESSIONS', headers);
 		const isSigned = this.#options.sessionIds === 'signed';
 		const minted = isSigned ? await this.#homes.mint(chosen) : undefined;
-		const { info } = this.#options;
 		const beginning = new Beginning();
 		const { response, text } = await runInScope({ beginning }, async () => {
 			const answered = await serve(withSession(message, minted));
-			// Once all of it is there, all that it tells of the client was told. Where tmcp cannot read the message, it breaks off.
-			const whole = await answered?.text().catch(() => undefined);
-			return { response: answered, text: answered ? whole : '' };
+			// Once all of it is there, all that it tells of the client was told.
+			return { response: answered, text: await answered?.text().catch(() => undefined) };
 		});
-		if (text === undefined) {
-			beginning.done(false);
-			return refusal(request, 'unreadable', headers);
-		}
-		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
-		if (!response || session === null || !hasResult(text)) {
-			beginning.done(false);
-			return response && new Response(text || null, withoutSessionHeader(response));
-		}
-		if (info && !beginning.wasHeardBy(info)) {
-			beginning.done(false);
-			throw new SessionManagerError(
-				'INVALID_ARGUMENT',
-				'the transport has another sessionManager.info than the SessionGateway. Give both the same one.',
-			);
-		}
 		let hasBegun = false;
 		try {
-			if (minted !== undefined && session !== minted) throw otherId();
-			const ownerHash = await this.#hashOfOwner(session, owner);
-			const account = await this.#accountOf(owner);
-			const options = { account, info: beginning.take(session) };
-			await callObject(this.#homes.toBegin(session), (stub) =>
-				stub.begin(session, ownerHash, options),
-			);
-			hasBegun = true;
-		} catch (error) {
-			const { code } = SessionManagerError.from(error) ?? {};
-			if (code === 'TOO_MANY_SESSIONS') await this.#noteFull(session);
-			if (code === 'TOO_MANY_SESSIONS' || code === 'OWNER_LIMIT_REACHED') {
-				return refusal(request, code, headers);
+			if (!response) return null;
+			// Where tmcp cannot read the message, it breaks off.
+			if (text === undefined) return refusal(request, 'unreadable', headers);
+			const session = response.ok ? response.headers.get(SESSION_HEADER) : null;
+			if (session === null || !hasResult(text)) return withoutSession(response, text);
+			const { info } = this.#options;
+			if (info && !beginning.wasHeardBy(info)) {
+				throw new SessionManagerError(
+					'INVALID_ARGUMENT',
+					'the transport has another sessionManager.info than the SessionGateway. Give both the same one.',
+				);
 			}
-			throw error;
+			if (minted !== undefined && session !== minted) {
+				throw new SessionManagerError(
+					'INVALID_ARGUMENT',
+					"the transport did not take the session id that the gateway gave to an initialize. Give the gateway sessionIds: 'transport' where another than tmcp's HttpTransport makes its own.",
+				);
+			}
+			const why = await this.#store(session, owner, beginning);
+			if (why) return refusal(request, why, headers);
+			hasBegun = true;
+			return new Response(text, response);
 		} finally {
 			beginning.done(hasBegun);
 		}
-		return new Response(text, response);
 	}
 
-	async #noteFull(session: string): Promise<void> {
-		const { label } = await this.#homes.of(session);
-		this.#fullUntil.set(label, Date.now() + RETRY_AFTER_S * 1000);
+	/** @returns why its home does not take the session, if it does not */
+	async #store(session: string, owner: string | undefined, beginning: Beginning) {
+		const ownerHash = await this.#hashOfOwner(session, owner);
+		const account = await this.#accountOf(owner);
+		const options = { account, info: beginning.take(session) };
+		try {
+			await callObject(this.#homes.toBegin(session), (stub) =>
+				stub.begin(session, ownerHash, options),
+			);
+			return undefined;
+		} catch (error) {
+			const { code } = SessionManagerError.from(error) ?? {};
+			if (code === 'OWNER_LIMIT_REACHED') return code;
+			if (code !== 'TOO_MANY_SESSIONS') throw error;
+			const { label } = await this.#homes.of(session);
+			this.#fullUntil.set(label, Date.now() + RETRY_AFTER_S * 1000);
+			return code;
+		}
 	}
 
 	/** The path keeps servers apart; the session id keeps two sessions of one owner from having the same hash. */
@@ -660,13 +663,6 @@ const NO_HEADERS = new Headers();
 /** Whether the transport answers like this whatever a request says: it does not serve the URL, or not this client. */
 function isRefusal(answer: Response | null): answer is null | (Response & { status: 401 | 403 }) {
 	return answer === null || answer.status === 401 || answer.status === 403;
-}
-
-function otherId(): SessionManagerError {
-	return new SessionManagerError(
-		'INVALID_ARGUMENT',
-		"the transport did not take the session id that the gateway gave to an initialize. Give the gateway sessionIds: 'transport' where another than tmcp's HttpTransport makes its own.",
-	);
 }
 
 /** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
@@ -730,10 +726,10 @@ function refusal(
 }
 
 /** An `initialize` that was refused has begun no session. */
-function withoutSessionHeader({ status, headers }: Response): ResponseInit {
-	const kept = new Headers(headers);
-	kept.delete(SESSION_HEADER);
-	return { status, headers: kept };
+function withoutSession(response: Response, text: string): Response {
+	const refused = new Response(text || null, response);
+	refused.headers.delete(SESSION_HEADER);
+	return refused;
 }
 
 /** What the transport makes the same of as of this answer, but for which nobody waits. */
@@ -754,7 +750,6 @@ function standIn(answer: unknown): object {
  * @param session the id that it is to have; `undefined` where the transport makes one
  */
 function withSession(request: Request, session: string | undefined): Request {
-	if (session === undefined && !request.headers.has(SESSION_HEADER)) return request;
 	const headers = new Headers(request.headers);
 	if (session === undefined) headers.delete(SESSION_HEADER);
 	else headers.set(SESSION_HEADER, session);
