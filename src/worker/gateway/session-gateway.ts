@@ -27,7 +27,7 @@ import {
 import { parseWireId } from '../../wire/wire-id.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
-import { hasResult, readAnswer } from '../answers/messages.ts';
+import { hasResult, readAnswer, standInFor } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
 import { AllowedHostsSchema, isForAllowedHost } from './allowed-hosts.ts';
@@ -38,9 +38,14 @@ import {
 	readMessage,
 	withMessage,
 } from './message-body.ts';
-import { changesSession, isListen, isSessionless } from './request-kind.ts';
-
-const SESSION_HEADER = 'mcp-session-id';
+import { refusal, RETRY_AFTER_S } from './refusal.ts';
+import {
+	changesSession,
+	isListen,
+	isSessionless,
+	SESSION_HEADER,
+	sessionIn,
+} from './request-kind.ts';
 
 /**
  * What a gateway stands in front of: tmcp's `HttpTransport`, or an object that answers as it does. Where a request has no
@@ -186,63 +191,6 @@ interface Incoming extends Served {
 	owner: string | undefined;
 }
 
-/** When a client that found no room may try again, and how long a gateway remembers that there was none, in seconds. */
-const RETRY_AFTER_S = 30;
-
-/** The answers to requests that are refused, as the official SDK's server gives them. */
-const REFUSALS = {
-	host: { status: 403, code: -32000, message: 'Forbidden: the server has no such host' },
-	inUrl: {
-		status: 400,
-		code: -32000,
-		message:
-			'Bad Request: a session id in the URL is not taken, because nobody could tell whose it is. SseTransport, which puts it there, cannot stand behind a SessionGateway.',
-	},
-	tooSlow: {
-		status: 408,
-		code: -32000,
-		message: 'Request Timeout: the message did not arrive in time',
-	},
-	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
-	unknown: { status: 404, code: -32001, message: 'Session not found' },
-	unreadable: {
-		status: 400,
-		code: -32600,
-		message: 'Invalid Request: the server cannot read this initialize',
-	},
-	tooLarge: {
-		status: 413,
-		code: -32600,
-		message: 'Invalid Request: the message has too many bytes',
-	},
-	clientInvalid: {
-		status: 400,
-		code: -32602,
-		message: 'Invalid params: clientInfo or capabilities are not as MCP has them',
-	},
-	clientTooLarge: {
-		status: 413,
-		code: -32602,
-		message: 'Invalid params: clientInfo and capabilities have too many bytes',
-	},
-	lost: {
-		status: 410,
-		code: -32000,
-		message: 'Gone: the server instance that waited for this answer was lost',
-	},
-	TOO_MANY_SESSIONS: {
-		status: 503,
-		code: -32000,
-		message: 'TOO_MANY_SESSIONS: the server has as many sessions as it takes. Try again later.',
-	},
-	OWNER_LIMIT_REACHED: {
-		status: 429,
-		code: -32000,
-		message:
-			'OWNER_LIMIT_REACHED: you have as many sessions as one owner may have. End one of them, or try again later.',
-	},
-} as const;
-
 /**
  * Stands in front of an `HttpTransport` and does what it cannot do for the MCP revisions with sessions:
  *
@@ -335,9 +283,9 @@ export class SessionGateway<Custom = undefined> {
 		if (!isGuarded) return passUnguarded(served);
 		const { allowedHosts } = this.#options;
 		if (allowedHosts && !isForAllowedHost(url, request, allowedHosts)) {
-			return refusal(request, 'host', NO_HEADERS);
+			return refusal(request, 'host');
 		}
-		if (isInUrl) return refusal(request, 'inUrl', NO_HEADERS);
+		if (isInUrl) return refusal(request, 'inUrl');
 		const owner = await this.#ownerOf(request);
 		if (!this.#hasSameObjects) await this.#assertSameObjects(served);
 		const incoming = { ...served, owner };
@@ -530,7 +478,7 @@ export class SessionGateway<Custom = undefined> {
 		{ message, request }: MessageBody,
 		serve: Serve,
 	): Promise<Response | null> {
-		const response = await serve(withMessage(request, standIn(message)));
+		const response = await serve(withMessage(request, standInFor(message)));
 		const answer = readAnswer(message);
 		if (response?.status !== 202 || !answer || !parseWireId(answer.id)) return response;
 		const text = JSON.stringify(answer);
@@ -658,8 +606,6 @@ export class SessionGateway<Custom = undefined> {
 	}
 }
 
-const NO_HEADERS = new Headers();
-
 /** Whether the transport answers like this whatever a request says: it does not serve the URL, or not this client. */
 function isRefusal(answer: Response | null): answer is null | (Response & { status: 401 | 403 }) {
 	return answer === null || answer.status === 401 || answer.status === 403;
@@ -693,10 +639,6 @@ function inTraceOf<T>({ message }: MessageBody, work: () => T): T {
 	return runInTrace(channels.isObserved() ? traceOfMessage(message) : undefined, work);
 }
 
-function sessionIn({ headers }: Request): string | undefined {
-	return headers.get(SESSION_HEADER) || undefined;
-}
-
 /** The transport's answer to a request without content; `null` where it does not serve the URL. */
 function probe({ request, serve }: Served): Promise<Response | null> {
 	return serve(probeOf(request, 'POST'));
@@ -709,40 +651,11 @@ function probeOf({ url, headers }: Request, method: string): Request {
 	return empty;
 }
 
-function refusal(
-	request: Request,
-	why: keyof typeof REFUSALS,
-	headers: Headers,
-	data?: object,
-): Response {
-	const { status, ...error } = REFUSALS[why];
-	if (channels.refused.hasSubscribers) {
-		channels.refused.publish({ ...here(sessionIn(request)), reason: why, status });
-	}
-	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
-	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));
-	const message = { jsonrpc: '2.0', id: null, error: { ...error, data } };
-	return Response.json(message, { status, headers: sent });
-}
-
 /** An `initialize` that was refused has begun no session. */
 function withoutSession(response: Response, text: string): Response {
 	const refused = new Response(text || null, response);
 	refused.headers.delete(SESSION_HEADER);
 	return refused;
-}
-
-/** What the transport makes the same of as of this answer, but for which nobody waits. */
-function standIn(answer: unknown): object {
-	const has = (name: string) => Object.hasOwn(Object(answer), name);
-	const of = (name: string): unknown => Reflect.get(Object(answer), name);
-	const id = of('id');
-	return {
-		jsonrpc: of('jsonrpc'),
-		id: typeof id === 'string' || typeof id === 'number' ? crypto.randomUUID() : id,
-		...(has('result') ? { result: {} } : {}),
-		...(has('error') ? { error: { code: 0, message: '' } } : {}),
-	};
 }
 
 /**
