@@ -16,7 +16,7 @@ const PER_REQUEST_KEYS = [
 	'io.modelcontextprotocol/logLevel',
 ];
 
-const PerRequestSchema = v.object({
+export const PerRequestSchema = v.object({
 	params: v.object({
 		_meta: v.pipe(
 			v.record(v.string(), v.unknown()),
