@@ -13,6 +13,7 @@ import { callObject } from '../routing/object.ts';
 import type { Relayed } from '../../wire/answers.ts';
 import { isSessionId } from '../../wire/arguments.ts';
 import {
+	byteLength,
 	MAX_ANSWER_BYTES,
 	MAX_ANSWER_TIMEOUT_MS,
 	MAX_SESSION_INFO_BYTES,
@@ -68,13 +69,8 @@ export interface SessionAdmitter {
 	admit(sessionId: string, ownerHash: string, willChange: boolean): Promise<boolean>;
 }
 
-/** How many bytes a message may have, unless told otherwise: 256 KiB. */
 const DEFAULT_MAX_BODY_BYTES = 256 * 1024;
-
-/** How long the body of a POST may take to arrive, in milliseconds, unless told otherwise: 30 seconds. */
 const DEFAULT_BODY_TIMEOUT_MS = 30_000;
-
-/** How long a server's request waits for its answer, in milliseconds, unless told otherwise: 5 minutes. */
 const DEFAULT_ANSWER_TIMEOUT_MS = 5 * 60_000;
 
 const OptionsSchema = v.strictObject({
@@ -338,7 +334,7 @@ export class SessionGateway<Custom = undefined> {
 		const { request, serve } = incoming;
 		if (!hasMessage(request)) return serve(request);
 		const body = await readMessage(request, this.#options);
-		if (typeof body === 'string') return this.#refuseBody(body, incoming);
+		if (typeof body === 'string') return this.#receive(incoming, 'missing', body);
 		return inTraceOf(body, () => this.#pass(body.request, incoming));
 	}
 
@@ -358,7 +354,7 @@ export class SessionGateway<Custom = undefined> {
 			return runInScope({ ...scope, ended }, () => serve(request));
 		}
 		const body = hasMessage(request) ? await readMessage(request, this.#options) : undefined;
-		if (typeof body === 'string') return this.#refuseBody(body, incoming);
+		if (typeof body === 'string') return this.#receive(incoming, 'unknown', body);
 		const willChange = body?.kind === 'session' && changesSession(body.message);
 		const isAdmitted = await runInScope(scope, () =>
 			request.method === 'GET'
@@ -482,7 +478,7 @@ export class SessionGateway<Custom = undefined> {
 		const answer = readAnswer(message);
 		if (response?.status !== 202 || !answer || !parseWireId(answer.id)) return response;
 		const text = JSON.stringify(answer);
-		if (new TextEncoder().encode(text).byteLength > MAX_ANSWER_BYTES) {
+		if (byteLength(text) > MAX_ANSWER_BYTES) {
 			return refusal(request, 'tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
 		}
 		const outcome = await callObject(this.#homes.of(session), (stub) =>
@@ -491,43 +487,37 @@ export class SessionGateway<Custom = undefined> {
 		return outcome === 'lost' ? refusal(request, 'lost', response.headers) : response;
 	}
 
-	async #refuseBody(why: BodyFlaw, incoming: Incoming): Promise<Response | null> {
-		const answer = await probe(incoming);
-		return isRefusal(answer) ? answer : this.#bodyRefusal(incoming.request, why, answer.headers);
-	}
-
-	#bodyRefusal(request: Request, why: BodyFlaw, headers: Headers): Response {
-		const { maxBodyBytes, bodyTimeout } = this.#options;
-		const data = {
-			tooLarge: { maxBytes: maxBodyBytes },
-			tooSlow: { maxMs: bodyTimeout },
-			clientTooLarge: { maxBytes: MAX_SESSION_INFO_BYTES },
-			clientInvalid: undefined,
-		};
-		return refusal(request, why, headers, data[why]);
-	}
-
 	/**
-	 * Answer a request without a valid session. The transport is probed before the body is read: it may refuse the request
-	 * for its path, origin or token, and a refusal of ours needs the transport's CORS headers to be readable by a page.
-	 * @param read its body, where that was read before
+	 * Answer a request without a valid session, or with a body that is refused. The transport is probed first: it may refuse
+	 * the request for its path, origin or token, and a refusal of ours needs the transport's CORS headers to be readable by a
+	 * page.
+	 * @param read its body, or what is wrong with it, where that was read before
 	 */
 	async #receive(
 		incoming: Incoming,
 		why: 'missing' | 'unknown',
-		read?: MessageBody,
+		read?: MessageBody | BodyFlaw,
 	): Promise<Response | null> {
 		const { request } = incoming;
 		const answer = await probe(incoming);
 		if (isRefusal(answer)) return answer;
 		if (!hasMessage(request)) return refusal(request, why, answer.headers);
 		const body = read ?? (await readMessage(request, this.#options));
-		if (typeof body === 'string') return this.#bodyRefusal(request, body, answer.headers);
+		if (typeof body === 'string') {
+			return refusal(request, body, answer.headers, this.#limitOf(body));
+		}
 		return inTraceOf(body, async () => {
 			if (body.kind === 'sessionless') return this.#pass(body.request, incoming);
 			if (body.kind === 'initialize') return this.#begin(body.request, incoming, answer.headers);
 			return refusal(request, why, answer.headers);
 		});
+	}
+
+	/** What a refusal tells of the limit that a message is over. */
+	#limitOf(flaw: BodyFlaw): object | undefined {
+		if (flaw === 'tooSlow') return { maxMs: this.#options.bodyTimeout };
+		if (flaw === 'tooLarge') return { maxBytes: this.#options.maxBodyBytes };
+		return flaw === 'clientTooLarge' ? { maxBytes: MAX_SESSION_INFO_BYTES } : undefined;
 	}
 
 	async #begin(
