@@ -205,12 +205,8 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 	async #end(target: SubscriptionTarget, reason: SubscriptionEnd, done?: Ended): Promise<boolean> {
 		const parsed = parseUnsubscribe(target, reason);
 		const options = { id: crypto.randomUUID() };
-		const called = await this.#homes.callAll(
-			(stub) =>
-				stub.relay({ unsubscribe: { target: parsed.target, reason: parsed.reason, options } }),
-			[],
-			done,
-		);
+		const unsubscribe = { target: parsed.target, reason: parsed.reason, options };
+		const called = await this.#homes.callAll((stub) => stub.relay({ unsubscribe }), [], done);
 		const answers = answersOf(called, () => 'its listeners');
 		return answers.some(({ unsubscribed }) => unsubscribed > 0);
 	}
