@@ -216,9 +216,7 @@ export class SessionGateway<Custom = undefined> {
 	#transport: GatewayTransport<Custom>;
 	#options: v.InferOutput<typeof OptionsSchema>;
 	#homes: SessionHomes;
-	/**
-	 * Until then, in milliseconds since 1970, no session is begun in a home, because it had no room: a flood costs no calls.
-	 */
+	/** Until when no session is begun in a home that had no room, in milliseconds since 1970: a flood costs no calls. */
 	#fullUntil = new Map<string, number>();
 	/** Whether the managers of the transport were asked which objects they have. */
 	#hasSameObjects = false;
