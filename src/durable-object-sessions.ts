@@ -171,19 +171,18 @@ export class DurableObjectSessions {
 			: [options: DurableObjectSessionsOptions]
 	) {
 		const parsed = parseOptions(OptionsSchema, options, 'DurableObjectSessions');
-		const { path, owner, info, kv, fallback, syncLayer, ...common } = parsed;
-		const { keepAlive, maxLifetime, onError, ...parts } = common;
+		const { path, owner, info, kv, fallback, keepAlive, maxLifetime, onError } = parsed;
 		const ofHomes = typeof parsed.homes === 'number' ? { homes: parsed.homes } : parsed.homes;
 		const homes = new SessionHomes(parsed.binding, ofHomes);
-		const lifetime = parseSyncLayerOptions(syncLayer.options).lifetimes.sessionTtlMs;
+		const lifetime = parseSyncLayerOptions(parsed.syncLayer.options).lifetimes.sessionTtlMs;
 		const subscriptionManager = new DurableObjectSubscriptionManager(homes, {
-			...parts.listen,
+			...parsed.listen,
 			maxLifetime,
 			onError,
 		});
-		const streamOptions = { ...parts.streams, keepAlive, maxLifetime, onError };
+		const streamOptions = { ...parsed.streams, keepAlive, maxLifetime, onError };
 		this.homes = homes;
-		this.#gatewayOptions = { ...parts.gateway, path, keepAlive, ...(owner && { owner }) };
+		this.#gatewayOptions = { ...parsed.gateway, path, keepAlive, ...(owner && { owner }) };
 		if (info === 'kv' && fallback) {
 			throw new SessionManagerError(
 				'INVALID_ARGUMENT',

@@ -61,13 +61,24 @@ function readEvents(text: string): EventSourceMessage[] {
  * Whether a message claims to be an answer. tmcp would give it to whoever waits for that id, in whichever session, so none
  * of them reaches the transport as it is.
  */
-export function isAnswer(message: unknown): message is Record<string, unknown> {
-	if (typeof message !== 'object' || message === null) return false;
-	return Object.hasOwn(message, 'result') || Object.hasOwn(message, 'error');
+export function isAnswer(message: unknown): boolean {
+	return Object.hasOwn(Object(message), 'result') || Object.hasOwn(Object(message), 'error');
 }
 
 /** The answer that is taken, if it is one. */
 export function readAnswer(message: unknown): ClientAnswer | undefined {
 	const result = v.safeParse(ClientAnswerSchema, message, { abortEarly: true });
 	return result.success ? result.output : undefined;
+}
+
+/** What the transport makes the same of as of this answer, but for which nobody waits. */
+export function standInFor(answer: unknown): object {
+	const { jsonrpc, id, result, error }: Record<string, unknown> = Object(answer);
+	const isId = typeof id === 'string' || typeof id === 'number';
+	return {
+		jsonrpc,
+		id: isId ? crypto.randomUUID() : id,
+		result: result === undefined ? undefined : {},
+		error: error === undefined ? undefined : { code: 0, message: '' },
+	};
 }

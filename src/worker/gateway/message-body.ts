@@ -74,9 +74,8 @@ export async function readBytes(
 				return 'tooLarge';
 			}
 			if (length + value.byteLength > bytes.byteLength) {
-				const larger = new Uint8Array(Math.max(2 * bytes.byteLength, length + value.byteLength));
-				larger.set(bytes.subarray(0, length));
-				bytes = larger;
+				const room = Math.max(2 * bytes.byteLength, length + value.byteLength);
+				bytes = new Uint8Array(bytes.buffer.transfer(room));
 			}
 			bytes.set(value, length);
 			length += value.byteLength;

@@ -4,6 +4,8 @@ import * as v from 'valibot';
 /** A message: of an MCP revision without sessions, an `initialize`, or one that needs a session. */
 export type MessageKind = 'sessionless' | 'initialize' | 'session';
 
+export const SESSION_HEADER = 'mcp-session-id';
+
 const SESSION_METHODS = new Set(['GET', 'POST', 'DELETE']);
 
 /** With any of these keys in `_meta`, tmcp's transport takes a message for one of a revision without sessions. */
@@ -14,7 +16,7 @@ const PER_REQUEST_KEYS = [
 	'io.modelcontextprotocol/logLevel',
 ];
 
-const PerRequestSchema = v.object({
+export const PerRequestSchema = v.object({
 	params: v.object({
 		_meta: v.pipe(
 			v.record(v.string(), v.unknown()),
@@ -28,6 +30,10 @@ const InitializeSchema = v.object({
 	method: v.literal('initialize'),
 	id: v.union([v.string(), v.pipe(v.number(), v.integer())]),
 });
+
+export function sessionIn({ headers }: Request): string | undefined {
+	return headers.get(SESSION_HEADER) || undefined;
+}
 
 /** Whether method and headers alone show that a request has no session. */
 export function isSessionless({ headers, method }: Request): boolean {

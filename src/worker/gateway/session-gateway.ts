@@ -13,6 +13,7 @@ import { callObject } from '../routing/object.ts';
 import type { Relayed } from '../../wire/answers.ts';
 import { isSessionId } from '../../wire/arguments.ts';
 import {
+	byteLength,
 	MAX_ANSWER_BYTES,
 	MAX_ANSWER_TIMEOUT_MS,
 	MAX_SESSION_INFO_BYTES,
@@ -27,7 +28,7 @@ import {
 import { parseWireId } from '../../wire/wire-id.ts';
 import { quote, SessionManagerError } from '../../errors.ts';
 import { askingResponse } from '../answers/asking-response.ts';
-import { hasResult, readAnswer } from '../answers/messages.ts';
+import { hasResult, readAnswer, standInFor } from '../answers/messages.ts';
 import { Beginning } from '../info/beginning.ts';
 import { keepAliveEntries, keptAlive } from '../streams/keep-alive.ts';
 import { AllowedHostsSchema, isForAllowedHost } from './allowed-hosts.ts';
@@ -38,9 +39,14 @@ import {
 	readMessage,
 	withMessage,
 } from './message-body.ts';
-import { changesSession, isListen, isSessionless } from './request-kind.ts';
-
-const SESSION_HEADER = 'mcp-session-id';
+import { refusal, RETRY_AFTER_S } from './refusal.ts';
+import {
+	changesSession,
+	isListen,
+	isSessionless,
+	SESSION_HEADER,
+	sessionIn,
+} from './request-kind.ts';
 
 /**
  * What a gateway stands in front of: tmcp's `HttpTransport`, or an object that answers as it does. Where a request has no
@@ -63,13 +69,8 @@ export interface SessionAdmitter {
 	admit(sessionId: string, ownerHash: string, willChange: boolean): Promise<boolean>;
 }
 
-/** How many bytes a message may have, unless told otherwise: 256 KiB. */
 const DEFAULT_MAX_BODY_BYTES = 256 * 1024;
-
-/** How long the body of a POST may take to arrive, in milliseconds, unless told otherwise: 30 seconds. */
 const DEFAULT_BODY_TIMEOUT_MS = 30_000;
-
-/** How long a server's request waits for its answer, in milliseconds, unless told otherwise: 5 minutes. */
 const DEFAULT_ANSWER_TIMEOUT_MS = 5 * 60_000;
 
 const OptionsSchema = v.strictObject({
@@ -173,62 +174,18 @@ const FIRST_PRIMED_VERSION = '2025-11-25';
 const PRIMING_EVENT = 'data: \n\n';
 const OTHER_PRIMING_EVENT = `event: place\n${PRIMING_EVENT}`;
 
-/** When a client that found no room may try again, and how long a gateway remembers that there was none, in seconds. */
-const RETRY_AFTER_S = 30;
+/** The transport's answer to a request. */
+type Serve = (request: Request) => Promise<Response | null>;
 
-/** The answers to requests that are refused, as the official SDK's server gives them. */
-const REFUSALS = {
-	host: { status: 403, code: -32000, message: 'Forbidden: the server has no such host' },
-	inUrl: {
-		status: 400,
-		code: -32000,
-		message:
-			'Bad Request: a session id in the URL is not taken, because nobody could tell whose it is. SseTransport, which puts it there, cannot stand behind a SessionGateway.',
-	},
-	tooSlow: {
-		status: 408,
-		code: -32000,
-		message: 'Request Timeout: the message did not arrive in time',
-	},
-	missing: { status: 400, code: -32000, message: 'Bad Request: Mcp-Session-Id header is required' },
-	unknown: { status: 404, code: -32001, message: 'Session not found' },
-	unreadable: {
-		status: 400,
-		code: -32600,
-		message: 'Invalid Request: the server cannot read this initialize',
-	},
-	tooLarge: {
-		status: 413,
-		code: -32600,
-		message: 'Invalid Request: the message has too many bytes',
-	},
-	clientInvalid: {
-		status: 400,
-		code: -32602,
-		message: 'Invalid params: clientInfo or capabilities are not as MCP has them',
-	},
-	clientTooLarge: {
-		status: 413,
-		code: -32602,
-		message: 'Invalid params: clientInfo and capabilities have too many bytes',
-	},
-	lost: {
-		status: 410,
-		code: -32000,
-		message: 'Gone: the server instance that waited for this answer was lost',
-	},
-	TOO_MANY_SESSIONS: {
-		status: 503,
-		code: -32000,
-		message: 'TOO_MANY_SESSIONS: the server has as many sessions as it takes. Try again later.',
-	},
-	OWNER_LIMIT_REACHED: {
-		status: 429,
-		code: -32000,
-		message:
-			'OWNER_LIMIT_REACHED: you have as many sessions as one owner may have. End one of them, or try again later.',
-	},
-} as const;
+/** A request as it came, and what serves it, or another one in its place. */
+interface Served {
+	request: Request;
+	serve: Serve;
+}
+
+interface Incoming extends Served {
+	owner: string | undefined;
+}
 
 /**
  * Stands in front of an `HttpTransport` and does what it cannot do for the MCP revisions with sessions:
@@ -259,9 +216,7 @@ export class SessionGateway<Custom = undefined> {
 	#transport: GatewayTransport<Custom>;
 	#options: v.InferOutput<typeof OptionsSchema>;
 	#homes: SessionHomes;
-	/**
-	 * Until then, in milliseconds since 1970, no session is begun in a home, because it had no room: a flood costs no calls.
-	 */
+	/** Until when no session is begun in a home that had no room, in milliseconds since 1970: a flood costs no calls. */
 	#fullUntil = new Map<string, number>();
 	/** Whether the managers of the transport were asked which objects they have. */
 	#hasSameObjects = false;
@@ -313,35 +268,36 @@ export class SessionGateway<Custom = undefined> {
 	}
 
 	async #respond(request: Request, ctx: Custom | undefined): Promise<Response | null> {
+		const served = { request, serve: (sent: Request) => this.#transport.respond(sent, ctx) };
 		const session = sessionIn(request);
 		const url = new URL(request.url);
 		const isInUrl = url.searchParams.has(SESSION_PARAMETER);
 		const names = session !== undefined || isInUrl;
-		const isGuarded = this.#isOnPath(url) || (names && (await this.#probe(request, ctx)));
-		if (!isGuarded) return this.#passUnguarded(request, ctx);
+		const isGuarded = this.#isOnPath(url) || (names && (await probe(served)));
+		if (!isGuarded) return passUnguarded(served);
 		const { allowedHosts } = this.#options;
 		if (allowedHosts && !isForAllowedHost(url, request, allowedHosts)) {
-			return refusal(request, 'host', NO_HEADERS);
+			return refusal(request, 'host');
 		}
-		if (isInUrl) return refusal(request, 'inUrl', NO_HEADERS);
+		if (isInUrl) return refusal(request, 'inUrl');
 		const owner = await this.#ownerOf(request);
-		if (!this.#hasSameObjects) await this.#assertSameObjects(request, ctx);
-		if (isSessionless(request)) return this.#passUnread(request, ctx, owner);
+		if (!this.#hasSameObjects) await this.#assertSameObjects(served);
+		const incoming = { ...served, owner };
+		if (isSessionless(request)) return this.#passUnread(incoming);
 		return session === undefined
-			? this.#receive(request, ctx, owner, 'missing')
-			: this.#goOn(session, request, ctx, owner);
+			? this.#receive(incoming, 'missing')
+			: this.#goOn(session, incoming);
 	}
 
 	/**
 	 * Before anything is served: a DELETE of no session, at which the managers of the transport tell which objects they have.
 	 * @throws `INVALID_ARGUMENT` where they have others than this gateway
 	 */
-	async #assertSameObjects({ url, headers }: Request, ctx: Custom | undefined): Promise<void> {
-		const probe = probeOf(url, 'DELETE', headers);
-		probe.headers.set(SESSION_HEADER, crypto.randomUUID());
+	async #assertSameObjects({ request, serve }: Served): Promise<void> {
+		const ending = probeOf(request, 'DELETE');
+		ending.headers.set(SESSION_HEADER, crypto.randomUUID());
 		const told: SessionHomes[] = [];
-		const scope = { ...NO_SESSION, account: undefined, told };
-		const response = await runInScope(scope, () => this.#transport.respond(probe, ctx));
+		const response = await runInScope({ told }, () => serve(ending));
 		await response?.body?.cancel();
 		if (told.some((homes) => !homes.mayBeSame(this.#homes))) {
 			throw new SessionManagerError(
@@ -364,45 +320,20 @@ export class SessionGateway<Custom = undefined> {
 		);
 	}
 
-	/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
-	async #passUnguarded(request: Request, ctx: Custom | undefined): Promise<Response | null> {
-		// Before the message is served: a tool may run for it, and what it tells of a client would be stored.
-		if (hasMessage(request)) {
-			assertServesNoSessions(await this.#probe(request, ctx), request);
-		}
-		const scope = { ...NO_SESSION, account: undefined, isUnguarded: true };
-		const response = await runInScope(scope, () => this.#transport.respond(request, ctx));
-		if (response?.headers.has(SESSION_HEADER)) await response.body?.cancel();
-		assertServesNoSessions(response, request);
-		return response;
-	}
-
-	/**
-	 * Answer a request without a session. Of these only a listen stays open, and is counted for its owner.
-	 * @param cf of the request as it came: where that is
-	 */
-	async #pass(
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
-		cf: unknown,
-	): Promise<Response | null> {
-		if (!isListen(request)) return this.#transport.respond(request, ctx);
+	/** Answer a request without a session. Of these only a listen stays open, and is counted for its owner. */
+	async #pass(message: Request, { request, owner, serve }: Incoming): Promise<Response | null> {
+		if (!isListen(request)) return serve(message);
 		const account = await this.#accountOf(owner);
-		const scope = { ...NO_SESSION, account, cf };
-		return runInScope(scope, () => this.#transport.respond(request, ctx));
+		return runInScope({ account, cf: request.cf }, () => serve(message));
 	}
 
 	/** The same for one whose body was not read yet. */
-	async #passUnread(
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
-	): Promise<Response | null> {
-		if (!hasMessage(request)) return this.#transport.respond(request, ctx);
+	async #passUnread(incoming: Incoming): Promise<Response | null> {
+		const { request, serve } = incoming;
+		if (!hasMessage(request)) return serve(request);
 		const body = await readMessage(request, this.#options);
-		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
-		return inTraceOf(body, () => this.#pass(body.request, ctx, owner, request.cf));
+		if (typeof body === 'string') return this.#receive(incoming, 'missing', body);
+		return inTraceOf(body, () => this.#pass(body.request, incoming));
 	}
 
 	#isOnPath({ pathname }: URL): boolean {
@@ -410,41 +341,40 @@ export class SessionGateway<Custom = undefined> {
 		return path === null || pathname === path;
 	}
 
-	/** The transport's answer to a request without content; `null` where it does not serve the URL. */
-	#probe({ url, headers }: Request, ctx: Custom | undefined): Promise<Response | null> {
-		return this.#transport.respond(probeOf(url, 'POST', headers), ctx);
-	}
-
-	async #goOn(
-		session: string,
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
-	): Promise<Response | null> {
-		if (!(await this.#mayBeOurs(session))) return this.#receive(request, ctx, owner, 'unknown');
+	async #goOn(session: string, incoming: Incoming): Promise<Response | null> {
+		if (!(await this.#mayBeOurs(session))) return this.#receive(incoming, 'unknown');
+		const { request, owner, serve } = incoming;
 		const ownerHash = await this.#hashOfOwner(session, owner);
-		const scope: RequestScope = {
-			...scopeOf(request, this.#options, ownerHash),
-			homes: this.#homes,
-		};
-		if (request.method === 'DELETE' && !isRefusal(await this.#probe(request, ctx))) {
+		const scope = this.#scopeOf(request, ownerHash);
+		if (request.method === 'DELETE' && !isRefusal(await probe(incoming))) {
 			const ended = await this.#end(session, ownerHash);
-			if (!ended) return this.#receive(request, ctx, owner, 'unknown');
-			return runInScope({ ...scope, ended }, () => this.#transport.respond(request, ctx));
+			if (!ended) return this.#receive(incoming, 'unknown');
+			return runInScope({ ...scope, ended }, () => serve(request));
 		}
 		const body = hasMessage(request) ? await readMessage(request, this.#options) : undefined;
-		if (typeof body === 'string') return this.#refuseBody(body, request, ctx);
+		if (typeof body === 'string') return this.#receive(incoming, 'unknown', body);
 		const willChange = body?.kind === 'session' && changesSession(body.message);
-		const admitted = await runInScope(scope, async () => {
-			const isAdmitted =
-				request.method === 'GET'
-					? await this.#admitToStream(session, ownerHash)
-					: await this.#admit(session, ownerHash, request, willChange);
-			if (!isAdmitted) return undefined;
-			if (body) return { response: await this.#takeMessage(session, ownerHash, body, ctx, scope) };
-			return { response: await this.#transport.respond(request, ctx) };
-		});
-		return admitted ? admitted.response : this.#receive(request, ctx, owner, 'unknown', body);
+		const isAdmitted = await runInScope(scope, () =>
+			request.method === 'GET'
+				? this.#admitToStream(session, ownerHash)
+				: this.#admit(session, ownerHash, request, willChange),
+		);
+		if (!isAdmitted) return this.#receive(incoming, 'unknown', body);
+		return runInScope(scope, () =>
+			body ? this.#takeMessage(session, ownerHash, body, serve, scope) : serve(request),
+		);
+	}
+
+	#scopeOf({ headers, method }: Request, ownerHash: string): RequestScope {
+		const isGet = method === 'GET';
+		const version = headers.get('mcp-protocol-version') ?? '';
+		return {
+			homes: this.#homes,
+			ownerHash,
+			lastEventId: (isGet && headers.get('last-event-id')) || undefined,
+			takesOver: isGet && this.#options.takeover,
+			primingEvent: version >= FIRST_PRIMED_VERSION ? PRIMING_EVENT : OTHER_PRIMING_EVENT,
+		};
 	}
 
 	/** An id that was made up costs nobody anything: no call, no row, no KV. */
@@ -502,12 +432,12 @@ export class SessionGateway<Custom = undefined> {
 		session: string,
 		ownerHash: string,
 		body: MessageBody,
-		ctx: Custom | undefined,
+		serve: Serve,
 		scope: RequestScope,
 	): Promise<Response | null> {
-		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, ctx);
+		if (body.kind === 'answer') return this.#takeAnswer(session, ownerHash, body, serve);
 		return inTraceOf(body, async () => {
-			const response = await this.#transport.respond(body.request, ctx);
+			const response = await serve(body.request);
 			if (!response || body.kind === 'sessionless') return response;
 			return askingResponse(response, {
 				home: () => this.#homes.of(session),
@@ -515,8 +445,7 @@ export class SessionGateway<Custom = undefined> {
 				owner: ownerHash,
 				timeout: this.#options.answerTimeout,
 				requestId: Reflect.get(Object(body.message), 'id'),
-				respond: (answer) =>
-					runInScope(scope, () => this.#transport.respond(withMessage(body.request, answer), ctx)),
+				respond: (answer) => runInScope(scope, () => serve(withMessage(body.request, answer))),
 				onEnd: () => void (scope.onAnswered && hold(scope.onAnswered())),
 			});
 		});
@@ -530,13 +459,13 @@ export class SessionGateway<Custom = undefined> {
 		session: string,
 		ownerHash: string,
 		{ message, request }: MessageBody,
-		ctx: Custom | undefined,
+		serve: Serve,
 	): Promise<Response | null> {
-		const response = await this.#transport.respond(withMessage(request, standIn(message)), ctx);
+		const response = await serve(withMessage(request, standInFor(message)));
 		const answer = readAnswer(message);
 		if (response?.status !== 202 || !answer || !parseWireId(answer.id)) return response;
 		const text = JSON.stringify(answer);
-		if (new TextEncoder().encode(text).byteLength > MAX_ANSWER_BYTES) {
+		if (byteLength(text) > MAX_ANSWER_BYTES) {
 			return refusal(request, 'tooLarge', response.headers, { maxBytes: MAX_ANSWER_BYTES });
 		}
 		const outcome = await callObject(this.#homes.of(session), (stub) =>
@@ -545,55 +474,42 @@ export class SessionGateway<Custom = undefined> {
 		return outcome === 'lost' ? refusal(request, 'lost', response.headers) : response;
 	}
 
-	async #refuseBody(
-		why: BodyFlaw,
-		request: Request,
-		ctx: Custom | undefined,
-	): Promise<Response | null> {
-		const answer = await this.#probe(request, ctx);
-		if (isRefusal(answer)) return answer;
-		return this.#bodyRefusal(request, why, answer.headers);
-	}
-
-	#bodyRefusal(request: Request, why: BodyFlaw, headers: Headers): Response {
-		const { maxBodyBytes, bodyTimeout } = this.#options;
-		const data = {
-			tooLarge: { maxBytes: maxBodyBytes },
-			tooSlow: { maxMs: bodyTimeout },
-			clientTooLarge: { maxBytes: MAX_SESSION_INFO_BYTES },
-			clientInvalid: undefined,
-		};
-		return refusal(request, why, headers, data[why]);
-	}
-
 	/**
-	 * Answer a request without a valid session. The transport is probed before the body is read: it may refuse the request
-	 * for its path, origin or token, and a refusal of ours needs the transport's CORS headers to be readable by a page.
-	 * @param read its body, where that was read before
+	 * Answer a request without a valid session, or with a body that is refused. The transport is probed first: it may refuse
+	 * the request for its path, origin or token, and a refusal of ours needs the transport's CORS headers to be readable by a
+	 * page.
+	 * @param read its body, or what is wrong with it, where that was read before
 	 */
 	async #receive(
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
+		incoming: Incoming,
 		why: 'missing' | 'unknown',
-		read?: MessageBody,
+		read?: MessageBody | BodyFlaw,
 	): Promise<Response | null> {
-		const answer = await this.#probe(request, ctx);
+		const { request } = incoming;
+		const answer = await probe(incoming);
 		if (isRefusal(answer)) return answer;
 		if (!hasMessage(request)) return refusal(request, why, answer.headers);
 		const body = read ?? (await readMessage(request, this.#options));
-		if (typeof body === 'string') return this.#bodyRefusal(request, body, answer.headers);
+		if (typeof body === 'string') {
+			return refusal(request, body, answer.headers, this.#limitOf(body));
+		}
 		return inTraceOf(body, async () => {
-			if (body.kind === 'sessionless') return this.#pass(body.request, ctx, owner, request.cf);
-			if (body.kind === 'initialize') return this.#begin(body.request, ctx, owner, answer.headers);
+			if (body.kind === 'sessionless') return this.#pass(body.request, incoming);
+			if (body.kind === 'initialize') return this.#begin(body.request, incoming, answer.headers);
 			return refusal(request, why, answer.headers);
 		});
 	}
 
+	/** What a refusal tells of the limit that a message is over. */
+	#limitOf(flaw: BodyFlaw): object | undefined {
+		if (flaw === 'tooSlow') return { maxMs: this.#options.bodyTimeout };
+		if (flaw === 'tooLarge') return { maxBytes: this.#options.maxBodyBytes };
+		return flaw === 'clientTooLarge' ? { maxBytes: MAX_SESSION_INFO_BYTES } : undefined;
+	}
+
 	async #begin(
-		request: Request,
-		ctx: Custom | undefined,
-		owner: string | undefined,
+		message: Request,
+		{ request, owner, serve }: Incoming,
 		headers: Headers,
 	): Promise<Response | null> {
 		const isFull = (home: string) => Date.now() < (this.#fullUntil.get(home) ?? 0);
@@ -601,57 +517,59 @@ export class SessionGateway<Custom = undefined> {
 		if (chosen === undefined) return refusal(request, 'TOO_MANY_SESSIONS', headers);
 		const isSigned = this.#options.sessionIds === 'signed';
 		const minted = isSigned ? await this.#homes.mint(chosen) : undefined;
-		const { info } = this.#options;
 		const beginning = new Beginning();
-		const scope = { ...NO_SESSION, account: undefined, beginning };
-		const { response, text } = await runInScope(scope, async () => {
-			const answered = await this.#transport.respond(withSession(request, minted), ctx);
-			// Once all of it is there, all that it tells of the client was told. Where tmcp cannot read the message, it breaks off.
-			const whole = await answered?.text().catch(() => undefined);
-			return { response: answered, text: answered ? whole : '' };
+		const { response, text } = await runInScope({ beginning }, async () => {
+			const answered = await serve(withSession(message, minted));
+			// Once all of it is there, all that it tells of the client was told.
+			return { response: answered, text: await answered?.text().catch(() => undefined) };
 		});
-		if (text === undefined) {
-			beginning.done(false);
-			return refusal(request, 'unreadable', headers);
-		}
-		const session = response?.ok ? response.headers.get(SESSION_HEADER) : null;
-		if (!response || session === null || !hasResult(text)) {
-			beginning.done(false);
-			return response && new Response(text || null, withoutSessionHeader(response));
-		}
-		if (info && !beginning.wasHeardBy(info)) {
-			beginning.done(false);
-			throw new SessionManagerError(
-				'INVALID_ARGUMENT',
-				'the transport has another sessionManager.info than the SessionGateway. Give both the same one.',
-			);
-		}
 		let hasBegun = false;
 		try {
-			if (minted !== undefined && session !== minted) throw otherId();
-			const ownerHash = await this.#hashOfOwner(session, owner);
-			const account = await this.#accountOf(owner);
-			const options = { account, info: beginning.take(session) };
-			await callObject(this.#homes.toBegin(session), (stub) =>
-				stub.begin(session, ownerHash, options),
-			);
-			hasBegun = true;
-		} catch (error) {
-			const { code } = SessionManagerError.from(error) ?? {};
-			if (code === 'TOO_MANY_SESSIONS') await this.#noteFull(session);
-			if (code === 'TOO_MANY_SESSIONS' || code === 'OWNER_LIMIT_REACHED') {
-				return refusal(request, code, headers);
+			if (!response) return null;
+			// Where tmcp cannot read the message, it breaks off.
+			if (text === undefined) return refusal(request, 'unreadable', headers);
+			const session = response.ok ? response.headers.get(SESSION_HEADER) : null;
+			if (session === null || !hasResult(text)) return withoutSession(response, text);
+			const { info } = this.#options;
+			if (info && !beginning.wasHeardBy(info)) {
+				throw new SessionManagerError(
+					'INVALID_ARGUMENT',
+					'the transport has another sessionManager.info than the SessionGateway. Give both the same one.',
+				);
 			}
-			throw error;
+			if (minted !== undefined && session !== minted) {
+				throw new SessionManagerError(
+					'INVALID_ARGUMENT',
+					"the transport did not take the session id that the gateway gave to an initialize. Give the gateway sessionIds: 'transport' where another than tmcp's HttpTransport makes its own.",
+				);
+			}
+			const why = await this.#store(session, owner, beginning);
+			if (why) return refusal(request, why, headers);
+			hasBegun = true;
+			return new Response(text, response);
 		} finally {
 			beginning.done(hasBegun);
 		}
-		return new Response(text, response);
 	}
 
-	async #noteFull(session: string): Promise<void> {
-		const { label } = await this.#homes.of(session);
-		this.#fullUntil.set(label, Date.now() + RETRY_AFTER_S * 1000);
+	/** @returns why its home does not take the session, if it does not */
+	async #store(session: string, owner: string | undefined, beginning: Beginning) {
+		const ownerHash = await this.#hashOfOwner(session, owner);
+		const account = await this.#accountOf(owner);
+		const options = { account, info: beginning.take(session) };
+		try {
+			await callObject(this.#homes.toBegin(session), (stub) =>
+				stub.begin(session, ownerHash, options),
+			);
+			return undefined;
+		} catch (error) {
+			const { code } = SessionManagerError.from(error) ?? {};
+			if (code === 'OWNER_LIMIT_REACHED') return code;
+			if (code !== 'TOO_MANY_SESSIONS') throw error;
+			const { label } = await this.#homes.of(session);
+			this.#fullUntil.set(label, Date.now() + RETRY_AFTER_S * 1000);
+			return code;
+		}
 	}
 
 	/** The path keeps servers apart; the session id keeps two sessions of one owner from having the same hash. */
@@ -665,42 +583,20 @@ export class SessionGateway<Custom = undefined> {
 	}
 }
 
-const NO_HEADERS = new Headers();
-
 /** Whether the transport answers like this whatever a request says: it does not serve the URL, or not this client. */
 function isRefusal(answer: Response | null): answer is null | (Response & { status: 401 | 403 }) {
 	return answer === null || answer.status === 401 || answer.status === 403;
 }
 
-const NO_SESSION = {
-	ownerHash: undefined,
-	lastEventId: undefined,
-	takesOver: false,
-	primingEvent: undefined,
-};
-
-function scopeOf(
-	{ headers, method }: Request,
-	{ takeover }: v.InferOutput<typeof OptionsSchema>,
-	ownerHash: string,
-): RequestScope {
-	const isGet = method === 'GET';
-	const version = headers.get('mcp-protocol-version') ?? '';
-	return {
-		// What a session does is counted by the session.
-		account: undefined,
-		ownerHash,
-		lastEventId: (isGet && headers.get('last-event-id')) || undefined,
-		takesOver: isGet && takeover,
-		primingEvent: version >= FIRST_PRIMED_VERSION ? PRIMING_EVENT : OTHER_PRIMING_EVENT,
-	};
-}
-
-function otherId(): SessionManagerError {
-	return new SessionManagerError(
-		'INVALID_ARGUMENT',
-		"the transport did not take the session id that the gateway gave to an initialize. Give the gateway sessionIds: 'transport' where another than tmcp's HttpTransport makes its own.",
-	);
+/** What is not on the path is the transport's, but it must not begin a session, which the gateway would not know. */
+async function passUnguarded(served: Served): Promise<Response | null> {
+	const { request, serve } = served;
+	// Before the message is served: a tool may run for it, and what it tells of a client would be stored.
+	if (hasMessage(request)) assertServesNoSessions(await probe(served), request);
+	const response = await runInScope({ isUnguarded: true }, () => serve(request));
+	if (response?.headers.has(SESSION_HEADER)) await response.body?.cancel();
+	assertServesNoSessions(response, request);
+	return response;
 }
 
 /**
@@ -720,51 +616,23 @@ function inTraceOf<T>({ message }: MessageBody, work: () => T): T {
 	return runInTrace(channels.isObserved() ? traceOfMessage(message) : undefined, work);
 }
 
-function sessionIn({ headers }: Request): string | undefined {
-	return headers.get(SESSION_HEADER) || undefined;
+/** The transport's answer to a request without content; `null` where it does not serve the URL. */
+function probe({ request, serve }: Served): Promise<Response | null> {
+	return serve(probeOf(request, 'POST'));
 }
 
 /** A request without content, of a revision with sessions, whatever came with it. */
-function probeOf(url: string, method: string, headers: Headers): Request {
-	const probe = new Request(url, { method, headers });
-	for (const name of ['content-type', 'mcp-protocol-version']) probe.headers.delete(name);
-	return probe;
-}
-
-function refusal(
-	request: Request,
-	why: keyof typeof REFUSALS,
-	headers: Headers,
-	data?: object,
-): Response {
-	const { status, ...error } = REFUSALS[why];
-	if (channels.refused.hasSubscribers) {
-		channels.refused.publish({ ...here(sessionIn(request)), reason: why, status });
-	}
-	const sent = new Headers([...headers].filter(([name]) => name.startsWith('access-control-')));
-	if (status === 429 || status === 503) sent.set('retry-after', String(RETRY_AFTER_S));
-	const message = { jsonrpc: '2.0', id: null, error: { ...error, data } };
-	return Response.json(message, { status, headers: sent });
+function probeOf({ url, headers }: Request, method: string): Request {
+	const empty = new Request(url, { method, headers });
+	for (const name of ['content-type', 'mcp-protocol-version']) empty.headers.delete(name);
+	return empty;
 }
 
 /** An `initialize` that was refused has begun no session. */
-function withoutSessionHeader({ status, headers }: Response): ResponseInit {
-	const kept = new Headers(headers);
-	kept.delete(SESSION_HEADER);
-	return { status, headers: kept };
-}
-
-/** What the transport makes the same of as of this answer, but for which nobody waits. */
-function standIn(answer: unknown): object {
-	const has = (name: string) => Object.hasOwn(Object(answer), name);
-	const of = (name: string): unknown => Reflect.get(Object(answer), name);
-	const id = of('id');
-	return {
-		jsonrpc: of('jsonrpc'),
-		id: typeof id === 'string' || typeof id === 'number' ? crypto.randomUUID() : id,
-		...(has('result') ? { result: {} } : {}),
-		...(has('error') ? { error: { code: 0, message: '' } } : {}),
-	};
+function withoutSession(response: Response, text: string): Response {
+	const refused = new Response(text || null, response);
+	refused.headers.delete(SESSION_HEADER);
+	return refused;
 }
 
 /**
@@ -772,7 +640,6 @@ function standIn(answer: unknown): object {
  * @param session the id that it is to have; `undefined` where the transport makes one
  */
 function withSession(request: Request, session: string | undefined): Request {
-	if (session === undefined && !request.headers.has(SESSION_HEADER)) return request;
 	const headers = new Headers(request.headers);
 	if (session === undefined) headers.delete(SESSION_HEADER);
 	else headers.set(SESSION_HEADER, session);

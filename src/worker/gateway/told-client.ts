@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { SessionManagerError } from '../../errors.ts';
 import { SESSION_INFO_ENTRIES, toStoredInfo } from '../../wire/session-info.ts';
-import type { MessageKind } from './request-kind.ts';
+import { type MessageKind, PerRequestSchema } from './request-kind.ts';
 
 const InitializeSchema = v.object({
 	params: v.object({
@@ -9,8 +9,6 @@ const InitializeSchema = v.object({
 		capabilities: SESSION_INFO_ENTRIES.clientCapabilities,
 	}),
 });
-
-const PerRequestSchema = v.object({ params: v.object({ _meta: v.looseObject({}) }) });
 
 export type ClientFlaw = 'clientInvalid' | 'clientTooLarge';
 
@@ -25,7 +23,7 @@ export function flawOfClient(kind: MessageKind, message: unknown): ClientFlaw | 
 		return flawOf([clientInfo, capabilities]);
 	}
 	// The transport has a better answer to one that is wrong; a small one does no harm.
-	if (kind !== 'sessionless' || !v.is(PerRequestSchema, message)) return undefined;
+	if (!v.is(PerRequestSchema, message)) return undefined;
 	const { _meta } = message.params;
 	return flawOf(
 		['clientInfo', 'clientCapabilities'].map(

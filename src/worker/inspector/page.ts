@@ -32,6 +32,27 @@ export function page(): Response {
 	});
 }
 
+const NUMBER = 'class="number"';
+
+/**
+ * @param columns the attributes of each, by title. Roles are explicit because `display: block`, on a narrow screen, drops
+ * them
+ */
+function table(id: string, columns: Record<string, string>): string {
+	const headers = Object.entries(columns).map(
+		([title, attributes]) => `<th role="columnheader" scope="col" ${attributes}>${title}</th>`,
+	);
+	return `<table id="${id}" role="table">
+	<thead role="rowgroup"><tr role="row">${headers.join('')}</tr></thead>
+	<tbody role="rowgroup"></tbody>
+</table>`;
+}
+
+const pages = (id: string, what: string) => `<nav aria-label="Pages of ${what}">
+	<button id="${id}-first" type="button" disabled>First page</button>
+	<button id="${id}-next" type="button" disabled>Next page</button>
+</nav>`;
+
 const html = (nonce: string) => `<!doctype html>
 <html lang="en">
 <head>
@@ -50,16 +71,7 @@ const html = (nonce: string) => `<!doctype html>
 <main>
 	<section aria-labelledby="homes-title" class="half">
 		<h2 id="homes-title">Homes</h2>
-		<table id="homes" role="table">
-			<thead role="rowgroup"><tr role="row">
-				<th role="columnheader" scope="col">Home</th>
-				<th role="columnheader" scope="col" class="number">Streams</th>
-				<th role="columnheader" scope="col" class="number">Listeners</th>
-				<th role="columnheader" scope="col" class="number" title="Those that have ended and are not forgotten yet included">Known</th>
-				<th role="columnheader" scope="col" class="number">In the log</th>
-			</tr></thead>
-			<tbody role="rowgroup"></tbody>
-		</table>
+		${table('homes', { Home: '', Streams: NUMBER, Listeners: NUMBER, Known: `${NUMBER} title="Those that have ended and are not forgotten yet included"`, 'In the log': NUMBER })}
 	</section>
 	<section aria-labelledby="rates-title" class="half">
 		<h2 id="rates-title">Messages a second</h2>
@@ -68,54 +80,20 @@ const html = (nonce: string) => `<!doctype html>
 	</section>
 	<section aria-labelledby="sessions-title">
 		<h2 id="sessions-title">Sessions of home <span class="chosen">0</span></h2>
-		<table id="sessions" role="table">
-			<thead role="rowgroup"><tr role="row">
-				<th role="columnheader" scope="col">Session</th>
-				<th role="columnheader" scope="col">State</th>
-				<th role="columnheader" scope="col">Client</th>
-				<th role="columnheader" scope="col" class="number">Age</th>
-				<th role="columnheader" scope="col" class="number">Position</th>
-				<th role="columnheader" scope="col" class="number">Waiting</th>
-				<th role="columnheader" scope="col" class="number">Expires in</th>
-				<th role="columnheader" scope="col"><span class="unseen">Action</span></th>
-			</tr></thead>
-			<tbody role="rowgroup"></tbody>
-		</table>
+		${table('sessions', { Session: '', State: '', Client: '', Age: NUMBER, Position: NUMBER, Waiting: NUMBER, 'Expires in': NUMBER, '<span class="unseen">Action</span>': '' })}
 		<p class="empty" id="no-sessions" hidden>No sessions on this page.</p>
-		<nav aria-label="Pages of sessions">
-			<button id="sessions-first" type="button" disabled>First page</button>
-			<button id="sessions-next" type="button" disabled>Next page</button>
-		</nav>
+		${pages('sessions', 'sessions')}
 	</section>
 	<section aria-labelledby="listeners-title">
 		<h2 id="listeners-title">Listen streams of home <span class="chosen">0</span></h2>
-		<table id="listeners" role="table">
-			<thead role="rowgroup"><tr role="row">
-				<th role="columnheader" scope="col">Request</th>
-				<th role="columnheader" scope="col">Lists</th>
-				<th role="columnheader" scope="col">Resources</th>
-			</tr></thead>
-			<tbody role="rowgroup"></tbody>
-		</table>
+		${table('listeners', { Request: '', Lists: '', Resources: '' })}
 		<p class="empty" id="no-listeners" hidden>No listen streams on this page.</p>
-		<nav aria-label="Pages of listen streams">
-			<button id="listeners-first" type="button" disabled>First page</button>
-			<button id="listeners-next" type="button" disabled>Next page</button>
-		</nav>
+		${pages('listeners', 'listen streams')}
 	</section>
 	<section aria-labelledby="log-title">
 		<h2 id="log-title">End of the log of home <span class="chosen">0</span></h2>
 		<div class="scroll" tabindex="0" role="region" aria-labelledby="log-title">
-			<table id="log" role="table">
-				<thead role="rowgroup"><tr role="row">
-					<th role="columnheader" scope="col" class="number">Event</th>
-					<th role="columnheader" scope="col">Time</th>
-					<th role="columnheader" scope="col">For</th>
-					<th role="columnheader" scope="col">Method</th>
-					<th role="columnheader" scope="col" class="number">Bytes</th>
-				</tr></thead>
-				<tbody role="rowgroup"></tbody>
-			</table>
+			${table('log', { Event: NUMBER, Time: '', For: '', Method: '', Bytes: NUMBER })}
 		</div>
 		<p class="empty" id="no-log" hidden>Nothing was sent yet, or the log is off.</p>
 	</section>

@@ -6,23 +6,19 @@ export const SCRIPT = String.raw`
 const POLL_MS = 3000;
 const POINTS = 60;
 const KEPT_EVENTS = 200;
+const PAGED = ['sessions', 'listeners'];
 const base = location.pathname.replace(/\/$/, '');
 const $ = (id) => document.getElementById(id);
 const state = { home: undefined, sessions: [''], listeners: [''], after: 0, paused: false, next: {}, heads: new Map(), rates: [], ending: undefined, asked: 0 };
 
-function make(tag, attributes, ...children) {
-	const element = document.createElement(tag);
+function fitOut(element, attributes, ...children) {
 	for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
 	element.append(...children);
 	return element;
 }
 
-function draw(tag, attributes, text) {
-	const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
-	for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-	if (text !== undefined) element.textContent = text;
-	return element;
-}
+const make = (tag, ...rest) => fitOut(document.createElement(tag), ...rest);
+const draw = (tag, ...rest) => fitOut(document.createElementNS('http://www.w3.org/2000/svg', tag), ...rest);
 
 const number = (value) => value.toLocaleString('en');
 function duration(ms) {
@@ -200,8 +196,7 @@ async function load() {
 	const asked = ++state.asked;
 	const query = new URLSearchParams({ after: state.after });
 	if (state.home !== undefined) query.set('home', state.home);
-	if (state.sessions.at(-1)) query.set('sessions', state.sessions.at(-1));
-	if (state.listeners.at(-1)) query.set('listeners', state.listeners.at(-1));
+	for (const list of PAGED) if (state[list].at(-1)) query.set(list, state[list].at(-1));
 	try {
 		const response = await fetch(base + '/data?' + query, { headers: { accept: 'application/json' } });
 		if (!response.ok) throw new Error(response.status === 403 ? 'You may not see this any more.' : ((await response.json()).error ?? response.status));
@@ -265,7 +260,7 @@ async function end() {
 	$('sessions-title').focus();
 }
 
-for (const list of ['sessions', 'listeners']) {
+for (const list of PAGED) {
 	$(list + '-first').addEventListener('click', () => { state[list] = ['']; load(); });
 	$(list + '-next').addEventListener('click', () => { state[list] = [...state[list], state.next[list]]; load(); });
 }

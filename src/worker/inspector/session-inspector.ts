@@ -1,12 +1,8 @@
 import * as v from 'valibot';
 import { SessionManagerError } from '../../errors.ts';
-import type {
-	Inspected,
-	InspectedPage,
-	InspectedSession,
-	ListenerSummary,
-} from '../../wire/inspection.ts';
+import type { Inspected, InspectedPage } from '../../wire/inspection.ts';
 import { functionSchema, parseOptions } from '../../wire/options.ts';
+import { parseJson } from '../content.ts';
 import { readBytes } from '../gateway/message-body.ts';
 import { shortHash } from '../hash.ts';
 import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
@@ -14,9 +10,8 @@ import { callObject } from '../routing/object.ts';
 import { page } from './page.ts';
 import { type Purpose, Sealer } from './sealer.ts';
 
-/** How many sessions, listen streams and events one answer has. */
-const SESSIONS_PER_PAGE = 25;
-const LISTENERS_PER_PAGE = 25;
+/** How many sessions or listen streams, and how many events, one answer has. */
+const ROWS_PER_PAGE = 25;
 const EVENTS_PER_ANSWER = 50;
 
 /** Of the body of a POST: a handle, and the JSON around it. */
@@ -136,8 +131,8 @@ export class SessionInspector {
 				label !== home
 					? {}
 					: {
-							sessions: { after: sessionsAfter, limit: SESSIONS_PER_PAGE },
-							listeners: { after: listenersAfter, limit: LISTENERS_PER_PAGE },
+							sessions: { after: sessionsAfter, limit: ROWS_PER_PAGE },
+							listeners: { after: listenersAfter, limit: ROWS_PER_PAGE },
 							log: { after, limit: EVENTS_PER_ANSWER, payloads: this.#options.payloads },
 						},
 			),
@@ -153,8 +148,24 @@ export class SessionInspector {
 			at: Date.now(),
 			home,
 			homes,
-			sessions: await this.#sessionsForPage(of?.sessions),
-			listeners: await this.#listenersForPage(of?.listenerPage),
+			sessions: await this.#sealedPage(
+				of?.sessions,
+				'sessions after',
+				async ({ sessionId, ...session }) => ({
+					key: await this.#sealed('session', sessionId),
+					name: await shortHash(sessionId),
+					...session,
+				}),
+			),
+			listeners: await this.#sealedPage(
+				of?.listenerPage,
+				'listeners after',
+				async ({ connectionId, id, ...listener }) => ({
+					key: await this.#sealed('listener', connectionId),
+					id: shortened(String(id)),
+					...listener,
+				}),
+			),
 			events: of?.events ?? [],
 		});
 	}
@@ -167,29 +178,16 @@ export class SessionInspector {
 		return json({ ended: await shortHash(session), hadStream });
 	}
 
-	async #sessionsForPage(of: InspectedPage<InspectedSession> | undefined) {
-		const items = (of?.items ?? []).map(async ({ sessionId, ...session }) => ({
-			key: await this.#sealed('session', sessionId),
-			name: await shortHash(sessionId),
-			...session,
-		}));
-		const next = of?.next;
+	/** @param after purpose of the seal on where the next page begins @param shown what the browser gets of an item */
+	async #sealedPage<Item>(
+		of: InspectedPage<Item> | undefined,
+		after: Purpose,
+		shown: (item: Item) => Promise<object>,
+	) {
+		const { items = [], next } = of ?? {};
 		return {
-			items: await Promise.all(items),
-			next: next === undefined ? undefined : await this.#sealed('sessions after', next),
-		};
-	}
-
-	async #listenersForPage(of: InspectedPage<ListenerSummary> | undefined) {
-		const items = (of?.items ?? []).map(async ({ connectionId, id, ...listener }) => ({
-			key: await this.#sealed('listener', connectionId),
-			id: shortened(String(id)),
-			...listener,
-		}));
-		const next = of?.next;
-		return {
-			items: await Promise.all(items),
-			next: next === undefined ? undefined : await this.#sealed('listeners after', next),
+			items: await Promise.all(items.map(shown)),
+			next: next === undefined ? undefined : await this.#sealed(after, next),
 		};
 	}
 
@@ -219,13 +217,8 @@ function shortened(id: string): string {
 }
 
 function handleIn(body: string): string | undefined {
-	try {
-		const input: unknown = JSON.parse(body);
-		const handle: unknown = Reflect.get(Object(input), 'session');
-		return typeof handle === 'string' ? handle : undefined;
-	} catch {
-		return undefined;
-	}
+	const handle: unknown = Reflect.get(Object(parseJson(body)), 'session');
+	return typeof handle === 'string' ? handle : undefined;
 }
 
 /**

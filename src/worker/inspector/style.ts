@@ -33,9 +33,8 @@ td.id, td.method { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monosp
 th:last-child, td:last-child { padding-inline-end: 0; }
 td.action { text-align: end; white-space: nowrap; }
 tr.chosen td { background: var(--tint); }
-#homes td:first-child { padding-inline-start: 8px; }
-#homes th:first-child { padding-inline-start: 8px; }
-#homes td:last-child, #homes th:last-child { padding-inline-end: 8px; }
+#homes :is(td, th):first-child { padding-inline-start: 8px; }
+#homes :is(td, th):last-child { padding-inline-end: 8px; }
 label { display: flex; align-items: center; gap: 8px; cursor: pointer; }
 input { accent-color: var(--accent); margin: 0; width: 16px; height: 16px; }
 .state { display: inline-flex; align-items: center; gap: 6px; }

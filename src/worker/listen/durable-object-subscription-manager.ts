@@ -196,32 +196,20 @@ export class DurableObjectSubscriptionManager implements SubscriptionManager {
 		if (tellsHomes(this.#homes)) return;
 		// HttpTransport passes any session id that a client sent. One that cannot be an origin has no subscriptions.
 		if (origin !== undefined && !isOrigin(origin)) return;
-		await this.#end(origin === undefined ? {} : { origin }, reason);
-	}
-
-	/** Where the gateway has ended the session that is the origin, its home has ended these as well. */
-	#done(target: SubscriptionTarget): Ended | undefined {
 		const { homes, ended } = currentScope() ?? {};
-		const isDone = homes === this.#homes && ended && isOnlyOrigin(target, ended.session);
-		return isDone ? ended : undefined;
+		// Where the gateway has ended the session that is the origin, its home has ended these as well.
+		const isDone = homes === this.#homes && ended?.session === origin;
+		await this.#end(origin === undefined ? {} : { origin }, reason, isDone ? ended : undefined);
 	}
 
-	async #end(target: SubscriptionTarget, reason: SubscriptionEnd): Promise<boolean> {
+	async #end(target: SubscriptionTarget, reason: SubscriptionEnd, done?: Ended): Promise<boolean> {
 		const parsed = parseUnsubscribe(target, reason);
 		const options = { id: crypto.randomUUID() };
-		const called = await this.#homes.callAll(
-			(stub) =>
-				stub.relay({ unsubscribe: { target: parsed.target, reason: parsed.reason, options } }),
-			[],
-			this.#done(parsed.target),
-		);
+		const unsubscribe = { target: parsed.target, reason: parsed.reason, options };
+		const called = await this.#homes.callAll((stub) => stub.relay({ unsubscribe }), [], done);
 		const answers = answersOf(called, () => 'its listeners');
 		return answers.some(({ unsubscribed }) => unsubscribed > 0);
 	}
-}
-
-function isOnlyOrigin(target: SubscriptionTarget, origin: string): boolean {
-	return 'origin' in target && target.origin === origin && !('id' in target);
 }
 
 function asksForAnything({

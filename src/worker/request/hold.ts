@@ -8,8 +8,6 @@ import { publishFailure } from '../../diagnostics/failure.ts';
  * A failure is not handled here: the caller gets it. It is told to whoever listens, because the transports drop it.
  */
 export function hold<T>(work: Promise<T>): Promise<T> {
-	waitUntil(work.then(ignore, (error: unknown) => publishFailure(error)));
+	waitUntil(work.catch((error: unknown) => publishFailure(error)));
 	return work;
 }
-
-function ignore(): void {}

@@ -43,11 +43,10 @@ export class Outbox<Item> {
 	/** @returns when the item has arrived; rejects where it could not be sent */
 	add(item: Item, bytes: number): Promise<void> {
 		const lane = this.#laneOfThisRequest();
+		const { open } = lane;
 		const hasRoom =
-			lane.open &&
-			lane.open.items.length < MAX_BATCH_ITEMS &&
-			lane.open.bytes + bytes <= this.#maxBytes;
-		const batch = lane.open && hasRoom ? lane.open : this.#openBatch(lane);
+			open && open.items.length < MAX_BATCH_ITEMS && open.bytes + bytes <= this.#maxBytes;
+		const batch = hasRoom ? open : this.#openBatch(lane);
 		batch.items.push(item);
 		batch.bytes += bytes;
 		return batch.sent;
@@ -64,9 +63,11 @@ export class Outbox<Item> {
 			if (lane.open?.items === items) lane.open = undefined;
 			return this.#send(items);
 		});
-		const last = sent.then(ignore, ignore).finally(() => {
-			if (lane.last === last) this.#lanes.delete(lane);
-		});
+		const last = sent
+			.catch(() => {})
+			.finally(() => {
+				if (lane.last === last) this.#lanes.delete(lane);
+			});
 		lane.last = last;
 		lane.open = { items, bytes: 0, sent };
 		return lane.open;
@@ -84,5 +85,3 @@ export class Outbox<Item> {
 		return lane;
 	}
 }
-
-function ignore(): void {}

@@ -4,24 +4,24 @@ import type { SessionHomes } from '../routing/homes.ts';
 
 /** What a manager needs from the gateway about the running request, because the transport does not pass it on. */
 export interface RequestScope {
-	/** A hash that all sessions and listen streams of one owner have in common; `undefined` where nobody is named. */
-	account: string | undefined;
-	/** The owner of the session, as `SyncLayer.begin` got it; `undefined` for a request without a session. */
-	ownerHash: string | undefined;
+	/** Of a listen: what the sessions and listen streams of its owner are counted by; `undefined` where nobody is named. */
+	account?: string | undefined;
+	/** Of a session: its owner, as `SyncLayer.begin` got it. */
+	ownerHash?: string | undefined;
 	/** The `Last-Event-ID` header of a GET. */
-	lastEventId: string | undefined;
+	lastEventId?: string | undefined;
 	/** Whether it is a GET that supersedes the stream that its session already has. */
-	takesOver: boolean;
-	/** What follows the `id` line in an event without a message; `undefined` for a request without a session. */
-	primingEvent: string | undefined;
+	takesOver?: boolean;
+	/** Of a session: what follows the `id` line in an event without a message. */
+	primingEvent?: string | undefined;
 	/** Of a listen: `request.cf`, which tells where it came from. */
 	cf?: unknown;
-	/** Where the session lives, for a stream manager of another binding to notice. */
+	/** Of a session: where it lives, for a stream manager of another binding to notice. */
 	homes?: SessionHomes;
 	/** The gateway has not asked whose the session is, because the request is not for its path: none may be touched. */
 	isUnguarded?: boolean;
 	/** Of an `initialize`: what is told of the client meanwhile, to be stored when the session begins. */
-	beginning?: Beginning | undefined;
+	beginning?: Beginning;
 	/** Of a DELETE: what has ended with the call that admitted the session, so that it is not asked for again. */
 	ended?: Ended;
 	/** Where the gateway only asks which objects the managers of its transport have: they note them here, and do nothing. */
