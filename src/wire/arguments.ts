@@ -1,4 +1,7 @@
-/** The arguments of `SyncLayer`'s methods. They are checked because a caller by RPC may pass anything, whatever its types say. */
+/**
+ * The arguments of `SyncLayer`'s methods. They are checked because a caller by RPC may pass anything, whatever its types
+ * say. All parsers throw `INVALID_ARGUMENT`; where one throws something else, it says so.
+ */
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import { MAX_EVENT_ID_CHARS } from './event-id.ts';
@@ -381,30 +384,16 @@ function optionsParser<Entries extends v.ObjectEntries>(
 		parse(schema, input === undefined ? {} : input, hint);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export const parseBeginOptions = optionsParser('begin', OPTIONS.begin);
-
-/** @throws `INVALID_ARGUMENT` */
 export const parseAttachOptions = optionsParser('attach', OPTIONS.attach);
-
-/** @throws `INVALID_ARGUMENT` */
 export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
-
 const parseBroadcastOptions = optionsParser('broadcast', OPTIONS.broadcast);
-
-/** @throws `INVALID_ARGUMENT` */
 export const parseAskOptions = optionsParser('ask', OPTIONS.ask);
-
-/** @throws `INVALID_ARGUMENT` */
 export const parseListOptions = optionsParser('listSessions', OPTIONS.listSessions);
-
-/** @throws `INVALID_ARGUMENT` */
 export const parseInspectOptions = optionsParser('inspect', OPTIONS.inspect);
-
-/** @throws `INVALID_ARGUMENT` */
 export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscribe);
 
-/** @throws `INVALID_ARGUMENT`, `TOO_MANY_QUESTIONS` */
+/** @throws `TOO_MANY_QUESTIONS` */
 export function parseQuestions(input: unknown): QuestionInput[] {
 	const hint = 'A question is { id: UUID, timeout: milliseconds }.';
 	reading(() => {
@@ -424,7 +413,7 @@ export function assertRoomForQuestions(waiting: number): void {
 
 /**
  * What a client answered: the text of a JSON-RPC response.
- * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+ * @throws `PAYLOAD_TOO_LARGE`
  */
 export function parseAnswer(input: unknown): string {
 	if (typeof input !== 'string') {
@@ -441,13 +430,12 @@ export function parseAnswer(input: unknown): string {
 	);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseSendOptions(input: unknown, method: string): SendOptions {
 	if (input === undefined) return {};
 	return parse(SendOptionsSchema, input, `The only option of ${method} is id.`);
 }
 
-/** @throws `INVALID_SESSION_ID` */
+/** @throws `INVALID_SESSION_ID` only */
 export function parseSessionId(input: unknown): string {
 	if (isSessionId(input)) return input;
 	const what = typeof input === 'string' ? `a string of ${input.length} characters` : quote(input);
@@ -463,12 +451,10 @@ export function isSessionId(input: unknown): input is string {
 	return typeof input === 'string' && SESSION_ID.test(input);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseOwner(input: unknown): string {
 	return parse(OwnerSchema, input, 'This names the owner of a session.');
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseInfoChanges(input: unknown): InfoChange[] {
 	return parse(
 		InfoChangesSchema,
@@ -477,14 +463,13 @@ export function parseInfoChanges(input: unknown): InfoChange[] {
 	);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseResource(input: unknown): string {
 	return parse(ResourceSchema, input, 'This names a resource.');
 }
 
 /**
  * The addressees, each once, and the payload of a broadcast.
- * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
+ * @throws `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
 export function parseBroadcast(
 	sessions: unknown,
@@ -516,7 +501,7 @@ export function parseBroadcast(
 /**
  * Validates several broadcasts, each as {@link parseBroadcast} does. Together they name at most {@link MAX_ADDRESSEES}
  * sessions.
- * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
+ * @throws `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
 export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] {
 	const hint = 'Give an array of { sessions, data, id? }.';
@@ -540,7 +525,7 @@ function assertFewAddressees(named: number): void {
 	);
 }
 
-/** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
+/** @throws `PAYLOAD_TOO_LARGE` */
 export function parsePublish(
 	notifications: unknown,
 	options: unknown,
@@ -558,7 +543,7 @@ export interface ParsedRelay {
 	subscribersOf: string | undefined;
 }
 
-/** @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE` */
+/** @throws `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE` */
 export function parseRelay(input: unknown): ParsedRelay {
 	const { broadcasts, publish, end, unsubscribe, subscribersOf } = parse(
 		RelaySchema,
@@ -579,7 +564,6 @@ export function parseRelay(input: unknown): ParsedRelay {
 	};
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseHomeLabel(input: unknown): string {
 	if (typeof input === 'string' && parseHome(input)) return input;
 	throw new SessionManagerError(
@@ -588,7 +572,6 @@ export function parseHomeLabel(input: unknown): string {
 	);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseHomeLabels(input: unknown): Set<string> {
 	return reading(() => {
 		if (Array.isArray(input) && input.length <= MAX_HOMES * (REGIONS.length + 1)) {
@@ -610,7 +593,6 @@ export function isOrigin(input: unknown): input is string {
 	return v.is(OriginSchema, input);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseSubscription(input: unknown): SubscriptionInput {
 	const subscription = parse(
 		plain(SubscriptionSchema),
@@ -630,7 +612,6 @@ export function parseSubscription(input: unknown): SubscriptionInput {
 	);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseUnsubscribe(
 	target: unknown,
 	reason: unknown,
@@ -650,7 +631,7 @@ export interface WrittenNotification {
 	json: string;
 }
 
-/** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
+/** @throws `PAYLOAD_TOO_LARGE` */
 export function parseNotifications(input: unknown): WrittenNotification[] {
 	let left = MAX_BROADCAST_BYTES;
 	return parse(NotificationsSchema, input, NOTIFICATION_HINT).map((given) => {
@@ -665,7 +646,7 @@ export function parseNotifications(input: unknown): WrittenNotification[] {
 
 /**
  * A notification as JSON has it, so that it cannot be refused later, in a batch with others.
- * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+ * @throws `PAYLOAD_TOO_LARGE`
  */
 export function normaliseNotification(input: unknown): Notification {
 	const json = toJson(input, MAX_BROADCAST_BYTES);
@@ -682,12 +663,11 @@ const UriSchema = v.pipe(
 	v.check((uri) => uri.isWellFormed(), 'not well-formed Unicode'),
 );
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseUri(input: unknown): string {
 	return parse(UriSchema, input, 'This is the URI of a resource.');
 }
 
-/** The URI of a resource that an object takes subscriptions to. @throws `INVALID_ARGUMENT` */
+/** The URI of a resource that an object takes subscriptions to. */
 export function parseBoundedUri(input: unknown): string {
 	const uri = parseUri(input);
 	if (uri.length <= MAX_URI_CHARS) return uri;
