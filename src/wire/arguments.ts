@@ -23,6 +23,7 @@ import {
 	MAX_SUBSCRIPTION_BYTES,
 	MAX_URI_CHARS,
 } from './limits.ts';
+import { PositiveIntegerSchema } from './options.ts';
 import { SESSION_INFO_ENTRIES } from './session-info.ts';
 import { isPlainObject, toJson } from './to-json.ts';
 import { validate } from './validate.ts';
@@ -53,20 +54,21 @@ function arrayOf<Item extends v.GenericSchema>(item: Item, max: number) {
 
 type PlainObjectSchema<Entries extends v.ObjectEntries> = ReturnType<typeof plainObject<Entries>>;
 
-const Uuid = v.optional(v.pipe(v.string(), v.uuid('not a UUID')));
+const Uuid = v.pipe(v.string(), v.uuid('not a UUID'));
 /** A ticket keeps it for seconds. One that is longer than ours stands for an unknown one, and need not be kept. */
-const LastEventId = v.optional(
-	v.pipe(
-		v.string(),
-		v.transform((id) => (id.length <= MAX_EVENT_ID_CHARS ? id : '')),
-	),
-);
-const integer = (min: number) => v.optional(v.pipe(v.number(), v.integer(), v.minValue(min)));
-
-const OwnerSchema = v.pipe(
+const LastEventId = v.pipe(
 	v.string(),
-	v.regex(/^[\w-]{43}$/, 'not 43 characters of base64url: give a SHA-256'),
+	v.transform((id) => (id.length <= MAX_EVENT_ID_CHARS ? id : '')),
 );
+/** A position in the log, or a time. */
+const Natural = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+function hashSchema(what: string) {
+	return v.pipe(v.string(), v.regex(/^[\w-]{43}$/, `not 43 characters of base64url: give ${what}`));
+}
+
+const OwnerSchema = hashSchema('a SHA-256');
+const ResourceSchema = hashSchema('the SHA-256 of the URI');
 
 /** What is to be known of a session from now on; `null` forgets it. */
 const InfoSchema = plainObject({
@@ -74,11 +76,6 @@ const InfoSchema = plainObject({
 	clientCapabilities: v.optional(v.nullable(SESSION_INFO_ENTRIES.clientCapabilities)),
 	logLevel: v.optional(v.nullable(SESSION_INFO_ENTRIES.logLevel)),
 });
-
-const ResourceSchema = v.pipe(
-	v.string(),
-	v.regex(/^[\w-]{43}$/, 'not 43 characters of base64url: give the SHA-256 of the URI'),
-);
 
 const InfoChangesSchema = arrayOf(
 	plainObject({
@@ -95,7 +92,7 @@ const InfoChangesSchema = arrayOf(
 );
 
 const InspectedLimit = v.optional(
-	v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_INSPECTED)),
+	v.pipe(PositiveIntegerSchema, v.maxValue(MAX_INSPECTED)),
 	INSPECTED_BY_DEFAULT,
 );
 
@@ -115,49 +112,49 @@ const OPTIONS = {
 	}),
 	attach: plainObject({
 		/** A UUID that the caller made, so that the upgrade can leave together with this call. */
-		ticket: Uuid,
+		ticket: v.optional(Uuid),
 		/** A UUID that the caller made, so that the stream can be detached before the answer is here. */
-		connectionId: Uuid,
+		connectionId: v.optional(Uuid),
 		/** The last event that the client has, as it stands on its `id` line. */
-		lastEventId: LastEventId,
+		lastEventId: v.optional(LastEventId),
 		/** Only if `connectionId` served the session last. */
 		resume: v.optional(v.boolean()),
 		/** Only if `admit` would say so: a SHA-256 in base64url. Required for a session that was begun with an owner. */
 		owner: v.optional(OwnerSchema),
 		/** Bytes of a replay that are sent on one socket, each event counting 1 KiB more than its size (default: no limit). */
-		window: integer(1),
+		window: v.optional(PositiveIntegerSchema),
 	}),
 	detach: plainObject({
 		/** Close that stream only, and leave a newer one alone. */
-		connectionId: Uuid,
+		connectionId: v.optional(Uuid),
 		/** The last event that its client took (default: the last that was handed over). */
-		position: integer(0),
+		position: v.optional(Natural),
 	}),
 	broadcast: plainObject({
 		/** A UUID. What is repeated with the same id within a minute is sent once. */
-		id: Uuid,
+		id: v.optional(Uuid),
 		/** Send to the sessions that are subscribed to it: the SHA-256 of its URI in base64url. */
 		resource: v.optional(ResourceSchema),
 	}),
 	ask: plainObject({
 		/** A UUID, the same for each socket that this asker has, one after another. */
-		connectionId: v.pipe(v.string(), v.uuid('not a UUID')),
+		connectionId: Uuid,
 		/** A UUID, where it is to open a socket. */
-		ticket: Uuid,
+		ticket: v.optional(Uuid),
 	}),
 	listSessions: plainObject({
 		/** The last session id of the page before. */
 		after: v.optional(v.string()),
 		/** 1 to 1,000 (default 100). */
-		limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000))),
+		limit: v.optional(v.pipe(PositiveIntegerSchema, v.maxValue(1_000))),
 	}),
 	inspect: plainObject({
 		sessions: v.optional(PageSchema),
 		listeners: v.optional(PageSchema),
 		log: v.optional(
 			plainObject({
-				after: integer(0),
-				before: integer(0),
+				after: v.optional(Natural),
+				before: v.optional(Natural),
 				limit: InspectedLimit,
 				payloads: v.optional(v.boolean()),
 			}),
@@ -165,13 +162,13 @@ const OPTIONS = {
 	}),
 	subscribe: plainObject({
 		/** A UUID that the caller made. */
-		ticket: Uuid,
+		ticket: v.optional(Uuid),
 		/** A UUID that the caller made. With the same one as before, a subscription comes back to its own place. */
-		connectionId: Uuid,
+		connectionId: v.optional(Uuid),
 		/** The last event that it has. */
-		lastEventId: LastEventId,
+		lastEventId: v.optional(LastEventId),
 		/** It comes back: `began`, as the first call answered it, so that it is told of an end meanwhile. */
-		resume: integer(0),
+		resume: v.optional(Natural),
 		/** What all subscriptions of one owner have in common, so that they are counted: a SHA-256 in base64url. */
 		account: v.optional(OwnerSchema),
 	}),
@@ -179,19 +176,17 @@ const OPTIONS = {
 
 const SendOptionsSchema = plainObject({
 	/** A UUID. What is repeated with the same id within a minute is done once. */
-	id: Uuid,
+	id: v.optional(Uuid),
 });
 
 const QuestionsSchema = v.pipe(
 	v.array(
 		plainObject({
 			/** A UUID that the caller made. */
-			id: v.pipe(v.string(), v.uuid('not a UUID')),
+			id: Uuid,
 			/** How long it waits for an answer, in milliseconds: at most a day. */
 			timeout: v.pipe(
-				v.number(),
-				v.integer(),
-				v.minValue(1),
+				PositiveIntegerSchema,
 				v.maxValue(MAX_ANSWER_TIMEOUT_MS, 'longer than a day'),
 			),
 		}),
@@ -214,11 +209,14 @@ const SubscriptionIdSchema = v.union(
 	`neither a string of at most ${MAX_ORIGIN_CHARS} characters nor a finite number`,
 );
 
+/** Two strings that differ in lone surrogates only would have the same hash. */
+const WELL_FORMED = v.check((text: string) => text.isWellFormed(), 'not well-formed Unicode');
+
 const OriginSchema = v.pipe(
 	v.string(),
 	v.minLength(1, 'empty'),
 	v.maxLength(MAX_ORIGIN_CHARS, `longer than ${MAX_ORIGIN_CHARS} characters`),
-	v.check((origin) => origin.isWellFormed(), 'not well-formed Unicode'),
+	WELL_FORMED,
 );
 
 export const SubscriptionSchema = v.object({
@@ -657,11 +655,7 @@ export function normaliseNotification(input: unknown): Notification {
 
 const NOTIFICATION_HINT = "A notification is { jsonrpc: '2.0', method, params? }.";
 
-/** Two strings that differ in lone surrogates only would have the same hash. */
-const UriSchema = v.pipe(
-	v.string(),
-	v.check((uri) => uri.isWellFormed(), 'not well-formed Unicode'),
-);
+const UriSchema = v.pipe(v.string(), WELL_FORMED);
 
 export function parseUri(input: unknown): string {
 	return parse(UriSchema, input, 'This is the URI of a resource.');
