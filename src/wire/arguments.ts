@@ -469,16 +469,7 @@ export function parseResource(input: unknown): string {
  * The addressees, each once, and the payload of a broadcast.
  * @throws `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
-export function parseBroadcast(
-	sessions: unknown,
-	data: unknown,
-	options: unknown,
-): {
-	sessions: string[] | undefined;
-	data: string;
-	id: string | undefined;
-	resource: string | undefined;
-} {
+export function parseBroadcast(sessions: unknown, data: unknown, options: unknown) {
 	const input = parse(
 		BroadcastSchema,
 		{ sessions, data },
@@ -524,25 +515,16 @@ function assertFewAddressees(named: number): void {
 }
 
 /** @throws `PAYLOAD_TOO_LARGE` */
-export function parsePublish(
-	notifications: unknown,
-	options: unknown,
-): { notifications: ReturnType<typeof parseNotifications>; id: string | undefined } {
+export function parsePublish(notifications: unknown, options: unknown) {
 	const { id } = parseSendOptions(options, 'publish');
 	return { notifications: parseNotifications(notifications), id };
 }
 
-/** What is to be done, all of it parsed, so that a part that is refused leaves the others undone. */
-export interface ParsedRelay {
-	broadcasts: ReturnType<typeof parseBatch> | undefined;
-	publish: ReturnType<typeof parsePublish> | undefined;
-	end: { session: string; owner: string; id: string | undefined } | undefined;
-	unsubscribe: ReturnType<typeof parseUnsubscribe> | undefined;
-	subscribersOf: string | undefined;
-}
-
-/** @throws `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE` */
-export function parseRelay(input: unknown): ParsedRelay {
+/**
+ * All of it is parsed before any of it is done, so that a part that is refused leaves the others undone.
+ * @throws `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
+ */
+export function parseRelay(input: unknown) {
 	const { broadcasts, publish, end, unsubscribe, subscribersOf } = parse(
 		RelaySchema,
 		input,
@@ -561,6 +543,8 @@ export function parseRelay(input: unknown): ParsedRelay {
 		subscribersOf: subscribersOf === undefined ? undefined : parseResource(subscribersOf),
 	};
 }
+
+export type ParsedRelay = ReturnType<typeof parseRelay>;
 
 export function parseHomeLabel(input: unknown): string {
 	if (typeof input === 'string' && parseHome(input)) return input;
@@ -610,11 +594,7 @@ export function parseSubscription(input: unknown): SubscriptionInput {
 	);
 }
 
-export function parseUnsubscribe(
-	target: unknown,
-	reason: unknown,
-	options?: unknown,
-): { target: SubscriptionTarget; reason: SubscriptionEnd; id: string | undefined } {
+export function parseUnsubscribe(target: unknown, reason: unknown, options?: unknown) {
 	const parsed = parse(
 		v.object({ target: SubscriptionTargetSchema, reason: ReasonSchema }),
 		{ target, reason },
