@@ -333,12 +333,17 @@ function parse<Schema extends v.GenericSchema>(
 	input: unknown,
 	hint: string,
 ): v.InferOutput<Schema> {
-	const result = reading(() => (hasBigInt(input) ? HAS_BIG_INT : validate(schema, input)), hint);
-	if (result.kind === 'valid') return result.output;
-	throw new SessionManagerError('INVALID_ARGUMENT', `${result.issue}. ${hint}`);
+	return reading(() => {
+		if (hasBigInt(input)) throw invalidArgument(`a BigInt is not JSON. ${hint}`);
+		const result = validate(schema, input);
+		if (result.kind === 'invalid') throw invalidArgument(`${result.issue}. ${hint}`);
+		return result.output;
+	}, hint);
 }
 
-const HAS_BIG_INT = { kind: 'invalid', issue: 'a BigInt is not JSON' } as const;
+function invalidArgument(message: string, options?: ErrorOptions): SessionManagerError {
+	return new SessionManagerError('INVALID_ARGUMENT', message, options);
+}
 
 /** How deep our schemas look into an argument: `filters.resourceSubscriptions.0`. */
 const SCHEMA_DEPTH = 3;
@@ -366,9 +371,7 @@ function reading<T>(read: () => T, hint: string): T {
 		return read();
 	} catch (error) {
 		if (error instanceof SessionManagerError) throw error;
-		throw new SessionManagerError('INVALID_ARGUMENT', `it cannot be read. ${hint}`, {
-			cause: error,
-		});
+		throw invalidArgument(`it cannot be read. ${hint}`, { cause: error });
 	}
 }
 
@@ -378,8 +381,7 @@ function optionsParser<Entries extends v.ObjectEntries>(
 	schema: PlainObjectSchema<Entries>,
 ) {
 	const hint = `The options of ${method} are ${Object.keys(schema.pipe[1].entries).join(', ')}.`;
-	return (input: unknown): v.InferOutput<PlainObjectSchema<Entries>> =>
-		parse(schema, input === undefined ? {} : input, hint);
+	return (input: unknown = {}) => parse(schema, input, hint);
 }
 
 export const parseBeginOptions = optionsParser('begin', OPTIONS.begin);
@@ -415,10 +417,7 @@ export function assertRoomForQuestions(waiting: number): void {
  */
 export function parseAnswer(input: unknown): string {
 	if (typeof input !== 'string') {
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
-			`an answer is the text of a JSON-RPC response, not ${quote(input)}.`,
-		);
+		throw invalidArgument(`an answer is the text of a JSON-RPC response, not ${quote(input)}.`);
 	}
 	const bytes = input.length > MAX_ANSWER_BYTES ? input.length : byteLength(input);
 	if (bytes <= MAX_ANSWER_BYTES) return input;
@@ -478,8 +477,7 @@ export function parseBroadcast(sessions: unknown, data: unknown, options: unknow
 	const { id, resource } = parseBroadcastOptions(options);
 	const addressees = input.sessions && [...new Set(input.sessions.map(parseSessionId))];
 	if (resource !== undefined && addressees?.length !== 0) {
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
+		throw invalidArgument(
 			'a broadcast to the subscribers of a resource names sessions. Give it an empty array of them.',
 		);
 	}
@@ -498,20 +496,17 @@ export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] 
 	let [bytes, named] = [0, 0];
 	return parse(BatchSchema, input, hint).map(({ sessions, data, ...options }) => {
 		named += reading(() => (Array.isArray(sessions) ? sessions.length : 0), hint);
-		assertFewAddressees(named);
+		if (named > MAX_ADDRESSEES) {
+			throw new SessionManagerError(
+				'PAYLOAD_TOO_LARGE',
+				`a batch that names ${named} sessions is over the limit of ${MAX_ADDRESSEES}. Split it.`,
+			);
+		}
 		const broadcast = parseBroadcast(sessions, data, options);
 		bytes += leastBytes(broadcast.sessions, broadcast.data);
 		assertFits(bytes);
 		return broadcast;
 	});
-}
-
-function assertFewAddressees(named: number): void {
-	if (named <= MAX_ADDRESSEES) return;
-	throw new SessionManagerError(
-		'PAYLOAD_TOO_LARGE',
-		`a batch that names ${named} sessions is over the limit of ${MAX_ADDRESSEES}. Split it.`,
-	);
 }
 
 /** @throws `PAYLOAD_TOO_LARGE` */
@@ -548,10 +543,7 @@ export type ParsedRelay = ReturnType<typeof parseRelay>;
 
 export function parseHomeLabel(input: unknown): string {
 	if (typeof input === 'string' && parseHome(input)) return input;
-	throw new SessionManagerError(
-		'INVALID_ARGUMENT',
-		`a home is named like 3 or weur-3, not ${quote(input)}.`,
-	);
+	throw invalidArgument(`a home is named like 3 or weur-3, not ${quote(input)}.`);
 }
 
 export function parseHomeLabels(input: unknown): Set<string> {
@@ -559,7 +551,7 @@ export function parseHomeLabels(input: unknown): Set<string> {
 		if (Array.isArray(input) && input.length <= MAX_HOMES * (REGIONS.length + 1)) {
 			return new Set(Array.from(input, parseHomeLabel));
 		}
-		throw new SessionManagerError('INVALID_ARGUMENT', 'this is no list of homes.');
+		throw invalidArgument('this is no list of homes.');
 	}, 'Homes are a list like ["3", "weur-3"].');
 }
 
@@ -584,12 +576,9 @@ export function parseSubscription(input: unknown): SubscriptionInput {
 	// As JSON a URI may be six times as long, so its characters are counted first.
 	let bytes = 0;
 	for (const { length } of subscription.filters.resourceSubscriptions ?? []) bytes += length;
-	if (bytes <= MAX_SUBSCRIPTION_BYTES) {
-		bytes = byteLength(JSON.stringify(subscription));
-	}
+	if (bytes <= MAX_SUBSCRIPTION_BYTES) bytes = byteLength(JSON.stringify(subscription));
 	if (bytes <= MAX_SUBSCRIPTION_BYTES) return subscription;
-	throw new SessionManagerError(
-		'INVALID_ARGUMENT',
+	throw invalidArgument(
 		`a subscription of ${bytes} bytes is over the limit of ${MAX_SUBSCRIPTION_BYTES}. Name fewer resources, or split it.`,
 	);
 }
@@ -645,8 +634,5 @@ export function parseUri(input: unknown): string {
 export function parseBoundedUri(input: unknown): string {
 	const uri = parseUri(input);
 	if (uri.length <= MAX_URI_CHARS) return uri;
-	throw new SessionManagerError(
-		'INVALID_ARGUMENT',
-		`a URI of ${uri.length} characters is over the limit of ${MAX_URI_CHARS}.`,
-	);
+	throw invalidArgument(`a URI of ${uri.length} characters is over the limit of ${MAX_URI_CHARS}.`);
 }
