@@ -52,8 +52,6 @@ function arrayOf<Item extends v.GenericSchema>(item: Item, max: number) {
 	);
 }
 
-type PlainObjectSchema<Entries extends v.ObjectEntries> = ReturnType<typeof plainObject<Entries>>;
-
 const Uuid = v.pipe(v.string(), v.uuid('not a UUID'));
 /** A ticket keeps it for seconds. One that is longer than ours stands for an unknown one, and need not be kept. */
 const LastEventId = v.pipe(
@@ -376,22 +374,20 @@ function reading<T>(read: () => T, hint: string): T {
 }
 
 /** Makes the parser of a method's options. The whole object may be missing where none of them is required. */
-function optionsParser<Entries extends v.ObjectEntries>(
-	method: string,
-	schema: PlainObjectSchema<Entries>,
-) {
+function optionsParser<Method extends keyof typeof OPTIONS>(method: Method) {
+	const schema = OPTIONS[method];
 	const hint = `The options of ${method} are ${Object.keys(schema.pipe[1].entries).join(', ')}.`;
 	return (input: unknown = {}) => parse(schema, input, hint);
 }
 
-export const parseBeginOptions = optionsParser('begin', OPTIONS.begin);
-export const parseAttachOptions = optionsParser('attach', OPTIONS.attach);
-export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
-const parseBroadcastOptions = optionsParser('broadcast', OPTIONS.broadcast);
-export const parseAskOptions = optionsParser('ask', OPTIONS.ask);
-export const parseListOptions = optionsParser('listSessions', OPTIONS.listSessions);
-export const parseInspectOptions = optionsParser('inspect', OPTIONS.inspect);
-export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscribe);
+export const parseBeginOptions = optionsParser('begin');
+export const parseAttachOptions = optionsParser('attach');
+export const parseDetachOptions = optionsParser('detach');
+const parseBroadcastOptions = optionsParser('broadcast');
+export const parseAskOptions = optionsParser('ask');
+export const parseListOptions = optionsParser('listSessions');
+export const parseInspectOptions = optionsParser('inspect');
+export const parseSubscribeOptions = optionsParser('subscribe');
 
 /** @throws `TOO_MANY_QUESTIONS` */
 export function parseQuestions(input: unknown): QuestionInput[] {
