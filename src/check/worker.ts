@@ -10,7 +10,7 @@ import {
 } from './configuration.ts';
 
 /** Where the Worker is, and what its code says. */
-export interface CheckedWorker extends Omit<CheckOptions, 'exported'> {
+interface CheckedWorker extends Omit<CheckOptions, 'exported'> {
 	/** The directory that everything is relative to. */
 	directory: string;
 	/** The configuration (default: that of wrangler in the directory). */

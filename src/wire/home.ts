@@ -21,7 +21,7 @@ export type Region = (typeof REGIONS)[number];
 export const MAX_HOMES = 1_000;
 
 /** One of the objects that share the sessions: its number, and its region where it was placed in one. */
-export interface HomePlace {
+interface HomePlace {
 	index: number;
 	region: Region | undefined;
 }
