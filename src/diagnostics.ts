@@ -47,14 +47,11 @@ export { readTrace, runInTrace, type TraceContext } from './diagnostics/trace.ts
 export function subscribe<Name extends EventName = EventName>(
 	listener: (event: EventOf<Name>) => void,
 	names?: readonly Name[],
-): () => void;
-export function subscribe(
-	listener: (event: never) => void,
-	names: readonly EventName[] = EVENT_NAMES,
 ): () => void {
 	const module = nodeModule('node:diagnostics_channel');
 	if (!module) console.warn('Nothing is published: node:diagnostics_channel takes nodejs_compat.');
-	const channels = names.map((name) => module?.channel(channelName(name)));
+	const all: readonly EventName[] = names ?? EVENT_NAMES;
+	const channels = all.map((name) => module?.channel(channelName(name)));
 	// Not the listener itself: one that throws would keep the event from those that come after it.
 	const guarded = (event: unknown) => {
 		try {

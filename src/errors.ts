@@ -58,10 +58,6 @@ export function pageOf(code: string): string {
 	return `${PAGE}#${code.toLowerCase()}`;
 }
 
-function isCode(value: unknown): value is SessionManagerErrorCode {
-	return SESSION_MANAGER_ERROR_CODES.some((code) => code === value);
-}
-
 /**
  * The one error class of this library. `code` is stable; the message says what was wrong, with which
  * value, and what to do, and ends with the address of the page that explains the code.
@@ -101,9 +97,10 @@ export class SessionManagerError extends Error {
 	static from(error: unknown): SessionManagerError | undefined {
 		if (error instanceof SessionManagerError) return error;
 		if (!(error instanceof Error)) return undefined;
-		const [, code, message] =
+		const [, name, message] =
 			/^(?:SessionManagerError: )?([A-Z_]+): ([\s\S]*)$/.exec(error.message) ?? [];
-		if (!isCode(code) || message === undefined) return undefined;
+		const code = SESSION_MANAGER_ERROR_CODES.find((known) => known === name);
+		if (code === undefined || message === undefined) return undefined;
 		// A Worker of an older version sends no address.
 		const address = ` ${pageOf(code)}`;
 		const reason = message.endsWith(address) ? message.slice(0, -address.length) : message;

@@ -14,10 +14,9 @@ npx @tmcp/session-manager-durable-objects [options]
   --path PATH      of the server (default: /mcp)
 `;
 
-function argumentsOf(args: string[]) {
+async function run(): Promise<number> {
 	const text = { type: 'string' } as const;
 	const { values } = parseArgs({
-		args,
 		options: {
 			help: { type: 'boolean' },
 			config: text,
@@ -28,11 +27,7 @@ function argumentsOf(args: string[]) {
 			path: text,
 		},
 	});
-	return values;
-}
-
-async function run(args: string[]): Promise<number> {
-	const { help, config, env, binding, info, kv, path } = argumentsOf(args);
+	const { help, config, env, binding, info, kv, path } = values;
 	if (help) {
 		console.log(USAGE);
 		return 0;
@@ -55,7 +50,7 @@ async function run(args: string[]): Promise<number> {
 }
 
 try {
-	process.exitCode = await run(process.argv.slice(2));
+	process.exitCode = await run();
 } catch (error) {
 	console.error(`${String(error)}\n\n${USAGE}`);
 	process.exitCode = 2;

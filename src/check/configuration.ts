@@ -117,79 +117,76 @@ export function checkConfiguration(
 	config: WorkerConfiguration,
 	options: CheckOptions = {},
 ): ConfigurationProblem[] {
-	const { binding = 'TMCP_DURABLE_OBJECT', info = 'object', kv = 'TMCP_SESSION_INFO' } = options;
-	const bound = config.durable_objects?.bindings.find(({ name }) => name === binding);
-	const problems = [
-		...objectProblems(config, binding, bound, options.exported),
-		...(info === 'kv' ? kvProblems(config, kv) : []),
-		...dateProblems(config),
-	];
-	// A Worker beside the server, which only sends.
-	if (bound?.script_name !== undefined) return problems;
-	return [
-		...problems,
-		...flagProblems(config),
-		...routeProblems(config, options.path === undefined ? '/mcp' : options.path),
-	];
+	return [...problemsOf(config, options)];
 }
 
-function objectProblems(
+type Problems = Iterable<ConfigurationProblem>;
+
+function* problemsOf(
 	config: WorkerConfiguration,
-	binding: string,
-	bound: ObjectBinding | undefined,
-	exported: readonly string[] | undefined,
-): ConfigurationProblem[] {
+	{
+		binding = 'TMCP_DURABLE_OBJECT',
+		info = 'object',
+		kv = 'TMCP_SESSION_INFO',
+		path = '/mcp',
+		exported,
+	}: CheckOptions,
+): Problems {
+	const bound = config.durable_objects?.bindings.find(({ name }) => name === binding);
+	// A Worker beside the server only sends, and the class is declared and exported by the server.
+	const isBeside = bound?.script_name !== undefined;
 	if (!bound) {
-		return [
-			unbound(config, binding, 'a Durable Object namespace', syncLayerConfiguration(binding)),
-		];
+		yield unbound(config, binding, 'a Durable Object namespace', syncLayerConfiguration(binding));
+	} else if (!isBeside) {
+		yield* declarationProblems(config, bound.class_name);
+		yield* exportProblems(bound, exported);
 	}
-	// The class of another Worker is declared and exported there.
-	if (bound.script_name !== undefined) return [];
-	const name = bound.class_name;
-	const problems = declarationProblems(config, name);
-	if (exported && !exported.includes(name)) {
-		const line =
-			name === 'SyncLayer'
-				? "export { SyncLayer } from '@tmcp/session-manager-durable-objects';"
-				: `export { SyncLayer as ${name} } from '@tmcp/session-manager-durable-objects';`;
-		problems.push(
-			problem(
-				'CLASS_NOT_EXPORTED',
-				`the entry of the Worker does not export ${name}, which ${binding} is bound to. Write ${line} or export a subclass of that name.`,
-			),
-		);
+	if (info === 'kv' && !config.kv_namespaces?.some((namespace) => namespace.binding === kv)) {
+		yield unbound(config, kv, 'a KV namespace', kvConfiguration(kv));
 	}
-	return problems;
+	yield* dateProblems(config);
+	if (isBeside) return;
+	yield* flagProblems(config);
+	yield* routeProblems(config, path);
 }
 
-function declarationProblems(config: WorkerConfiguration, name: string): ConfigurationProblem[] {
+function* declarationProblems(config: WorkerConfiguration, name: string): Problems {
 	const storage = storageOf(config, name);
 	if (storage === undefined) {
 		const declaration = config.migrations?.length
 			? `{ "tag": "…", "new_sqlite_classes": ["${name}"] } as the last of "migrations"`
 			: classDeclaration(name);
-		return [
-			problem(
-				'CLASS_NOT_DECLARED',
-				`the class ${name} is bound, but not declared. Write ${declaration} into the configuration of wrangler.`,
-			),
-		];
+		yield problem(
+			'CLASS_NOT_DECLARED',
+			`the class ${name} is bound, but not declared. Write ${declaration} into the configuration of wrangler.`,
+		);
 	}
-	if (storage !== 'legacy-kv') return [];
-	return [
-		problem(
+	if (storage === 'legacy-kv') {
+		yield problem(
 			'SQLITE_MISSING',
 			`the class ${name} is declared without SQLite ("new_classes"), so that there is no log, no gateway and no session info in the object. Where the Worker was never deployed, write "new_sqlite_classes" in the place of "new_classes". Where it was, export SyncLayer under a new name, declare that with "new_sqlite_classes" and bind it.`,
-		),
-	];
+		);
+	}
+}
+
+function* exportProblems(
+	{ name: binding, class_name: name }: ObjectBinding,
+	exported: readonly string[] | undefined,
+): Problems {
+	if (!exported || exported.includes(name)) return;
+	const what = name === 'SyncLayer' ? name : `SyncLayer as ${name}`;
+	yield problem(
+		'CLASS_NOT_EXPORTED',
+		`the entry of the Worker does not export ${name}, which ${binding} is bound to. Write export { ${what} } from '@tmcp/session-manager-durable-objects'; or export a subclass of that name.`,
+	);
 }
 
 /** How the objects of a class store: `unknown` where another Worker made them, `undefined` where there is no such class. */
 function storageOf(config: WorkerConfiguration, name: string): string | undefined {
 	const exported = config.exports?.[name];
-	if (exported?.type === 'durable-object' && exported.storage !== undefined)
+	if (exported?.type === 'durable-object' && exported.storage !== undefined) {
 		return exported.storage;
+	}
 	const classes = new Map<string, string>();
 	for (const migration of config.migrations ?? []) {
 		for (const made of migration.new_classes ?? []) classes.set(made, 'legacy-kv');
@@ -202,11 +199,6 @@ function storageOf(config: WorkerConfiguration, name: string): string | undefine
 		for (const deleted of migration.deleted_classes ?? []) classes.delete(deleted);
 	}
 	return classes.get(name);
-}
-
-function kvProblems(config: WorkerConfiguration, kv: string): ConfigurationProblem[] {
-	if (config.kv_namespaces?.some(({ binding }) => binding === kv)) return [];
-	return [unbound(config, kv, 'a KV namespace', kvConfiguration(kv))];
 }
 
 /** Why there is no binding of this name and kind. */
@@ -239,42 +231,36 @@ function kindOf(config: WorkerConfiguration, name: string): string | undefined {
 	return kind;
 }
 
-function dateProblems({ compatibility_date: date }: WorkerConfiguration): ConfigurationProblem[] {
+function* dateProblems({ compatibility_date: date }: WorkerConfiguration): Problems {
 	// Dates of this form are in order as text.
-	if (date !== undefined && date >= OLDEST_DATE) return [];
+	if (date !== undefined && date >= OLDEST_DATE) return;
 	const is = date === undefined ? 'is missing' : `${date} is too old`;
-	return [
-		problem(
-			'COMPATIBILITY_DATE_TOO_OLD',
-			`the compatibility date ${is}: the oldest that is supported is ${OLDEST_DATE}. Write "compatibility_date": "2026-08-01", or a later one.`,
-		),
-	];
+	yield problem(
+		'COMPATIBILITY_DATE_TOO_OLD',
+		`the compatibility date ${is}: the oldest that is supported is ${OLDEST_DATE}. Write "compatibility_date": "2026-08-01", or a later one.`,
+	);
 }
 
-function flagProblems({
+function* flagProblems({
 	compatibility_date: date = '',
 	compatibility_flags: flags = [],
-}: WorkerConfiguration): ConfigurationProblem[] {
+}: WorkerConfiguration): Problems {
 	const isOn = flags.includes('nodejs_compat') || flags.includes('nodejs_als');
-	if (isOn || date >= NODEJS_COMPAT_DATE) return [];
-	return [
-		problem(
-			'NODEJS_COMPAT_MISSING',
-			'HttpTransport needs node:async_hooks, which is off. Write "compatibility_flags": ["nodejs_compat"].',
-		),
-	];
+	if (isOn || date >= NODEJS_COMPAT_DATE) return;
+	yield problem(
+		'NODEJS_COMPAT_MISSING',
+		'HttpTransport needs node:async_hooks, which is off. Write "compatibility_flags": ["nodejs_compat"].',
+	);
 }
 
-function routeProblems(config: WorkerConfiguration, path: string | null): ConfigurationProblem[] {
-	const routes = [...(config.route === undefined ? [] : [config.route]), ...(config.routes ?? [])];
-	if (routes.length === 0 || config.workers_dev === true || path === null) return [];
-	if (routes.some((route) => leadsTo(route, path))) return [];
-	return [
-		problem(
-			'PATH_NOT_ROUTED',
-			`no route of the Worker leads to ${path}, the path of the server. Add one that ends with "${path}", or give DurableObjectSessions another path.`,
-		),
-	];
+function* routeProblems(config: WorkerConfiguration, path: string | null): Problems {
+	const routes = [config.route ?? [], config.routes ?? []].flat();
+	if (routes.length === 0 || config.workers_dev === true || path === null) return;
+	if (routes.some((route) => leadsTo(route, path))) return;
+	yield problem(
+		'PATH_NOT_ROUTED',
+		`no route of the Worker leads to ${path}, the path of the server. Add one that ends with "${path}", or give DurableObjectSessions another path.`,
+	);
 }
 
 /** `*` stands for any characters in a route: {@link https://developers.cloudflare.com/workers/configuration/routing/routes/}. */

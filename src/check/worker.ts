@@ -10,7 +10,7 @@ import {
 } from './configuration.ts';
 
 /** Where the Worker is, and what its code says. */
-export interface CheckedWorker extends Omit<CheckOptions, 'exported'> {
+interface CheckedWorker extends Omit<CheckOptions, 'exported'> {
 	/** The directory that everything is relative to. */
 	directory: string;
 	/** The configuration (default: that of wrangler in the directory). */
@@ -55,22 +55,20 @@ export async function checkWorker({
 	} catch (error) {
 		return [unreadable(`wrangler does not take ${config}. ${sentence(error)}`)];
 	}
-	const entry = read.main;
-	if (entry === undefined) {
-		return [
-			problem('ENTRY_UNREADABLE', 'there is no "main" in the configuration. Name the entry there.'),
-			...checkConfiguration(read, options),
-		];
+	const { main } = read;
+	const withoutEntry = (reason: string) => [
+		problem('ENTRY_UNREADABLE', reason),
+		...checkConfiguration(read, options),
+	];
+	if (main === undefined) {
+		return withoutEntry('there is no "main" in the configuration. Name the entry there.');
 	}
 	try {
-		const exported = await exportsOf(entry, wranglerPath);
+		const exported = await exportsOf(main, wranglerPath);
 		return checkConfiguration(read, { ...options, ...(exported && { exported }) });
 	} catch (error) {
-		const name = relative(directory, entry);
-		return [
-			problem('ENTRY_UNREADABLE', `the entry ${name} cannot be read. ${sentence(error)}`),
-			...checkConfiguration(read, options),
-		];
+		const name = relative(directory, main);
+		return withoutEntry(`the entry ${name} cannot be read. ${sentence(error)}`);
 	}
 }
 

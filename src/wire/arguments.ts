@@ -1,4 +1,7 @@
-/** The arguments of `SyncLayer`'s methods. They are checked because a caller by RPC may pass anything, whatever its types say. */
+/**
+ * The arguments of `SyncLayer`'s methods. They are checked because a caller by RPC may pass anything, whatever its types
+ * say. All parsers throw `INVALID_ARGUMENT`; where one throws something else, it says so.
+ */
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
 import { MAX_EVENT_ID_CHARS } from './event-id.ts';
@@ -20,6 +23,7 @@ import {
 	MAX_SUBSCRIPTION_BYTES,
 	MAX_URI_CHARS,
 } from './limits.ts';
+import { PositiveIntegerSchema } from './options.ts';
 import { SESSION_INFO_ENTRIES } from './session-info.ts';
 import { isPlainObject, toJson } from './to-json.ts';
 import { validate } from './validate.ts';
@@ -48,22 +52,21 @@ function arrayOf<Item extends v.GenericSchema>(item: Item, max: number) {
 	);
 }
 
-type PlainObjectSchema<Entries extends v.ObjectEntries> = ReturnType<typeof plainObject<Entries>>;
-
-const Uuid = v.optional(v.pipe(v.string(), v.uuid('not a UUID')));
+const Uuid = v.pipe(v.string(), v.uuid('not a UUID'));
 /** A ticket keeps it for seconds. One that is longer than ours stands for an unknown one, and need not be kept. */
-const LastEventId = v.optional(
-	v.pipe(
-		v.string(),
-		v.transform((id) => (id.length <= MAX_EVENT_ID_CHARS ? id : '')),
-	),
-);
-const integer = (min: number) => v.optional(v.pipe(v.number(), v.integer(), v.minValue(min)));
-
-const OwnerSchema = v.pipe(
+const LastEventId = v.pipe(
 	v.string(),
-	v.regex(/^[\w-]{43}$/, 'not 43 characters of base64url: give a SHA-256'),
+	v.transform((id) => (id.length <= MAX_EVENT_ID_CHARS ? id : '')),
 );
+/** A position in the log, or a time. */
+const Natural = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+function hashSchema(what: string) {
+	return v.pipe(v.string(), v.regex(/^[\w-]{43}$/, `not 43 characters of base64url: give ${what}`));
+}
+
+const OwnerSchema = hashSchema('a SHA-256');
+const ResourceSchema = hashSchema('the SHA-256 of the URI');
 
 /** What is to be known of a session from now on; `null` forgets it. */
 const InfoSchema = plainObject({
@@ -71,11 +74,6 @@ const InfoSchema = plainObject({
 	clientCapabilities: v.optional(v.nullable(SESSION_INFO_ENTRIES.clientCapabilities)),
 	logLevel: v.optional(v.nullable(SESSION_INFO_ENTRIES.logLevel)),
 });
-
-const ResourceSchema = v.pipe(
-	v.string(),
-	v.regex(/^[\w-]{43}$/, 'not 43 characters of base64url: give the SHA-256 of the URI'),
-);
 
 const InfoChangesSchema = arrayOf(
 	plainObject({
@@ -92,7 +90,7 @@ const InfoChangesSchema = arrayOf(
 );
 
 const InspectedLimit = v.optional(
-	v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_INSPECTED)),
+	v.pipe(PositiveIntegerSchema, v.maxValue(MAX_INSPECTED)),
 	INSPECTED_BY_DEFAULT,
 );
 
@@ -112,49 +110,49 @@ const OPTIONS = {
 	}),
 	attach: plainObject({
 		/** A UUID that the caller made, so that the upgrade can leave together with this call. */
-		ticket: Uuid,
+		ticket: v.optional(Uuid),
 		/** A UUID that the caller made, so that the stream can be detached before the answer is here. */
-		connectionId: Uuid,
+		connectionId: v.optional(Uuid),
 		/** The last event that the client has, as it stands on its `id` line. */
-		lastEventId: LastEventId,
+		lastEventId: v.optional(LastEventId),
 		/** Only if `connectionId` served the session last. */
 		resume: v.optional(v.boolean()),
 		/** Only if `admit` would say so: a SHA-256 in base64url. Required for a session that was begun with an owner. */
 		owner: v.optional(OwnerSchema),
 		/** Bytes of a replay that are sent on one socket, each event counting 1 KiB more than its size (default: no limit). */
-		window: integer(1),
+		window: v.optional(PositiveIntegerSchema),
 	}),
 	detach: plainObject({
 		/** Close that stream only, and leave a newer one alone. */
-		connectionId: Uuid,
+		connectionId: v.optional(Uuid),
 		/** The last event that its client took (default: the last that was handed over). */
-		position: integer(0),
+		position: v.optional(Natural),
 	}),
 	broadcast: plainObject({
 		/** A UUID. What is repeated with the same id within a minute is sent once. */
-		id: Uuid,
+		id: v.optional(Uuid),
 		/** Send to the sessions that are subscribed to it: the SHA-256 of its URI in base64url. */
 		resource: v.optional(ResourceSchema),
 	}),
 	ask: plainObject({
 		/** A UUID, the same for each socket that this asker has, one after another. */
-		connectionId: v.pipe(v.string(), v.uuid('not a UUID')),
+		connectionId: Uuid,
 		/** A UUID, where it is to open a socket. */
-		ticket: Uuid,
+		ticket: v.optional(Uuid),
 	}),
 	listSessions: plainObject({
 		/** The last session id of the page before. */
 		after: v.optional(v.string()),
 		/** 1 to 1,000 (default 100). */
-		limit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000))),
+		limit: v.optional(v.pipe(PositiveIntegerSchema, v.maxValue(1_000))),
 	}),
 	inspect: plainObject({
 		sessions: v.optional(PageSchema),
 		listeners: v.optional(PageSchema),
 		log: v.optional(
 			plainObject({
-				after: integer(0),
-				before: integer(0),
+				after: v.optional(Natural),
+				before: v.optional(Natural),
 				limit: InspectedLimit,
 				payloads: v.optional(v.boolean()),
 			}),
@@ -162,13 +160,13 @@ const OPTIONS = {
 	}),
 	subscribe: plainObject({
 		/** A UUID that the caller made. */
-		ticket: Uuid,
+		ticket: v.optional(Uuid),
 		/** A UUID that the caller made. With the same one as before, a subscription comes back to its own place. */
-		connectionId: Uuid,
+		connectionId: v.optional(Uuid),
 		/** The last event that it has. */
-		lastEventId: LastEventId,
+		lastEventId: v.optional(LastEventId),
 		/** It comes back: `began`, as the first call answered it, so that it is told of an end meanwhile. */
-		resume: integer(0),
+		resume: v.optional(Natural),
 		/** What all subscriptions of one owner have in common, so that they are counted: a SHA-256 in base64url. */
 		account: v.optional(OwnerSchema),
 	}),
@@ -176,19 +174,17 @@ const OPTIONS = {
 
 const SendOptionsSchema = plainObject({
 	/** A UUID. What is repeated with the same id within a minute is done once. */
-	id: Uuid,
+	id: v.optional(Uuid),
 });
 
 const QuestionsSchema = v.pipe(
 	v.array(
 		plainObject({
 			/** A UUID that the caller made. */
-			id: v.pipe(v.string(), v.uuid('not a UUID')),
+			id: Uuid,
 			/** How long it waits for an answer, in milliseconds: at most a day. */
 			timeout: v.pipe(
-				v.number(),
-				v.integer(),
-				v.minValue(1),
+				PositiveIntegerSchema,
 				v.maxValue(MAX_ANSWER_TIMEOUT_MS, 'longer than a day'),
 			),
 		}),
@@ -211,11 +207,14 @@ const SubscriptionIdSchema = v.union(
 	`neither a string of at most ${MAX_ORIGIN_CHARS} characters nor a finite number`,
 );
 
+/** Two strings that differ in lone surrogates only would have the same hash. */
+const WELL_FORMED = v.check((text: string) => text.isWellFormed(), 'not well-formed Unicode');
+
 const OriginSchema = v.pipe(
 	v.string(),
 	v.minLength(1, 'empty'),
 	v.maxLength(MAX_ORIGIN_CHARS, `longer than ${MAX_ORIGIN_CHARS} characters`),
-	v.check((origin) => origin.isWellFormed(), 'not well-formed Unicode'),
+	WELL_FORMED,
 );
 
 export const SubscriptionSchema = v.object({
@@ -332,12 +331,17 @@ function parse<Schema extends v.GenericSchema>(
 	input: unknown,
 	hint: string,
 ): v.InferOutput<Schema> {
-	const result = reading(() => (hasBigInt(input) ? HAS_BIG_INT : validate(schema, input)), hint);
-	if (result.kind === 'valid') return result.output;
-	throw new SessionManagerError('INVALID_ARGUMENT', `${result.issue}. ${hint}`);
+	return reading(() => {
+		if (hasBigInt(input)) throw invalidArgument(`a BigInt is not JSON. ${hint}`);
+		const result = validate(schema, input);
+		if (result.kind === 'invalid') throw invalidArgument(`${result.issue}. ${hint}`);
+		return result.output;
+	}, hint);
 }
 
-const HAS_BIG_INT = { kind: 'invalid', issue: 'a BigInt is not JSON' } as const;
+function invalidArgument(message: string, options?: ErrorOptions): SessionManagerError {
+	return new SessionManagerError('INVALID_ARGUMENT', message, options);
+}
 
 /** How deep our schemas look into an argument: `filters.resourceSubscriptions.0`. */
 const SCHEMA_DEPTH = 3;
@@ -365,31 +369,29 @@ function reading<T>(read: () => T, hint: string): T {
 		return read();
 	} catch (error) {
 		if (error instanceof SessionManagerError) throw error;
-		throw new SessionManagerError('INVALID_ARGUMENT', `it cannot be read. ${hint}`, {
-			cause: error,
-		});
+		throw invalidArgument(`it cannot be read. ${hint}`, { cause: error });
 	}
 }
 
 /** Makes the parser of a method's options. The whole object may be missing where none of them is required. */
-function optionsParser<Entries extends v.ObjectEntries>(
-	method: string,
-	schema: PlainObjectSchema<Entries>,
-) {
+function optionsParser<Method extends keyof typeof OPTIONS>(method: Method) {
+	const schema = OPTIONS[method];
 	const hint = `The options of ${method} are ${Object.keys(schema.pipe[1].entries).join(', ')}.`;
-	return (input: unknown): v.InferOutput<PlainObjectSchema<Entries>> =>
-		parse(schema, input === undefined ? {} : input, hint);
+	return (input: unknown = {}) => parse(schema, input, hint);
 }
 
-/** @throws `INVALID_ARGUMENT` */
-export const parseBeginOptions = optionsParser('begin', OPTIONS.begin);
-
-/** @throws `INVALID_ARGUMENT` */
-export const parseAttachOptions = optionsParser('attach', OPTIONS.attach);
+export const parseBeginOptions = optionsParser('begin');
+export const parseAttachOptions = optionsParser('attach');
+export const parseDetachOptions = optionsParser('detach');
+const parseBroadcastOptions = optionsParser('broadcast');
+export const parseAskOptions = optionsParser('ask');
+export const parseListOptions = optionsParser('listSessions');
+export const parseInspectOptions = optionsParser('inspect');
+export const parseSubscribeOptions = optionsParser('subscribe');
 
 /**
  * A session and the options of `attach`, as an upgrade brings them: see `CLAIM_HEADER`.
- * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`
+ * @throws `INVALID_SESSION_ID`
  */
 export function parseClaim(text: string): { session: string; options: AttachOptions } {
 	const { sessionId, ...options } = reading(
@@ -399,24 +401,7 @@ export function parseClaim(text: string): { session: string; options: AttachOpti
 	return { session: parseSessionId(sessionId), options: parseAttachOptions(options) };
 }
 
-/** @throws `INVALID_ARGUMENT` */
-export const parseDetachOptions = optionsParser('detach', OPTIONS.detach);
-
-const parseBroadcastOptions = optionsParser('broadcast', OPTIONS.broadcast);
-
-/** @throws `INVALID_ARGUMENT` */
-export const parseAskOptions = optionsParser('ask', OPTIONS.ask);
-
-/** @throws `INVALID_ARGUMENT` */
-export const parseListOptions = optionsParser('listSessions', OPTIONS.listSessions);
-
-/** @throws `INVALID_ARGUMENT` */
-export const parseInspectOptions = optionsParser('inspect', OPTIONS.inspect);
-
-/** @throws `INVALID_ARGUMENT` */
-export const parseSubscribeOptions = optionsParser('subscribe', OPTIONS.subscribe);
-
-/** @throws `INVALID_ARGUMENT`, `TOO_MANY_QUESTIONS` */
+/** @throws `TOO_MANY_QUESTIONS` */
 export function parseQuestions(input: unknown): QuestionInput[] {
 	const hint = 'A question is { id: UUID, timeout: milliseconds }.';
 	reading(() => {
@@ -436,14 +421,11 @@ export function assertRoomForQuestions(waiting: number): void {
 
 /**
  * What a client answered: the text of a JSON-RPC response.
- * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+ * @throws `PAYLOAD_TOO_LARGE`
  */
 export function parseAnswer(input: unknown): string {
 	if (typeof input !== 'string') {
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
-			`an answer is the text of a JSON-RPC response, not ${quote(input)}.`,
-		);
+		throw invalidArgument(`an answer is the text of a JSON-RPC response, not ${quote(input)}.`);
 	}
 	const bytes = input.length > MAX_ANSWER_BYTES ? input.length : byteLength(input);
 	if (bytes <= MAX_ANSWER_BYTES) return input;
@@ -453,13 +435,12 @@ export function parseAnswer(input: unknown): string {
 	);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseSendOptions(input: unknown, method: string): SendOptions {
 	if (input === undefined) return {};
 	return parse(SendOptionsSchema, input, `The only option of ${method} is id.`);
 }
 
-/** @throws `INVALID_SESSION_ID` */
+/** @throws `INVALID_SESSION_ID` only */
 export function parseSessionId(input: unknown): string {
 	if (isSessionId(input)) return input;
 	const what = typeof input === 'string' ? `a string of ${input.length} characters` : quote(input);
@@ -475,12 +456,10 @@ export function isSessionId(input: unknown): input is string {
 	return typeof input === 'string' && SESSION_ID.test(input);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseOwner(input: unknown): string {
 	return parse(OwnerSchema, input, 'This names the owner of a session.');
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseInfoChanges(input: unknown): InfoChange[] {
 	return parse(
 		InfoChangesSchema,
@@ -489,25 +468,15 @@ export function parseInfoChanges(input: unknown): InfoChange[] {
 	);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseResource(input: unknown): string {
 	return parse(ResourceSchema, input, 'This names a resource.');
 }
 
 /**
  * The addressees, each once, and the payload of a broadcast.
- * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
+ * @throws `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
-export function parseBroadcast(
-	sessions: unknown,
-	data: unknown,
-	options: unknown,
-): {
-	sessions: string[] | undefined;
-	data: string;
-	id: string | undefined;
-	resource: string | undefined;
-} {
+export function parseBroadcast(sessions: unknown, data: unknown, options: unknown) {
 	const input = parse(
 		BroadcastSchema,
 		{ sessions, data },
@@ -516,8 +485,7 @@ export function parseBroadcast(
 	const { id, resource } = parseBroadcastOptions(options);
 	const addressees = input.sessions && [...new Set(input.sessions.map(parseSessionId))];
 	if (resource !== undefined && addressees?.length !== 0) {
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
+		throw invalidArgument(
 			'a broadcast to the subscribers of a resource names sessions. Give it an empty array of them.',
 		);
 	}
@@ -528,7 +496,7 @@ export function parseBroadcast(
 /**
  * Validates several broadcasts, each as {@link parseBroadcast} does. Together they name at most {@link MAX_ADDRESSEES}
  * sessions.
- * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
+ * @throws `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
  */
 export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] {
 	const hint = 'Give an array of { sessions, data, id? }.';
@@ -536,7 +504,12 @@ export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] 
 	let [bytes, named] = [0, 0];
 	return parse(BatchSchema, input, hint).map(({ sessions, data, ...options }) => {
 		named += reading(() => (Array.isArray(sessions) ? sessions.length : 0), hint);
-		assertFewAddressees(named);
+		if (named > MAX_ADDRESSEES) {
+			throw new SessionManagerError(
+				'PAYLOAD_TOO_LARGE',
+				`a batch that names ${named} sessions is over the limit of ${MAX_ADDRESSEES}. Split it.`,
+			);
+		}
 		const broadcast = parseBroadcast(sessions, data, options);
 		bytes += leastBytes(broadcast.sessions, broadcast.data);
 		assertFits(bytes);
@@ -544,34 +517,17 @@ export function parseBatch(input: unknown): ReturnType<typeof parseBroadcast>[] 
 	});
 }
 
-function assertFewAddressees(named: number): void {
-	if (named <= MAX_ADDRESSEES) return;
-	throw new SessionManagerError(
-		'PAYLOAD_TOO_LARGE',
-		`a batch that names ${named} sessions is over the limit of ${MAX_ADDRESSEES}. Split it.`,
-	);
-}
-
-/** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
-export function parsePublish(
-	notifications: unknown,
-	options: unknown,
-): { notifications: ReturnType<typeof parseNotifications>; id: string | undefined } {
+/** @throws `PAYLOAD_TOO_LARGE` */
+export function parsePublish(notifications: unknown, options: unknown) {
 	const { id } = parseSendOptions(options, 'publish');
 	return { notifications: parseNotifications(notifications), id };
 }
 
-/** What is to be done, all of it parsed, so that a part that is refused leaves the others undone. */
-export interface ParsedRelay {
-	broadcasts: ReturnType<typeof parseBatch> | undefined;
-	publish: ReturnType<typeof parsePublish> | undefined;
-	end: { session: string; owner: string; id: string | undefined } | undefined;
-	unsubscribe: ReturnType<typeof parseUnsubscribe> | undefined;
-	subscribersOf: string | undefined;
-}
-
-/** @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE` */
-export function parseRelay(input: unknown): ParsedRelay {
+/**
+ * All of it is parsed before any of it is done, so that a part that is refused leaves the others undone.
+ * @throws `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
+ */
+export function parseRelay(input: unknown) {
 	const { broadcasts, publish, end, unsubscribe, subscribersOf } = parse(
 		RelaySchema,
 		input,
@@ -591,22 +547,19 @@ export function parseRelay(input: unknown): ParsedRelay {
 	};
 }
 
-/** @throws `INVALID_ARGUMENT` */
+export type ParsedRelay = ReturnType<typeof parseRelay>;
+
 export function parseHomeLabel(input: unknown): string {
 	if (typeof input === 'string' && parseHome(input)) return input;
-	throw new SessionManagerError(
-		'INVALID_ARGUMENT',
-		`a home is named like 3 or weur-3, not ${quote(input)}.`,
-	);
+	throw invalidArgument(`a home is named like 3 or weur-3, not ${quote(input)}.`);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseHomeLabels(input: unknown): Set<string> {
 	return reading(() => {
 		if (Array.isArray(input) && input.length <= MAX_HOMES * (REGIONS.length + 1)) {
 			return new Set(Array.from(input, parseHomeLabel));
 		}
-		throw new SessionManagerError('INVALID_ARGUMENT', 'this is no list of homes.');
+		throw invalidArgument('this is no list of homes.');
 	}, 'Homes are a list like ["3", "weur-3"].');
 }
 
@@ -622,7 +575,6 @@ export function isOrigin(input: unknown): input is string {
 	return v.is(OriginSchema, input);
 }
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseSubscription(input: unknown): SubscriptionInput {
 	const subscription = parse(
 		plain(SubscriptionSchema),
@@ -632,22 +584,14 @@ export function parseSubscription(input: unknown): SubscriptionInput {
 	// As JSON a URI may be six times as long, so its characters are counted first.
 	let bytes = 0;
 	for (const { length } of subscription.filters.resourceSubscriptions ?? []) bytes += length;
-	if (bytes <= MAX_SUBSCRIPTION_BYTES) {
-		bytes = byteLength(JSON.stringify(subscription));
-	}
+	if (bytes <= MAX_SUBSCRIPTION_BYTES) bytes = byteLength(JSON.stringify(subscription));
 	if (bytes <= MAX_SUBSCRIPTION_BYTES) return subscription;
-	throw new SessionManagerError(
-		'INVALID_ARGUMENT',
+	throw invalidArgument(
 		`a subscription of ${bytes} bytes is over the limit of ${MAX_SUBSCRIPTION_BYTES}. Name fewer resources, or split it.`,
 	);
 }
 
-/** @throws `INVALID_ARGUMENT` */
-export function parseUnsubscribe(
-	target: unknown,
-	reason: unknown,
-	options?: unknown,
-): { target: SubscriptionTarget; reason: SubscriptionEnd; id: string | undefined } {
+export function parseUnsubscribe(target: unknown, reason: unknown, options?: unknown) {
 	const parsed = parse(
 		v.object({ target: SubscriptionTargetSchema, reason: ReasonSchema }),
 		{ target, reason },
@@ -662,7 +606,7 @@ export interface WrittenNotification {
 	json: string;
 }
 
-/** @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE` */
+/** @throws `PAYLOAD_TOO_LARGE` */
 export function parseNotifications(input: unknown): WrittenNotification[] {
 	let left = MAX_BROADCAST_BYTES;
 	return parse(NotificationsSchema, input, NOTIFICATION_HINT).map((given) => {
@@ -677,7 +621,7 @@ export function parseNotifications(input: unknown): WrittenNotification[] {
 
 /**
  * A notification as JSON has it, so that it cannot be refused later, in a batch with others.
- * @throws `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`
+ * @throws `PAYLOAD_TOO_LARGE`
  */
 export function normaliseNotification(input: unknown): Notification {
 	const json = toJson(input, MAX_BROADCAST_BYTES);
@@ -688,23 +632,15 @@ export function normaliseNotification(input: unknown): Notification {
 
 const NOTIFICATION_HINT = "A notification is { jsonrpc: '2.0', method, params? }.";
 
-/** Two strings that differ in lone surrogates only would have the same hash. */
-const UriSchema = v.pipe(
-	v.string(),
-	v.check((uri) => uri.isWellFormed(), 'not well-formed Unicode'),
-);
+const UriSchema = v.pipe(v.string(), WELL_FORMED);
 
-/** @throws `INVALID_ARGUMENT` */
 export function parseUri(input: unknown): string {
 	return parse(UriSchema, input, 'This is the URI of a resource.');
 }
 
-/** The URI of a resource that an object takes subscriptions to. @throws `INVALID_ARGUMENT` */
+/** The URI of a resource that an object takes subscriptions to. */
 export function parseBoundedUri(input: unknown): string {
 	const uri = parseUri(input);
 	if (uri.length <= MAX_URI_CHARS) return uri;
-	throw new SessionManagerError(
-		'INVALID_ARGUMENT',
-		`a URI of ${uri.length} characters is over the limit of ${MAX_URI_CHARS}.`,
-	);
+	throw invalidArgument(`a URI of ${uri.length} characters is over the limit of ${MAX_URI_CHARS}.`);
 }

@@ -8,15 +8,11 @@ export interface EventId {
 	seq: number;
 }
 
+/** `<shard>.<epoch>.<seq>`, as it stands on the `id` line of an event. */
 const PATTERN = /^(0|[1-9]\d{0,4})\.([0-9a-z]{8})\.(0|[1-9]\d{0,14})$/;
 
 /** The longest event id, in characters: what the pattern has at most. */
 export const MAX_EVENT_ID_CHARS = 30;
-
-/** `<shard>.<epoch>.<seq>`, as it stands on the `id` line of an event. */
-export function formatEventId({ shard, epoch, seq }: EventId): string {
-	return `${shard}.${epoch}.${seq}`;
-}
 
 /** The event id that a client sent as `Last-Event-ID`, or `undefined` for any text that is not an event id of ours. */
 export function parseEventId(text: string): EventId | undefined {

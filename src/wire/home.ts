@@ -21,7 +21,7 @@ export type Region = (typeof REGIONS)[number];
 export const MAX_HOMES = 1_000;
 
 /** One of the objects that share the sessions: its number, and its region where it was placed in one. */
-export interface HomePlace {
+interface HomePlace {
 	index: number;
 	region: Region | undefined;
 }
@@ -53,24 +53,23 @@ export function parseHome(label: string): HomePlace | undefined {
 	return hint === region ? { index: Number(index), region } : undefined;
 }
 
+/** What the names of all homes but the first begin with. */
+const PREFIX = `${SYNC_LAYER_NAME}/`;
+
 /** The name of a home's object. */
 export function objectNameOf(label: string): string {
-	return label === FIRST_HOME ? SYNC_LAYER_NAME : `${SYNC_LAYER_NAME}/${label}`;
+	return label === FIRST_HOME ? SYNC_LAYER_NAME : PREFIX + label;
 }
 
 /** The label of the home that an object is, or the name that it has of its own. */
 export function labelOf(objectName: string | undefined): string | undefined {
 	if (objectName === SYNC_LAYER_NAME) return FIRST_HOME;
-	const prefix = `${SYNC_LAYER_NAME}/`;
-	return objectName?.startsWith(prefix) ? objectName.slice(prefix.length) : objectName;
+	return objectName?.startsWith(PREFIX) ? objectName.slice(PREFIX.length) : objectName;
 }
 
 /** The number that event ids of an object begin with. One with a name of its own counts as the first home. */
 export function shardOf(objectName: string | undefined): number {
-	const prefix = `${SYNC_LAYER_NAME}/`;
-	const home = objectName?.startsWith(prefix)
-		? parseHome(objectName.slice(prefix.length))
-		: undefined;
+	const home = objectName?.startsWith(PREFIX) && parseHome(objectName.slice(PREFIX.length));
 	if (!home) return 0;
 	const region = home.region === undefined ? 0 : REGIONS.indexOf(home.region) + 1;
 	return region * MAX_HOMES + home.index;

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-export type Validation<Output> =
+type Validation<Output> =
 	| { kind: 'valid'; output: Output }
 	/** What is wrong and where, for an error text: `a.b.0: expected string, not number`. */
 	| { kind: 'invalid'; issue: string };

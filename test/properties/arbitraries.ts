@@ -13,3 +13,7 @@ export const epoch = fc.string({
 export const seq = fc.maxSafeNat().map((number) => number % 10 ** 15);
 
 export const eventId: fc.Arbitrary<EventId> = fc.record({ shard, epoch, seq });
+
+/** As it stands on the `id` line of an event. */
+export const formatEventId = ({ shard: of, epoch: life, seq: at }: EventId) =>
+	`${of}.${life}.${at}`;

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { formatEventId, newEpoch, parseEventId } from '../../src/wire/event-id.ts';
-import { eventId } from './arbitraries.ts';
+import { newEpoch, parseEventId } from '../../src/wire/event-id.ts';
+import { eventId, formatEventId } from './arbitraries.ts';
 
 it('an event id that was formatted is parsed as what it was', () => {
 	fc.assert(
