@@ -518,13 +518,13 @@ export class SessionGateway<Custom = undefined> {
 		const isSigned = this.#options.sessionIds === 'signed';
 		const minted = isSigned ? await this.#homes.mint(chosen) : undefined;
 		const beginning = new Beginning();
-		const { response, text } = await runInScope({ beginning }, async () => {
-			const answered = await serve(withSession(message, minted));
-			// Once all of it is there, all that it tells of the client was told.
-			return { response: answered, text: await answered?.text().catch(() => undefined) };
-		});
 		let hasBegun = false;
 		try {
+			const { response, text } = await runInScope({ beginning }, async () => {
+				const answered = await serve(withSession(message, minted));
+				// Once all of it is there, all that it tells of the client was told.
+				return { response: answered, text: await answered?.text().catch(() => undefined) };
+			});
 			if (!response) return null;
 			// Where tmcp cannot read the message, it breaks off.
 			if (text === undefined) return refusal(request, 'unreadable', headers);

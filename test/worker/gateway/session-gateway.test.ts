@@ -9,7 +9,11 @@ import { HttpTransport, type HttpTransportOptions } from '@tmcp/transport-http';
 import { McpServer } from 'tmcp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SyncLayerClient } from '../../../src/client.ts';
-import { DurableObjectStreamSessionManager, SessionGateway } from '../../../src/index.ts';
+import {
+	DurableObjectInfoSessionManager,
+	DurableObjectStreamSessionManager,
+	SessionGateway,
+} from '../../../src/index.ts';
 import { codeOf } from '../../support/codes.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { objectOf } from '../../support/objects.ts';
@@ -769,6 +773,34 @@ describe('what is wrong is told by its code', () => {
 		const headers = { 'mcp-session-id': WELL_FORMED };
 		const get = () => gateway.respond(new Request('https://example.com', { headers }));
 		expect(await codeOf(get)).toBe('BINDING_MISSING');
+	});
+
+	it('what the transport throws is thrown, and nobody waits for a session that does not begin', async () => {
+		const info = new DurableObjectInfoSessionManager();
+		const told: Promise<void>[] = [];
+		const transport = {
+			respond: async (request: Request) => {
+				const session = request.headers.get('mcp-session-id');
+				if (session === null || request.body === null) return new Response();
+				told.push(info.setClientInfo(session, { name: 'a client', version: '1' }));
+				throw new Error('The transport has failed.');
+			},
+		};
+		const gateway = new SessionGateway(transport, undefined, { path: null, info });
+		const body = JSON.stringify({
+			jsonrpc: '2.0',
+			id: 1,
+			method: 'initialize',
+			params: INITIALIZE,
+		});
+		const headers = { 'content-type': 'application/json' };
+		const post = new Request('https://example.com', { method: 'POST', headers, body });
+		await expect(gateway.respond(post)).rejects.toThrow('The transport has failed.');
+		expect(told).toHaveLength(1);
+		await Promise.race([
+			Promise.allSettled(told),
+			scheduler.wait(1_000).then(() => Promise.reject(new Error('It waits.'))),
+		]);
 	});
 
 	it('what `owner` throws is thrown, and nothing is done', async () => {
