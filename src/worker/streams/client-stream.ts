@@ -216,15 +216,17 @@ export class ClientStream extends Connection {
 		const text =
 			seq === undefined ? frame.slice(frame.indexOf('\n') + 1) : `${this.#idLine}${frame}`;
 		this.#write(encoder.encode(text), seq);
-		if (this.#queue.bytes < this.#bound || this.#state !== 'live') return;
-		const { maxQueuedBytes } = this.#setup.options;
-		if (this.#idLine !== undefined) {
+		if (this.#state !== 'live') return;
+		const { bytes } = this.#queue;
+		if (this.#idLine === undefined) {
+			const bound = this.#setup.options.maxQueuedBytes * BOUNDS_WITHOUT_LOG;
+			if (bytes >= boundNow(bound)) this.#cutOff();
+		} else if (bytes >= this.#bound) {
 			this.pause(this.#queue.takenSeq);
 			if (channels.paused.hasSubscribers) {
-				const { stream: _, ...where } = this.subject;
-				channels.paused.publish({ ...where, bytes: this.#queue.bytes });
+				channels.paused.publish({ ...here(this.#setup.session), bytes });
 			}
-		} else if (this.#queue.bytes >= maxQueuedBytes * BOUNDS_WITHOUT_LOG) this.#cutOff();
+		}
 	}
 
 	protected override onPosition(seq: number): void {

@@ -77,7 +77,8 @@ export interface StreamSessionManagerOptions {
 	 * text). When that much waits, the rest stays in the object's log until the client has read. A single message that is
 	 * larger is sent all the same. While more than 32 MiB wait for all clients of an instance, the limit is 64 KiB for each.
 	 *
-	 * With the log switched off, nothing can stay there: a client is cut off when 16 times as much waits.
+	 * With the log switched off, nothing can stay there: a client is cut off when 16 times `maxQueuedBytes` wait for it, or
+	 * 64 KiB while more than 32 MiB wait for all.
 	 */
 	maxQueuedBytes?: number;
 	/**
