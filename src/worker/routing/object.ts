@@ -73,11 +73,12 @@ export async function callObject<T>(
 ): Promise<T> {
 	// Where it is known, nothing is awaited before the call leaves.
 	const object = home instanceof Home ? home : await home;
-	let tries = 0;
-	// The runtime has retried the first one.
-	const once = async () => work(object.stub(tries++ === 0 ? undefined : NO_RETRIES));
+	const policy = { ...RETRIES, attempts, home: object.label };
 	try {
-		return await withRetry({ ...RETRIES, attempts, home: object.label }, once);
+		// The runtime has retried the first one.
+		return await withRetry(policy, (tries) =>
+			work(object.stub(tries > 1 ? NO_RETRIES : undefined)),
+		);
 	} catch (error) {
 		const coded = SessionManagerError.from(error);
 		if (coded) throw coded;
