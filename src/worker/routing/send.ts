@@ -8,10 +8,7 @@ import { byteLength } from '../../wire/limits.ts';
 import type { Called, SessionHomes } from './homes.ts';
 
 /** What a home answered, as far as it was asked for. */
-export interface SentTo {
-	broadcasts: BroadcastResult[];
-	published: number;
-}
+export type SentTo = Pick<Relayed, 'broadcasts' | 'published'>;
 
 /**
  * Send several payloads, in their order: to the homes of the sessions that they name, or to all.
@@ -40,7 +37,7 @@ export async function sendToHomes(
  */
 export function publishSent(
 	messages: readonly string[],
-	sent: readonly Pick<Relayed, 'broadcasts' | 'published'>[],
+	sent: readonly SentTo[],
 	since: number,
 ): void {
 	const results = sent.flatMap(({ broadcasts }) => broadcasts);
