@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { SessionManagerError } from '../../errors.ts';
 import { type InfoChange, parseBoundedUri, parseSessionId } from '../../wire/arguments.ts';
 import { MAX_INFO_CHANGES } from '../../wire/limits.ts';
-import { functionSchema, hasMethod, parseOptions } from '../../wire/options.ts';
+import { hasMethod, parseOptions } from '../../wire/options.ts';
 import {
 	type ClientCapabilities,
 	type ClientInfo,
@@ -26,7 +26,7 @@ import { Admissions } from './admissions.ts';
 import type { KVInfoSessionManager } from './kv-info-session-manager.ts';
 import { RequestReads } from './request-reads.ts';
 import { subscribersOf } from './subscribers.ts';
-import { reportWriteFailure } from './write-failure.ts';
+import { OnErrorSchema, WriteFailures } from './write-failures.ts';
 
 const QUESTIONS = ['clientInfo', 'clientCapabilities', 'logLevel'] as const;
 
@@ -38,10 +38,7 @@ const OptionsSchema = v.strictObject({
 			'fallback is not a KVInfoSessionManager',
 		),
 	),
-	onError: v.optional(
-		functionSchema<(error: SessionManagerError) => void | Promise<void>>(),
-		() => (error: SessionManagerError) => console.error(error),
-	),
+	onError: OnErrorSchema,
 });
 
 /** Options of {@link DurableObjectInfoSessionManager}. */
@@ -82,7 +79,7 @@ interface Item {
 export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	#homes: SessionHomes;
 	#fallback: KVInfoSessionManager | undefined;
-	#onError: (error: SessionManagerError) => void | Promise<void>;
+	#failures: WriteFailures;
 	#reads = new RequestReads();
 	#admissions = new Admissions();
 	#outbox = new Outbox<Item>((items) => this.#write(items), MAX_INFO_CHANGES);
@@ -100,7 +97,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		);
 		this.#homes = homesOf(binding);
 		this.#fallback = fallback;
-		this.#onError = onError;
+		this.#failures = new WriteFailures(onError);
 	}
 
 	/**
@@ -235,9 +232,9 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		await this.#outbox.idle();
 		const known = this.#reads.take(session, field);
 		const info = known ? known.info : await this.#ask(session, (stub) => stub.infoOf(session));
-		const isToBeMoved = info === undefined && this.#fallback !== undefined;
-		const current = isToBeMoved ? await this.#move(session, this.#fallback) : info;
-		if (!known || isToBeMoved) {
+		const fallback = info === undefined ? this.#fallback : undefined;
+		const current = fallback ? await this.#move(session, fallback) : info;
+		if (!known || fallback) {
 			const others = QUESTIONS.filter((question) => question !== field);
 			this.#reads.keep(session, current, others);
 		}
@@ -245,11 +242,11 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	}
 
 	/** Nothing was ever told of the session here: take over what KV holds. From now on something was, if only nothing. */
-	async #move(session: string, from: KVInfoSessionManager | undefined): Promise<string> {
-		const { info = {}, resources = [] } = (await from?.everythingOf(session)) ?? {};
+	async #move(session: string, from: KVInfoSessionManager): Promise<string> {
+		const { info, resources } = await from.everythingOf(session);
 		const changes = [{ set: info }, ...resources.map((subscribe) => ({ subscribe }))];
 		await this.#inform(session, changes);
-		await from?.delete(session);
+		await from.delete(session);
 		return JSON.stringify(info);
 	}
 
@@ -293,7 +290,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 			const told = set && currentScope()?.beginning?.tell(session, set);
 			await (told ?? this.#outbox.add({ session, change }, 1));
 		};
-		return hold(work().catch((failure) => this.#tell(failure)));
+		return hold(this.#failures.settle([work()]));
 	}
 
 	/** Never rejects: what fails is reported once, however much of it leaves together. */
@@ -305,9 +302,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 				await this.#inform(session, changes);
 			},
 		);
-		for (const result of await Promise.allSettled(calls)) {
-			if (result.status === 'rejected') await this.#tell(result.reason);
-		}
+		await this.#failures.settle(calls);
 	}
 
 	/** Ask the object of a session. Only `#inform` can begin a session, so only that registers its home. */
@@ -327,10 +322,6 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		const called = await this.#homes.callAll((stub) => stub.relay({ subscribersOf: resource }));
 		const answers = answersOf(called, () => 'whose subscribers are not known');
 		return answers.flatMap(({ subscribers }) => subscribers);
-	}
-
-	#tell(failure: unknown): Promise<void> {
-		return reportWriteFailure(this.#onError, failure);
 	}
 }
 

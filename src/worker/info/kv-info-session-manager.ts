@@ -5,13 +5,13 @@ import { parseJson } from '../content.ts';
 import { hash, shortHash } from '../hash.ts';
 import { type KVBinding, lookUpKV } from '../routing/binding.ts';
 import { isSessionId, parseSessionId, parseUri } from '../../wire/arguments.ts';
-import { functionSchema, parseOptions } from '../../wire/options.ts';
+import { parseOptions } from '../../wire/options.ts';
 import { validate } from '../../wire/validate.ts';
 import { hold } from '../request/hold.ts';
 import { infoKeys, subscribedPrefix, subscribersPrefix } from './kv-keys.ts';
 import { type Entry, KVStore } from './kv-store.ts';
 import { currentScope, type RequestScope, tellsHomes } from '../request/request-scope.ts';
-import { reportWriteFailure } from './write-failure.ts';
+import { OnErrorSchema, WriteFailures } from './write-failures.ts';
 import {
 	type ClientCapabilities,
 	type ClientInfo,
@@ -39,10 +39,7 @@ const OptionsSchema = v.strictObject({
 		),
 		DEFAULT_TTL_SECONDS,
 	),
-	onError: v.optional(
-		functionSchema<(error: SessionManagerError) => void | Promise<void>>(),
-		() => (error: SessionManagerError) => console.error(error),
-	),
+	onError: OnErrorSchema,
 });
 
 /** Options of {@link KVInfoSessionManager}. */
@@ -77,7 +74,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	readonly touchIntervalMs: number;
 	#halfLifeSeconds: number;
 	#store: KVStore;
-	#onError: (error: SessionManagerError) => void | Promise<void>;
+	#failures: WriteFailures;
 	/** The last read of {@link getClientCapabilities}. */
 	#lastRead: { session: string; at: number; stored: Stored } | undefined;
 	/** Reads that {@link prefetch} has begun, by request, because no other request can wait for the promise. */
@@ -92,7 +89,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		this.touchIntervalMs = (ttl * 1000) / 4;
 		this.#halfLifeSeconds = ttl / 2;
 		this.#store = new KVStore(lookUpKV(binding ?? 'TMCP_SESSION_INFO'), ttl);
-		this.#onError = onError;
+		this.#failures = new WriteFailures(onError);
 	}
 
 	/**
@@ -152,7 +149,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	addSubscription(id: string, uri: string): Promise<void> {
 		return this.#reported(async () => {
 			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
-			await this.#settle([this.#store.put(reverse, ''), this.#store.put(forward, '')]);
+			await this.#failures.settle([this.#store.put(reverse, ''), this.#store.put(forward, '')]);
 		});
 	}
 
@@ -160,7 +157,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	removeSubscription(id: string, uri: string): Promise<void> {
 		return this.#reported(async () => {
 			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
-			await this.#settle([this.#store.delete(reverse), this.#store.delete(forward)]);
+			await this.#failures.settle([this.#store.delete(reverse), this.#store.delete(forward)]);
 		});
 	}
 
@@ -180,7 +177,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 			const session = parseSessionId(id);
 			this.#forgetReads();
 			const info = Object.values(infoKeys).map((key) => this.#store.delete(key(session)));
-			await this.#settle([...info, this.#deleteSubscriptions(session)]);
+			await this.#failures.settle([...info, this.#deleteSubscriptions(session)]);
 		});
 	}
 
@@ -204,7 +201,9 @@ export class KVInfoSessionManager implements InfoSessionManager {
 					{ key: forward, text: '' },
 				]),
 			];
-			await this.#settle(written.map(({ key, text }) => this.#store.renew(key, text, readAt)));
+			await this.#failures.settle(
+				written.map(({ key, text }) => this.#store.renew(key, text, readAt)),
+			);
 		});
 	}
 
@@ -275,7 +274,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 
 	async #deleteSubscriptions(session: string): Promise<void> {
 		const subscriptions = await this.#subscriptionsOf(session);
-		await this.#settle(
+		await this.#failures.settle(
 			subscriptions.map(async ({ forward, reverse }) => {
 				await this.#store.delete(forward);
 				// Last, because it is by this key that a second delete finds what the first one did not get to.
@@ -343,18 +342,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 
 	/** Do work that nobody awaits: hold it, and report each failure once. */
 	#reported(work: () => Promise<void>): Promise<void> {
-		return hold(this.#settle([work()]));
-	}
-
-	/** Wait for all, and report each failure. Never rejects. */
-	async #settle(work: Promise<void>[]): Promise<void> {
-		for (const result of await Promise.allSettled(work)) {
-			if (result.status === 'rejected') await this.#tell(result.reason);
-		}
-	}
-
-	#tell(failure: unknown): Promise<void> {
-		return reportWriteFailure(this.#onError, failure);
+		return hold(this.#failures.settle([work()]));
 	}
 }
 
