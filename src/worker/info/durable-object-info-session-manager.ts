@@ -140,11 +140,8 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		);
 		if (!admitted) return false;
 		this.#reads.keep(session, admitted.info, QUESTIONS);
-		const { session: target } = admitted;
-		if (target) {
-			const inform = async (changes: readonly InfoChange[]) => target.inform(changes);
-			const admission = { inform, dispose: () => admitted[Symbol.dispose]?.() };
-			this.#admissions.keep(session, admission, () => this.#outbox.idle());
+		if (admitted.session) {
+			this.#admissions.keep(session, admitted, () => this.#outbox.idle());
 		}
 		return true;
 	}
