@@ -7,7 +7,8 @@ import { type Opened, openStream } from '../connection/open-socket.ts';
 import { hold } from '../request/hold.ts';
 import { report } from '../request/report.ts';
 import type { RequestScope } from '../request/request-scope.ts';
-import { callObject, type HomeOrPromise, type SyncLayerStub } from '../routing/object.ts';
+import type { SessionHomes } from '../routing/homes.ts';
+import { callObject, type SyncLayerStub } from '../routing/object.ts';
 import { here } from '../here.ts';
 import { boundNow, ClientQueue } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
@@ -44,8 +45,7 @@ export interface SessionKeeper {
 /** What a stream gets from its manager. */
 export interface StreamSetup {
 	session: string;
-	/** Where the session is. @param mayBegin whether it may begin with what its home is asked now */
-	home(mayBegin: boolean): HomeOrPromise;
+	homes: SessionHomes;
 	/** See `StreamSessionManagerOptions`. */
 	options: {
 		keepAlive: number;
@@ -149,7 +149,7 @@ export class ClientStream extends Connection {
 		this.close(this.#queue.takenSeq);
 		this.#look();
 		if (this.#queue.isEmpty) this.finish();
-		else void this.#watch();
+		else if (!this.#isWatched) void this.#watch();
 	}
 
 	/** Another stream of the session drains: stop waiting for the client to read the rest. Any request may call this. */
@@ -176,13 +176,12 @@ export class ClientStream extends Connection {
 
 	protected override connect(lastEventId: string | undefined, resume: boolean): Promise<Opened> {
 		const { connectionId } = this;
-		const { scope, session } = this.#setup;
+		const { homes, scope, session } = this.#setup;
 		const owner = scope?.ownerHash;
 		let attaching = scope?.attaching;
 		delete scope?.attaching;
 		const open = async (stub: SyncLayerStub) => {
 			if (this.#isCancelled) {
-				attaching?.dispose();
 				throw new SessionManagerError('STREAM_DETACHED', 'the client went away meanwhile.');
 			}
 			const window = Math.max(1, this.#bound - this.#queue.bytes);
@@ -193,9 +192,10 @@ export class ClientStream extends Connection {
 			return opening;
 		};
 		// One that a gateway has admitted, or that comes back, is known there.
-		const mayBegin = owner === undefined && !resume;
-		return callObject(this.#setup.home(mayBegin), open, resume ? 1 : undefined).finally(() => {
-			// Where the home could not be asked.
+		const isKnown = owner !== undefined || resume;
+		const home = isKnown ? homes.of(session) : homes.toBegin(session);
+		return callObject(home, open, resume ? 1 : undefined).finally(() => {
+			// Where nothing was asked.
 			attaching?.dispose();
 		});
 	}
@@ -344,7 +344,6 @@ export class ClientStream extends Connection {
 
 	/** Checks what the client has read while something waits for it: no event tells that. */
 	async #watch(): Promise<void> {
-		if (this.#isWatched) return;
 		this.#isWatched = true;
 		this.#readAt = Date.now();
 		for (let pauseMs = FIRST_READ_CHECK_MS; !this.#queue.isEmpty;) {
@@ -384,11 +383,12 @@ export class ClientStream extends Connection {
 
 	/** Tell the object which event the client took last. */
 	#leave(): void {
+		const { homes, session } = this.#setup;
 		const { connectionId } = this;
 		const position = this.#queue.takenSeq ?? 0;
 		this.left = hold(
-			callObject(this.#setup.home(false), async (stub) => {
-				await stub.detach(this.#setup.session, { connectionId, position });
+			callObject(homes.of(session), async (stub) => {
+				await stub.detach(session, { connectionId, position });
 			}),
 		);
 		this.left.catch(() => {});

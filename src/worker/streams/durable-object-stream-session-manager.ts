@@ -126,7 +126,9 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	#failures: FailureReport;
 	/** The streams that this instance serves, by session, which has two while a new one supersedes an old one. */
 	#streams = new Map<string, Set<ClientStream>>();
-	#outbox = new Outbox<BroadcastInput>((batch) => this.#broadcast(batch), MAX_BROADCAST_BYTES);
+	#outbox = new Outbox<BroadcastInput>(async (batch) => {
+		await sendToHomes(this.#homes, batch);
+	}, MAX_BROADCAST_BYTES);
 
 	/**
 	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), the namespace itself, or
@@ -185,7 +187,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const streams = this.#streams.get(session) ?? new Set();
 		const stream = new ClientStream(controller, {
 			session,
-			home: (mayBegin) => (mayBegin ? this.#homes.toBegin(session) : this.#homes.of(session)),
+			homes: this.#homes,
 			options: this.#options,
 			scope,
 			onFinish: (finished) => this.#forget(session, finished),
@@ -254,10 +256,6 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		if (broadcast.sessions?.length === 0 && resource === undefined) return;
 		assertNoRequest(data);
 		await this.#outbox.add(broadcast, shareOfBatch(broadcast.sessions, data));
-	}
-
-	async #broadcast(broadcasts: readonly BroadcastInput[]): Promise<void> {
-		await sendToHomes(this.#homes, broadcasts);
 	}
 
 	#forget(session: string, stream: ClientStream): void {
