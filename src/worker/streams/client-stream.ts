@@ -160,7 +160,7 @@ export class ClientStream extends Connection {
 	/** Close the response at once: the client is gone, or has read everything. */
 	finish(): void {
 		// With a socket and an empty queue, closing the socket tells the object enough.
-		if (this.#state === 'live' && !(this.isOpen && this.#queue.isEmpty)) this.#leave();
+		if (this.#state === 'live' && !(this.isOpen && this.#queue.isEmpty)) this.leave();
 		if (this.#state === 'ended') return;
 		this.#state = 'ended';
 		clearInterval(this.#timer);
@@ -172,6 +172,19 @@ export class ClientStream extends Connection {
 			// The client cancelled the response: there is nothing left to close.
 		}
 		this.#setup.onFinish(this);
+	}
+
+	/** Tell the object which event the client took last; 0 where it was never open. */
+	leave(): void {
+		const { homes, session } = this.#setup;
+		const { connectionId } = this;
+		const position = this.#queue.takenSeq ?? 0;
+		this.left = hold(
+			callObject(homes.of(session), async (stub) => {
+				await stub.detach(session, { connectionId, position });
+			}),
+		);
+		this.left.catch(() => {});
 	}
 
 	protected override connect(lastEventId: string | undefined, resume: boolean): Promise<Opened> {
@@ -317,7 +330,7 @@ export class ClientStream extends Connection {
 		clearInterval(this.#timer);
 		// The socket is open until the object closes it; what still comes on it is the next stream's.
 		const { lastEventId } = this;
-		this.#leave();
+		this.leave();
 		await Promise.race([this.left?.catch(() => {}), scheduler.wait(LEAVE_LIMIT_MS)]);
 		if (this.#hasEnded) return;
 		this.#farewell(lastEventId);
@@ -332,8 +345,8 @@ export class ClientStream extends Connection {
 	#farewell(lastEventId: string | undefined): void {
 		const priming = this.#setup.scope?.primingEvent;
 		const retry = `retry: ${retryMs()}\n`;
-		const place = lastEventId === undefined ? undefined : `id: ${lastEventId}\n`;
-		const text = place && priming ? place + retry + priming : `${retry}\n`;
+		const hasPlace = lastEventId !== undefined && priming !== undefined;
+		const text = hasPlace ? `id: ${lastEventId}\n${retry}${priming}` : `${retry}\n`;
 		try {
 			this.#controller.enqueue(encoder.encode(text));
 			if (this.#controller.desiredSize !== this.#capacity) this.#queue.add(text.length, undefined);
@@ -374,24 +387,11 @@ export class ClientStream extends Connection {
 	/** Ends the response with an error: `close` would wait for the client for ever, and look as if everything had been read. */
 	#cutOff(): void {
 		const wasLive = this.#state === 'live';
-		if (wasLive) this.#leave();
+		if (wasLive) this.leave();
 		this.#state = 'draining';
 		this.#controller.error(new Error('The client does not read its stream.'));
 		this.finish();
 		if (wasLive) void report(this.#setup.options.onCutOff, this.#setup.session);
-	}
-
-	/** Tell the object which event the client took last. */
-	#leave(): void {
-		const { homes, session } = this.#setup;
-		const { connectionId } = this;
-		const position = this.#queue.takenSeq ?? 0;
-		this.left = hold(
-			callObject(homes.of(session), async (stub) => {
-				await stub.detach(session, { connectionId, position });
-			}),
-		);
-		this.left.catch(() => {});
 	}
 
 	#touch(): void {

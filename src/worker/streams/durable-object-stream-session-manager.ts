@@ -6,12 +6,7 @@ import { callObject } from '../routing/object.ts';
 import { sendToHomes } from '../routing/send.ts';
 import { isOvertaken } from '../connection/connection.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';
-import {
-	type BroadcastInput,
-	type DetachOptions,
-	parseBroadcast,
-	parseSessionId,
-} from '../../wire/arguments.ts';
+import { type BroadcastInput, parseBroadcast, parseSessionId } from '../../wire/arguments.ts';
 import {
 	functionSchema,
 	hasMethod,
@@ -206,9 +201,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 				return;
 			}
 			this.#forget(session, stream);
-			// The object may have sent something on a socket that is lost: position 0 says that nothing was taken.
-			const { connectionId } = stream;
-			hold(this.#detach(session, { connectionId, position: 0 })).catch(() => {});
+			// The object may have sent something on a socket that is lost.
+			stream.leave();
 			throw error;
 		}
 	}
@@ -227,10 +221,6 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 			stream.finish();
 			await stream.left;
 		}
-	}
-
-	async #detach(session: string, options: DetachOptions): Promise<void> {
-		await callObject(this.#homes.of(session), (stub) => stub.detach(session, options));
 	}
 
 	async #has(id: string): Promise<boolean> {
