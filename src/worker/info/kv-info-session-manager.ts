@@ -56,6 +56,16 @@ export interface InfoSessionManagerOptions {
 /** All that KV holds of a session, except its subscriptions. */
 type Stored = Record<Field, Entry | undefined>;
 
+/** A subscription of a session: its two keys, which have no text. */
+interface Subscription {
+	/** Listed by URI, and ends with the session id. */
+	forward: string;
+	/** Listed by session, and ends with the hash of the URI. */
+	reverse: string;
+	/** In seconds since 1970, of `reverse`. */
+	writtenAt: number;
+}
+
 /**
  * Keeps what a client said when it initialised, its log level and its subscriptions in Workers KV. Give it to tmcp's
  * transports beside {@link DurableObjectStreamSessionManager}.
@@ -147,18 +157,12 @@ export class KVInfoSessionManager implements InfoSessionManager {
 
 	/** Subscribe a session to a URI of any length. Doing it again renews it. */
 	addSubscription(id: string, uri: string): Promise<void> {
-		return this.#reported(async () => {
-			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
-			await this.#failures.settle([this.#store.put(reverse, ''), this.#store.put(forward, '')]);
-		});
+		return this.#changeSubscription(id, uri, (key) => this.#store.put(key, ''));
 	}
 
 	/** Unsubscribe a session from a URI. */
 	removeSubscription(id: string, uri: string): Promise<void> {
-		return this.#reported(async () => {
-			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
-			await this.#failures.settle([this.#store.delete(reverse), this.#store.delete(forward)]);
-		});
+		return this.#changeSubscription(id, uri, (key) => this.#store.delete(key));
 	}
 
 	/**
@@ -265,6 +269,20 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		});
 	}
 
+	#changeSubscription(
+		id: string,
+		uri: string,
+		write: (key: string) => Promise<void>,
+	): Promise<void> {
+		return this.#reported(async () => {
+			const session = parseSessionId(id);
+			const uriHash = await hash(parseUri(uri));
+			const reverse = (await subscribedPrefix(session)) + uriHash;
+			const forward = subscribersPrefix(uriHash) + session;
+			await this.#failures.settle([write(reverse), write(forward)]);
+		});
+	}
+
 	async #subscribers(uri: string): Promise<string[]> {
 		const prefix = subscribersPrefix(await hash(parseUri(uri)));
 		const listed = await this.#store.list(prefix);
@@ -283,7 +301,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		);
 	}
 
-	async #subscriptionsOf(session: string): Promise<(SubscriptionKeys & { writtenAt: number })[]> {
+	async #subscriptionsOf(session: string): Promise<Subscription[]> {
 		const prefix = await subscribedPrefix(session);
 		const listed = await this.#store.list(prefix);
 		return listed.map(({ key, writtenAt }) => ({
@@ -344,21 +362,6 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	#reported(work: () => Promise<void>): Promise<void> {
 		return hold(this.#failures.settle([work()]));
 	}
-}
-
-interface SubscriptionKeys {
-	/** Listed by URI, and ends with the session id. */
-	forward: string;
-	/** Listed by session, and ends with the hash of the URI. */
-	reverse: string;
-}
-
-async function subscriptionKeys(session: string, uri: string): Promise<SubscriptionKeys> {
-	const uriHash = await hash(uri);
-	return {
-		forward: subscribersPrefix(uriHash) + session,
-		reverse: (await subscribedPrefix(session)) + uriHash,
-	};
 }
 
 /** For an error text. */
