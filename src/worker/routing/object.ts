@@ -52,8 +52,7 @@ export class Home {
 
 	/** A new stub: one whose object has failed throws the same error again for ever. */
 	stub(options?: DurableObjectNamespaceGetDurableObjectOptions): SyncLayerStub {
-		const all = options && this.#placed ? { ...options, ...this.#placed } : options;
-		return this.#namespace.getByName(this.name, all ?? this.#placed);
+		return this.#namespace.getByName(this.name, { ...options, ...this.#placed });
 	}
 }
 
