@@ -232,20 +232,16 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
 		try {
-			await this.#sendOrThrow(sessions, data);
+			const resource = resourceOf(sessions);
+			const named = resource === undefined ? sessions : [];
+			const broadcast = parseBroadcast(named, data, { id: crypto.randomUUID(), resource });
+			if (broadcast.sessions?.length === 0 && resource === undefined) return;
+			assertNoRequest(data);
+			await this.#outbox.add(broadcast, shareOfBatch(broadcast.sessions, data));
 		} catch (error) {
 			this.#failures.tell(error);
 			throw error;
 		}
-	}
-
-	async #sendOrThrow(sessions: string[] | undefined, data: string): Promise<void> {
-		const resource = resourceOf(sessions);
-		const named = resource === undefined ? sessions : [];
-		const broadcast = parseBroadcast(named, data, { id: crypto.randomUUID(), resource });
-		if (broadcast.sessions?.length === 0 && resource === undefined) return;
-		assertNoRequest(data);
-		await this.#outbox.add(broadcast, shareOfBatch(broadcast.sessions, data));
 	}
 
 	#forget(session: string, stream: ClientStream): void {
