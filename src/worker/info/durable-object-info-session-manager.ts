@@ -121,7 +121,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 			setLogLevel: (id, level) => this.setLogLevel(id, level),
 			// What KV still holds has to be read here.
 			getSubscriptions: (uri) =>
-				this.#fallback ? this.getSubscriptions(uri) : hold(this.#unresolved(uri)),
+				this.#fallback ? this.getSubscriptions(uri) : hold(this.#resource(uri).then(subscribersOf)),
 			addSubscription: (id, uri) => this.addSubscription(id, uri),
 			removeSubscription: (id, uri) => this.removeSubscription(id, uri),
 			delete: (id) => this.delete(id),
@@ -261,8 +261,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	}
 
 	async #subscribers(uri: string): Promise<string[]> {
-		const resource = await hash(parseBoundedUri(uri));
-		await this.#outbox.idle();
+		const resource = await this.#resource(uri);
 		const [sessions, others = []] = await Promise.all([
 			this.#subscribersIn(resource),
 			this.#fallback?.getSubscriptions(uri),
@@ -270,11 +269,11 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		return [...new Set([...sessions, ...others])];
 	}
 
-	/** Once what this request has written is there. */
-	async #unresolved(uri: string): Promise<string[]> {
+	/** The hash of a URI, once what this request has written is there. */
+	async #resource(uri: string): Promise<string> {
 		const resource = await hash(parseBoundedUri(uri));
 		await this.#outbox.idle();
-		return subscribersOf(resource);
+		return resource;
 	}
 
 	/** It is in its place in the order before anything is awaited. */
