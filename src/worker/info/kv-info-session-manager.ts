@@ -82,7 +82,6 @@ interface Subscription {
 export class KVInfoSessionManager implements InfoSessionManager {
 	/** A quarter of `ttl`, in milliseconds: a renewal is due after half of `ttl`, so it always comes in time. */
 	readonly touchIntervalMs: number;
-	#halfLifeSeconds: number;
 	#store: KVStore;
 	#failures: WriteFailures;
 	/** The last read of {@link getClientCapabilities}. */
@@ -97,7 +96,6 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	constructor(binding?: KVBinding | KVNamespace, options?: InfoSessionManagerOptions) {
 		const { ttl, onError } = parseOptions(OptionsSchema, options, 'KVInfoSessionManager');
 		this.touchIntervalMs = (ttl * 1000) / 4;
-		this.#halfLifeSeconds = ttl / 2;
 		this.#store = new KVStore(lookUpKV(binding ?? 'TMCP_SESSION_INFO'), ttl);
 		this.#failures = new WriteFailures(onError);
 	}
@@ -354,7 +352,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	#isRenewalDue(stored: ({ writtenAt: number } | undefined)[]): boolean {
-		const dueBefore = Date.now() / 1000 - this.#halfLifeSeconds;
+		const dueBefore = (Date.now() - 2 * this.touchIntervalMs) / 1000;
 		return stored.some((entry) => entry && entry.writtenAt <= dueBefore);
 	}
 
