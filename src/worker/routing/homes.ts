@@ -197,7 +197,8 @@ export class SessionHomes {
 	 * @internal
 	 */
 	async isMinted(session: string): Promise<boolean> {
-		return readSessionId(session) !== undefined && (await this.#getSigner()).isMine(session);
+		const id = readSessionId(session);
+		return id !== undefined && (await this.#getSigner()).isMine(id);
 	}
 
 	/**
