@@ -19,15 +19,11 @@ const RETRIES: RetryPolicy = {
 	baseMs: 100,
 	maxMs: 100,
 	isRetryable: (error) =>
-		(flag(error, 'retryable') && !flag(error, 'overloaded')) || hasLostTicket(error),
+		(flag(error, 'retryable') && !flag(error, 'overloaded')) ||
+		SessionManagerError.from(error)?.code === 'TICKET_REFUSED',
 };
 
 const NO_RETRIES: DurableObjectNamespaceGetDurableObjectOptions = { retry: { maxRetries: 0 } };
-
-/** The object was replaced between the call that made a ticket and the upgrade that brought it. */
-function hasLostTicket(error: unknown): boolean {
-	return SessionManagerError.from(error)?.code === 'TICKET_REFUSED';
-}
 
 function flag(error: unknown, name: 'retryable' | 'overloaded'): boolean {
 	return error instanceof Error && Reflect.get(error, name) === true;

@@ -62,8 +62,10 @@ async function sendToEach(
 	publish: RelayInput['publish'],
 ): Promise<SentTo[]> {
 	const groups: (Map<string, string[]> | undefined)[] = [];
-	for (const broadcast of broadcasts) {
-		groups.push(isForAll(broadcast) ? undefined : await homes.group(broadcast.sessions ?? []));
+	for (const { sessions, resource } of broadcasts) {
+		// That of a resource goes to all homes, because each knows its own subscribers.
+		const isForAll = sessions === undefined || resource !== undefined;
+		groups.push(isForAll ? undefined : await homes.group(sessions));
 	}
 	const partOf = (label: string) =>
 		broadcasts.flatMap((broadcast, index) => {
@@ -97,11 +99,6 @@ async function sendToEach(
 		broadcasts: results,
 		published: 0,
 	}));
-}
-
-/** It names no sessions: it is for all, or for the subscribers of a resource, of whom each home knows its own. */
-function isForAll({ sessions, resource }: BroadcastInput): boolean {
-	return sessions === undefined || resource !== undefined;
 }
 
 /**
