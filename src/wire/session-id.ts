@@ -9,7 +9,7 @@ const RANDOM_BYTES = 16;
 export const SIGNATURE_BYTES = 16;
 
 /** An id as it is written. Whether the signature is right is another question. */
-interface SignedSessionId {
+export interface SignedSessionId {
 	/** The home where the session is: see `parseHome`. */
 	home: string;
 	/** When it was made, in milliseconds since 1970, to the second. */

@@ -117,12 +117,11 @@ export class SyncLayerClient {
 	 */
 	async notify(method: ServerNotification, params?: Record<string, unknown>): Promise<Notified> {
 		const notification = normaliseNotification({ jsonrpc: '2.0', method, params });
-		const audience =
+		const { sessions, ...options } =
 			method === RESOURCE_UPDATED
 				? await this.#subscribersOf(parseBoundedUri(params?.['uri']))
 				: { sessions: undefined };
 		const data = writeEvent(notification);
-		const { sessions, ...options } = audience;
 		const broadcast = parseBroadcast(sessions, data, { id: crypto.randomUUID(), ...options });
 		const publish = { notifications: [notification], options: { id: crypto.randomUUID() } };
 		const sent = await sendToHomes(this.#homes, [broadcast], publish);

@@ -16,6 +16,7 @@ import type {
 } from '../../wire/arguments.ts';
 import type { Attached, LogPosition, Subscribed } from '../../wire/answers.ts';
 import type { SyncLayer } from '../../object/sync-layer.ts';
+import { parseJson } from '../content.ts';
 import type { Home, SyncLayerStub } from '../routing/object.ts';
 
 /** A socket that is not accepted yet, and where it starts in the object's log. */
@@ -72,11 +73,11 @@ export async function openStream(
 ): Promise<Opened> {
 	const { upgradeKey } = home;
 	if (upgradeKey === undefined) {
-		const { claimed, opening } = await claim(stub, (ticket): Promise<Attached> =>
+		const { claimed, opened } = await claim(stub, (ticket): Promise<Attached> =>
 			stub.attach(sessionId, { ...options, ticket }),
 		);
 		home.upgradeKey = claimed.upgradeKey;
-		return opening;
+		return opened;
 	}
 	try {
 		const claimed = encodeURIComponent(JSON.stringify({ sessionId, ...options }));
@@ -99,12 +100,14 @@ export async function openSubscription(
 	subscription: SubscriptionInput,
 	options: Omit<SubscribeOptions, 'ticket'>,
 ): Promise<Opened & { began: number }> {
-	const { claimed: subscribed, opening } = await claim(stub, (ticket): Promise<Subscribed> =>
-		stub.subscribe(subscription, { ...options, ticket }),
-	);
-	if (subscribed.kind === 'subscribed') return { ...(await opening), began: subscribed.began };
-	forsake(opening);
-	throw new SubscriptionRefused(subscribed.kind === 'ended' ? subscribed.reason : subscribed.kind);
+	const { claimed, opened } = await claim(stub, async (ticket) => {
+		const subscribed: Subscribed = await stub.subscribe(subscription, { ...options, ticket });
+		if (subscribed.kind === 'subscribed') return subscribed;
+		throw new SubscriptionRefused(
+			subscribed.kind === 'ended' ? subscribed.reason : subscribed.kind,
+		);
+	});
+	return { ...opened, began: claimed.began };
 }
 
 /** Register what a server asks its client, and open the socket on which the answers come. */
@@ -115,37 +118,32 @@ export async function openAsker(
 	questions: readonly QuestionInput[],
 	connectionId: string,
 ): Promise<Opened> {
-	const { opening } = await claim(stub, (ticket) =>
+	const { opened } = await claim(stub, (ticket) =>
 		stub.ask(sessionId, owner, questions, { connectionId, ticket }),
 	);
-	return opening;
+	return opened;
 }
 
 /**
  * Make a call that makes a ticket. The upgrade that brings the ticket leaves right after it, before it is answered: one
  * round trip for both.
- * @returns `opening` not awaited, in an object, because a promise would be
  */
 async function claim<Claimed>(
 	stub: SyncLayerStub,
 	call: (ticket: string) => Promise<Claimed>,
-): Promise<{ claimed: Claimed; opening: Promise<Opened> }> {
+): Promise<{ claimed: Claimed; opened: Opened }> {
 	const ticket = crypto.randomUUID();
 	const claiming = call(ticket);
 	const opening = upgrade(stub, { [TICKET_HEADER]: ticket });
 	// It may be refused before the claim is answered; whoever awaits it is told all the same.
 	opening.catch(ignore);
 	try {
-		return { claimed: await claiming, opening };
+		return { claimed: await claiming, opened: await opening };
 	} catch (error) {
-		forsake(opening);
+		// The claim has failed: close the socket in case that it opens all the same.
+		opening.then((opened) => discard(opened, opened.log?.after), ignore);
 		throw error;
 	}
-}
-
-/** The claim has failed: close the socket in case that it opens all the same. */
-function forsake(opening: Promise<Opened>): void {
-	opening.then((opened) => discard(opened, opened.log?.after), ignore);
 }
 
 /** Close a socket from which nothing was taken. @param taken the position of the last event that the client took before */
@@ -197,13 +195,8 @@ function logOf(headers: Headers): LogPosition | undefined {
 }
 
 function codedRefusal(body: string): SessionManagerError | undefined {
-	let refusal: unknown;
-	try {
-		refusal = JSON.parse(body);
-	} catch {
-		return undefined;
-	}
-	const field = (name: string): unknown => Reflect.get(Object(refusal), name);
+	const refusal = Object(parseJson(body));
+	const field = (name: string): unknown => Reflect.get(refusal, name);
 	const reason = field('reason');
 	if (reason === 'closed' || reason === 'cancelled') return new SubscriptionRefused(reason);
 	return SessionManagerError.from(new Error(`${field('code')}: ${field('message')}`));

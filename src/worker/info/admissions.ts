@@ -1,26 +1,23 @@
 import { SessionManagerError } from '../../errors.ts';
 import type { InfoChange } from '../../wire/arguments.ts';
 import { currentScope, type RequestScope } from '../request/request-scope.ts';
-
-/** What the object answered to the call that admitted a session, where the request is to change what is known of it. */
-export interface Admission {
-	inform(changes: readonly InfoChange[]): Promise<void>;
-	/** Nothing more is changed: as long as this is held, the object stays awake. */
-	dispose(): void;
-}
+import type { Answered } from '../routing/answered.ts';
 
 /** The call that admitted a request's session takes what the request changes, which is then no call of its own. */
 export class Admissions {
-	#ofScopes = new WeakMap<RequestScope, { session: string; admission: Admission }>();
+	#ofScopes = new WeakMap<RequestScope, { session: string; admitted: Answered }>();
 
-	/** @param idle when all that the request has changed has arrived */
-	keep(session: string, admission: Admission, idle: () => Promise<void>): void {
+	/**
+	 * @param admitted what the object answered: as long as it is held, the object stays awake
+	 * @param idle when all that the request has changed has arrived
+	 */
+	keep(session: string, admitted: Answered, idle: () => Promise<void>): void {
 		const scope = currentScope();
 		if (!scope) {
-			admission.dispose();
+			admitted[Symbol.dispose]?.();
 			return;
 		}
-		this.#ofScopes.set(scope, { session, admission });
+		this.#ofScopes.set(scope, { session, admitted });
 		scope.onAnswered = async () => {
 			await idle();
 			this.#end(scope);
@@ -34,9 +31,10 @@ export class Admissions {
 	async inform(session: string, changes: readonly InfoChange[]): Promise<boolean> {
 		const scope = currentScope();
 		const kept = scope && this.#ofScopes.get(scope);
-		if (kept?.session !== session) return false;
+		const target = kept?.session === session ? kept.admitted.session : undefined;
+		if (!scope || !target) return false;
 		try {
-			await kept.admission.inform(changes);
+			await target.inform(changes);
 			return true;
 		} catch (error) {
 			const coded = SessionManagerError.from(error);
@@ -46,9 +44,8 @@ export class Admissions {
 		}
 	}
 
-	#end(scope: RequestScope | undefined): void {
-		if (!scope) return;
-		this.#ofScopes.get(scope)?.admission.dispose();
+	#end(scope: RequestScope): void {
+		this.#ofScopes.get(scope)?.admitted[Symbol.dispose]?.();
 		this.#ofScopes.delete(scope);
 	}
 }

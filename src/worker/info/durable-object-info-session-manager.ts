@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { SessionManagerError } from '../../errors.ts';
 import { type InfoChange, parseBoundedUri, parseSessionId } from '../../wire/arguments.ts';
 import { MAX_INFO_CHANGES } from '../../wire/limits.ts';
-import { functionSchema, hasMethod, parseOptions } from '../../wire/options.ts';
+import { hasMethod, parseOptions } from '../../wire/options.ts';
 import {
 	type ClientCapabilities,
 	type ClientInfo,
@@ -26,7 +26,7 @@ import { Admissions } from './admissions.ts';
 import type { KVInfoSessionManager } from './kv-info-session-manager.ts';
 import { RequestReads } from './request-reads.ts';
 import { subscribersOf } from './subscribers.ts';
-import { reportWriteFailure } from './write-failure.ts';
+import { OnErrorSchema, WriteFailures } from './write-failures.ts';
 
 const QUESTIONS = ['clientInfo', 'clientCapabilities', 'logLevel'] as const;
 
@@ -38,10 +38,7 @@ const OptionsSchema = v.strictObject({
 			'fallback is not a KVInfoSessionManager',
 		),
 	),
-	onError: v.optional(
-		functionSchema<(error: SessionManagerError) => void | Promise<void>>(),
-		() => (error: SessionManagerError) => console.error(error),
-	),
+	onError: OnErrorSchema,
 });
 
 /** Options of {@link DurableObjectInfoSessionManager}. */
@@ -82,7 +79,7 @@ interface Item {
 export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	#homes: SessionHomes;
 	#fallback: KVInfoSessionManager | undefined;
-	#onError: (error: SessionManagerError) => void | Promise<void>;
+	#failures: WriteFailures;
 	#reads = new RequestReads();
 	#admissions = new Admissions();
 	#outbox = new Outbox<Item>((items) => this.#write(items), MAX_INFO_CHANGES);
@@ -100,7 +97,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		);
 		this.#homes = homesOf(binding);
 		this.#fallback = fallback;
-		this.#onError = onError;
+		this.#failures = new WriteFailures(onError);
 	}
 
 	/**
@@ -124,7 +121,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 			setLogLevel: (id, level) => this.setLogLevel(id, level),
 			// What KV still holds has to be read here.
 			getSubscriptions: (uri) =>
-				this.#fallback ? this.getSubscriptions(uri) : hold(this.#unresolved(uri)),
+				this.#fallback ? this.getSubscriptions(uri) : hold(this.#resource(uri).then(subscribersOf)),
 			addSubscription: (id, uri) => this.addSubscription(id, uri),
 			removeSubscription: (id, uri) => this.removeSubscription(id, uri),
 			delete: (id) => this.delete(id),
@@ -143,11 +140,8 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		);
 		if (!admitted) return false;
 		this.#reads.keep(session, admitted.info, QUESTIONS);
-		const { session: target } = admitted;
-		if (target) {
-			const inform = async (changes: readonly InfoChange[]) => target.inform(changes);
-			const admission = { inform, dispose: () => admitted[Symbol.dispose]?.() };
-			this.#admissions.keep(session, admission, () => this.#outbox.idle());
+		if (admitted.session) {
+			this.#admissions.keep(session, admitted, () => this.#outbox.idle());
 		}
 		return true;
 	}
@@ -235,9 +229,9 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		await this.#outbox.idle();
 		const known = this.#reads.take(session, field);
 		const info = known ? known.info : await this.#ask(session, (stub) => stub.infoOf(session));
-		const isToBeMoved = info === undefined && this.#fallback !== undefined;
-		const current = isToBeMoved ? await this.#move(session, this.#fallback) : info;
-		if (!known || isToBeMoved) {
+		const fallback = info === undefined ? this.#fallback : undefined;
+		const current = fallback ? await this.#move(session, fallback) : info;
+		if (!known || fallback) {
 			const others = QUESTIONS.filter((question) => question !== field);
 			this.#reads.keep(session, current, others);
 		}
@@ -245,11 +239,11 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	}
 
 	/** Nothing was ever told of the session here: take over what KV holds. From now on something was, if only nothing. */
-	async #move(session: string, from: KVInfoSessionManager | undefined): Promise<string> {
-		const { info = {}, resources = [] } = (await from?.everythingOf(session)) ?? {};
+	async #move(session: string, from: KVInfoSessionManager): Promise<string> {
+		const { info, resources } = await from.everythingOf(session);
 		const changes = [{ set: info }, ...resources.map((subscribe) => ({ subscribe }))];
 		await this.#inform(session, changes);
-		await from?.delete(session);
+		await from.delete(session);
 		return JSON.stringify(info);
 	}
 
@@ -267,8 +261,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 	}
 
 	async #subscribers(uri: string): Promise<string[]> {
-		const resource = await hash(parseBoundedUri(uri));
-		await this.#outbox.idle();
+		const resource = await this.#resource(uri);
 		const [sessions, others = []] = await Promise.all([
 			this.#subscribersIn(resource),
 			this.#fallback?.getSubscriptions(uri),
@@ -276,11 +269,11 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		return [...new Set([...sessions, ...others])];
 	}
 
-	/** Once what this request has written is there. */
-	async #unresolved(uri: string): Promise<string[]> {
+	/** The hash of a URI, once what this request has written is there. */
+	async #resource(uri: string): Promise<string> {
 		const resource = await hash(parseBoundedUri(uri));
 		await this.#outbox.idle();
-		return subscribersOf(resource);
+		return resource;
 	}
 
 	/** It is in its place in the order before anything is awaited. */
@@ -293,7 +286,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 			const told = set && currentScope()?.beginning?.tell(session, set);
 			await (told ?? this.#outbox.add({ session, change }, 1));
 		};
-		return hold(work().catch((failure) => this.#tell(failure)));
+		return hold(this.#failures.settle([work()]));
 	}
 
 	/** Never rejects: what fails is reported once, however much of it leaves together. */
@@ -305,9 +298,7 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 				await this.#inform(session, changes);
 			},
 		);
-		for (const result of await Promise.allSettled(calls)) {
-			if (result.status === 'rejected') await this.#tell(result.reason);
-		}
+		await this.#failures.settle(calls);
 	}
 
 	/** Ask the object of a session. Only `#inform` can begin a session, so only that registers its home. */
@@ -327,10 +318,6 @@ export class DurableObjectInfoSessionManager implements InfoSessionManager {
 		const called = await this.#homes.callAll((stub) => stub.relay({ subscribersOf: resource }));
 		const answers = answersOf(called, () => 'whose subscribers are not known');
 		return answers.flatMap(({ subscribers }) => subscribers);
-	}
-
-	#tell(failure: unknown): Promise<void> {
-		return reportWriteFailure(this.#onError, failure);
 	}
 }
 

@@ -5,13 +5,13 @@ import { parseJson } from '../content.ts';
 import { hash, shortHash } from '../hash.ts';
 import { type KVBinding, lookUpKV } from '../routing/binding.ts';
 import { isSessionId, parseSessionId, parseUri } from '../../wire/arguments.ts';
-import { functionSchema, parseOptions } from '../../wire/options.ts';
+import { parseOptions } from '../../wire/options.ts';
 import { validate } from '../../wire/validate.ts';
 import { hold } from '../request/hold.ts';
 import { infoKeys, subscribedPrefix, subscribersPrefix } from './kv-keys.ts';
 import { type Entry, KVStore } from './kv-store.ts';
 import { currentScope, type RequestScope, tellsHomes } from '../request/request-scope.ts';
-import { reportWriteFailure } from './write-failure.ts';
+import { OnErrorSchema, WriteFailures } from './write-failures.ts';
 import {
 	type ClientCapabilities,
 	type ClientInfo,
@@ -39,10 +39,7 @@ const OptionsSchema = v.strictObject({
 		),
 		DEFAULT_TTL_SECONDS,
 	),
-	onError: v.optional(
-		functionSchema<(error: SessionManagerError) => void | Promise<void>>(),
-		() => (error: SessionManagerError) => console.error(error),
-	),
+	onError: OnErrorSchema,
 });
 
 /** Options of {@link KVInfoSessionManager}. */
@@ -58,6 +55,16 @@ export interface InfoSessionManagerOptions {
 
 /** All that KV holds of a session, except its subscriptions. */
 type Stored = Record<Field, Entry | undefined>;
+
+/** A subscription of a session: its two keys, which have no text. */
+interface Subscription {
+	/** Listed by URI, and ends with the session id. */
+	forward: string;
+	/** Listed by session, and ends with the hash of the URI. */
+	reverse: string;
+	/** In seconds since 1970, of `reverse`. */
+	writtenAt: number;
+}
 
 /**
  * Keeps what a client said when it initialised, its log level and its subscriptions in Workers KV. Give it to tmcp's
@@ -75,9 +82,8 @@ type Stored = Record<Field, Entry | undefined>;
 export class KVInfoSessionManager implements InfoSessionManager {
 	/** A quarter of `ttl`, in milliseconds: a renewal is due after half of `ttl`, so it always comes in time. */
 	readonly touchIntervalMs: number;
-	#halfLifeSeconds: number;
 	#store: KVStore;
-	#onError: (error: SessionManagerError) => void | Promise<void>;
+	#failures: WriteFailures;
 	/** The last read of {@link getClientCapabilities}. */
 	#lastRead: { session: string; at: number; stored: Stored } | undefined;
 	/** Reads that {@link prefetch} has begun, by request, because no other request can wait for the promise. */
@@ -90,9 +96,8 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	constructor(binding?: KVBinding | KVNamespace, options?: InfoSessionManagerOptions) {
 		const { ttl, onError } = parseOptions(OptionsSchema, options, 'KVInfoSessionManager');
 		this.touchIntervalMs = (ttl * 1000) / 4;
-		this.#halfLifeSeconds = ttl / 2;
 		this.#store = new KVStore(lookUpKV(binding ?? 'TMCP_SESSION_INFO'), ttl);
-		this.#onError = onError;
+		this.#failures = new WriteFailures(onError);
 	}
 
 	/**
@@ -150,18 +155,12 @@ export class KVInfoSessionManager implements InfoSessionManager {
 
 	/** Subscribe a session to a URI of any length. Doing it again renews it. */
 	addSubscription(id: string, uri: string): Promise<void> {
-		return this.#reported(async () => {
-			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
-			await this.#settle([this.#store.put(reverse, ''), this.#store.put(forward, '')]);
-		});
+		return this.#changeSubscription(id, uri, (key) => this.#store.put(key, ''));
 	}
 
 	/** Unsubscribe a session from a URI. */
 	removeSubscription(id: string, uri: string): Promise<void> {
-		return this.#reported(async () => {
-			const { forward, reverse } = await subscriptionKeys(parseSessionId(id), parseUri(uri));
-			await this.#settle([this.#store.delete(reverse), this.#store.delete(forward)]);
-		});
+		return this.#changeSubscription(id, uri, (key) => this.#store.delete(key));
 	}
 
 	/**
@@ -180,7 +179,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 			const session = parseSessionId(id);
 			this.#forgetReads();
 			const info = Object.values(infoKeys).map((key) => this.#store.delete(key(session)));
-			await this.#settle([...info, this.#deleteSubscriptions(session)]);
+			await this.#failures.settle([...info, this.#deleteSubscriptions(session)]);
 		});
 	}
 
@@ -204,7 +203,9 @@ export class KVInfoSessionManager implements InfoSessionManager {
 					{ key: forward, text: '' },
 				]),
 			];
-			await this.#settle(written.map(({ key, text }) => this.#store.renew(key, text, readAt)));
+			await this.#failures.settle(
+				written.map(({ key, text }) => this.#store.renew(key, text, readAt)),
+			);
 		});
 	}
 
@@ -266,6 +267,20 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		});
 	}
 
+	#changeSubscription(
+		id: string,
+		uri: string,
+		write: (key: string) => Promise<void>,
+	): Promise<void> {
+		return this.#reported(async () => {
+			const session = parseSessionId(id);
+			const uriHash = await hash(parseUri(uri));
+			const reverse = (await subscribedPrefix(session)) + uriHash;
+			const forward = subscribersPrefix(uriHash) + session;
+			await this.#failures.settle([write(reverse), write(forward)]);
+		});
+	}
+
 	async #subscribers(uri: string): Promise<string[]> {
 		const prefix = subscribersPrefix(await hash(parseUri(uri)));
 		const listed = await this.#store.list(prefix);
@@ -275,7 +290,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 
 	async #deleteSubscriptions(session: string): Promise<void> {
 		const subscriptions = await this.#subscriptionsOf(session);
-		await this.#settle(
+		await this.#failures.settle(
 			subscriptions.map(async ({ forward, reverse }) => {
 				await this.#store.delete(forward);
 				// Last, because it is by this key that a second delete finds what the first one did not get to.
@@ -284,7 +299,7 @@ export class KVInfoSessionManager implements InfoSessionManager {
 		);
 	}
 
-	async #subscriptionsOf(session: string): Promise<(SubscriptionKeys & { writtenAt: number })[]> {
+	async #subscriptionsOf(session: string): Promise<Subscription[]> {
 		const prefix = await subscribedPrefix(session);
 		const listed = await this.#store.list(prefix);
 		return listed.map(({ key, writtenAt }) => ({
@@ -337,40 +352,14 @@ export class KVInfoSessionManager implements InfoSessionManager {
 	}
 
 	#isRenewalDue(stored: ({ writtenAt: number } | undefined)[]): boolean {
-		const dueBefore = Date.now() / 1000 - this.#halfLifeSeconds;
+		const dueBefore = (Date.now() - 2 * this.touchIntervalMs) / 1000;
 		return stored.some((entry) => entry && entry.writtenAt <= dueBefore);
 	}
 
 	/** Do work that nobody awaits: hold it, and report each failure once. */
 	#reported(work: () => Promise<void>): Promise<void> {
-		return hold(this.#settle([work()]));
+		return hold(this.#failures.settle([work()]));
 	}
-
-	/** Wait for all, and report each failure. Never rejects. */
-	async #settle(work: Promise<void>[]): Promise<void> {
-		for (const result of await Promise.allSettled(work)) {
-			if (result.status === 'rejected') await this.#tell(result.reason);
-		}
-	}
-
-	#tell(failure: unknown): Promise<void> {
-		return reportWriteFailure(this.#onError, failure);
-	}
-}
-
-interface SubscriptionKeys {
-	/** Listed by URI, and ends with the session id. */
-	forward: string;
-	/** Listed by session, and ends with the hash of the URI. */
-	reverse: string;
-}
-
-async function subscriptionKeys(session: string, uri: string): Promise<SubscriptionKeys> {
-	const uriHash = await hash(uri);
-	return {
-		forward: subscribersPrefix(uriHash) + session,
-		reverse: (await subscribedPrefix(session)) + uriHash,
-	};
 }
 
 /** For an error text. */

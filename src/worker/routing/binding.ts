@@ -63,19 +63,18 @@ function lookUp<Namespace>(
 	kind: BindingKind<Namespace>,
 	binding: string | Namespace,
 ): () => Namespace {
+	const name = typeof binding === 'string' ? binding : undefined;
 	return () => {
-		const value: unknown = typeof binding === 'string' ? Reflect.get(env, binding) : binding;
+		const value: unknown = name === undefined ? binding : Reflect.get(env, name);
 		if (kind.is(value)) return value;
-		const name = typeof binding === 'string' ? binding : 'NAME';
-		const fix = `Write ${kind.configuration(name)} into wrangler.jsonc.`;
-		if (value === undefined && typeof binding === 'string') {
+		const fix = `Write ${kind.configuration(name ?? 'NAME')} into wrangler.jsonc.`;
+		if (value === undefined && name !== undefined) {
 			throw new SessionManagerError(
 				'BINDING_MISSING',
 				`the Worker has no binding ${quote(name)}. ${fix}`,
 			);
 		}
-		const what =
-			typeof binding === 'string' ? `the binding ${quote(name)}` : 'what was given as binding';
+		const what = name === undefined ? 'what was given as binding' : `the binding ${quote(name)}`;
 		throw new SessionManagerError('BINDING_WRONG_KIND', `${what} is not ${kind.article}. ${fix}`);
 	};
 }

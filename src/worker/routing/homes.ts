@@ -183,10 +183,7 @@ export class SessionHomes {
 	 * @internal
 	 */
 	choose(cf: unknown, isFull: (label: string) => boolean): string | undefined {
-		const { homes } = this.#options;
-		const region = this.#regionOf(cf);
-		const labels = Array.from({ length: homes }, (_, index) => formatHome({ index, region }));
-		const free = labels.filter((label) => !isFull(label));
+		const free = this.#labelsIn(this.#regionOf(cf)).filter((label) => !isFull(label));
 		return free[Math.floor(Math.random() * free.length)];
 	}
 
@@ -203,7 +200,8 @@ export class SessionHomes {
 	 * @internal
 	 */
 	async isMinted(session: string): Promise<boolean> {
-		return readSessionId(session) !== undefined && (await this.#getSigner()).isMine(session);
+		const id = readSessionId(session);
+		return id !== undefined && (await this.#getSigner()).isMine(id);
 	}
 
 	/**
@@ -227,7 +225,8 @@ export class SessionHomes {
 		const told = done?.home === FIRST_HOME ? done.homes : undefined;
 		const registered = first?.status === 'fulfilled' ? first.value.homes : told;
 		if (registered) this.#note(registered);
-		const labels = registered ?? this.#configured();
+		// Those that are placed by the region of their request are not known without it.
+		const labels = registered ?? (this.#options.placement ? [] : this.#labelsIn(undefined));
 		const missed = labels.filter((label) => !known.has(label) && label !== done?.home);
 		const all = [...called, ...(await this.callEach(missed, work))];
 		await this.#tellVacant(all);
@@ -256,8 +255,7 @@ export class SessionHomes {
 	 * @internal
 	 */
 	async labels(): Promise<string[]> {
-		const first = this.at(FIRST_HOME);
-		this.#note(await callObject<readonly string[]>(first, (stub) => stub.homes()));
+		await this.#askFirst((stub) => stub.homes());
 		return [...this.#registered];
 	}
 
@@ -283,11 +281,10 @@ export class SessionHomes {
 		);
 	}
 
-	/** Where sessions are begun, but for those that are placed by the region of their request. */
-	#configured(): string[] {
-		const { homes, placement } = this.#options;
-		if (placement) return [];
-		return Array.from({ length: homes }, (_, index) => formatHome({ index, region: undefined }));
+	/** Where sessions are begun that are placed in this region. */
+	#labelsIn(region: Region | undefined): string[] {
+		const { homes } = this.#options;
+		return Array.from({ length: homes }, (_, index) => formatHome({ index, region }));
 	}
 
 	/**
@@ -300,11 +297,9 @@ export class SessionHomes {
 	}
 
 	async #register(home: Home): Promise<Home> {
-		const first = this.at(FIRST_HOME);
 		const now = Date.now();
 		try {
-			const labels = callObject<readonly string[]>(first, (stub) => stub.registerHome(home.label));
-			this.#note(await labels);
+			await this.#askFirst((stub) => stub.registerHome(home.label));
 			this.#leases.set(home.label, now + HOME_LEASE_MS);
 		} catch (error) {
 			// The first home remembers a home for longer than a lease: its failure must not keep others from new sessions at once.
@@ -313,7 +308,12 @@ export class SessionHomes {
 		return home;
 	}
 
-	/** @param labels of all homes, as the first one answered; none where it did not */
+	/** Ask the first home something that it answers with the labels of all homes. */
+	async #askFirst(ask: (stub: SyncLayerStub) => Promise<readonly string[]>): Promise<void> {
+		this.#note(await callObject(this.at(FIRST_HOME), ask));
+	}
+
+	/** @param labels of all homes, as the first one answered; none where it was not asked for them */
 	#note(labels: readonly string[]): void {
 		if (labels.length > 0) this.#registered = new Set(labels);
 	}
@@ -328,11 +328,8 @@ export class SessionHomes {
 		const now = Date.now();
 		if (vacant.length === 0 || now < this.#toldAt + HOME_LEASE_MS) return;
 		this.#toldAt = now;
-		const telling = callObject<readonly string[]>(this.at(FIRST_HOME), (stub) =>
-			stub.forgetHomes(vacant),
-		);
 		// Where it fails, they are asked a while longer: what was to be sent is sent.
-		this.#note(await telling.catch(() => []));
+		await this.#askFirst((stub) => stub.forgetHomes(vacant)).catch(() => {});
 	}
 
 	/** A failure is not remembered: the next one asks again. */

@@ -19,15 +19,11 @@ const RETRIES: RetryPolicy = {
 	baseMs: 100,
 	maxMs: 100,
 	isRetryable: (error) =>
-		(flag(error, 'retryable') && !flag(error, 'overloaded')) || hasLostTicket(error),
+		(flag(error, 'retryable') && !flag(error, 'overloaded')) ||
+		SessionManagerError.from(error)?.code === 'TICKET_REFUSED',
 };
 
 const NO_RETRIES: DurableObjectNamespaceGetDurableObjectOptions = { retry: { maxRetries: 0 } };
-
-/** The object was replaced between the call that made a ticket and the upgrade that brought it. */
-function hasLostTicket(error: unknown): boolean {
-	return SessionManagerError.from(error)?.code === 'TICKET_REFUSED';
-}
 
 function flag(error: unknown, name: 'retryable' | 'overloaded'): boolean {
 	return error instanceof Error && Reflect.get(error, name) === true;
@@ -65,8 +61,7 @@ export class Home {
 
 	/** A new stub: one whose object has failed throws the same error again for ever. */
 	stub(options?: DurableObjectNamespaceGetDurableObjectOptions): SyncLayerStub {
-		const all = options && this.#placed ? { ...options, ...this.#placed } : options;
-		return this.#namespace.getByName(this.name, all ?? this.#placed);
+		return this.#namespace.getByName(this.name, { ...options, ...this.#placed });
 	}
 }
 
@@ -86,11 +81,12 @@ export async function callObject<T>(
 ): Promise<T> {
 	// Where it is known, nothing is awaited before the call leaves.
 	const object = home instanceof Home ? home : await home;
-	let tries = 0;
-	// The runtime has retried the first one.
-	const once = async () => work(object.stub(tries++ === 0 ? undefined : NO_RETRIES), object);
+	const policy = { ...RETRIES, attempts, home: object.label };
 	try {
-		return await withRetry({ ...RETRIES, attempts, home: object.label }, once);
+		// The runtime has retried the first one.
+		return await withRetry(policy, (tries) =>
+			work(object.stub(tries > 1 ? NO_RETRIES : undefined), object),
+		);
 	} catch (error) {
 		const coded = SessionManagerError.from(error);
 		if (coded) throw coded;

@@ -25,24 +25,24 @@ export function pauseMs(policy: RetryPolicy, retry: number, random = Math.random
 	return ceiling / 2 + (ceiling / 2) * random;
 }
 
-/** Run `work` until it succeeds. @throws its last error, where that is not retryable or there were enough attempts */
-export async function withRetry<T>(policy: RetryPolicy, work: () => Promise<T>): Promise<T> {
+/**
+ * Run `work` until it succeeds. It is given the number of the try, from 1.
+ * @throws its last error, where that is not retryable or there were enough attempts
+ */
+export async function withRetry<T>(
+	policy: RetryPolicy,
+	work: (tries: number) => Promise<T>,
+): Promise<T> {
 	for (let tries = 1; ; tries++) {
 		try {
-			return await work();
+			return await work(tries);
 		} catch (error) {
 			if (tries >= policy.attempts || !policy.isRetryable(error)) throw error;
 			const pause = pauseMs(policy, tries);
 			if (channels.retry.hasSubscribers) {
 				const { of, home } = policy;
-				channels.retry.publish({
-					side: 'worker',
-					home,
-					of,
-					tries,
-					pauseMs: pause,
-					code: SessionManagerError.from(error)?.code,
-				});
+				const code = SessionManagerError.from(error)?.code;
+				channels.retry.publish({ side: 'worker', home, of, tries, pauseMs: pause, code });
 			}
 			await scheduler.wait(pause);
 		}

@@ -8,10 +8,7 @@ import { byteLength } from '../../wire/limits.ts';
 import type { Called, SessionHomes } from './homes.ts';
 
 /** What a home answered, as far as it was asked for. */
-export interface SentTo {
-	broadcasts: BroadcastResult[];
-	published: number;
-}
+export type SentTo = Pick<Relayed, 'broadcasts' | 'published'>;
 
 /**
  * Send several payloads, in their order: to the homes of the sessions that they name, or to all.
@@ -40,7 +37,7 @@ export async function sendToHomes(
  */
 export function publishSent(
 	messages: readonly string[],
-	sent: readonly Pick<Relayed, 'broadcasts' | 'published'>[],
+	sent: readonly SentTo[],
 	since: number,
 ): void {
 	const results = sent.flatMap(({ broadcasts }) => broadcasts);
@@ -65,8 +62,10 @@ async function sendToEach(
 	publish: RelayInput['publish'],
 ): Promise<SentTo[]> {
 	const groups: (Map<string, string[]> | undefined)[] = [];
-	for (const broadcast of broadcasts) {
-		groups.push(isForAll(broadcast) ? undefined : await homes.group(broadcast.sessions ?? []));
+	for (const { sessions, resource } of broadcasts) {
+		// That of a resource goes to all homes, because each knows its own subscribers.
+		const isForAll = sessions === undefined || resource !== undefined;
+		groups.push(isForAll ? undefined : await homes.group(sessions));
 	}
 	const partOf = (label: string) =>
 		broadcasts.flatMap((broadcast, index) => {
@@ -100,11 +99,6 @@ async function sendToEach(
 		broadcasts: results,
 		published: 0,
 	}));
-}
-
-/** It names no sessions: it is for all, or for the subscribers of a resource, of whom each home knows its own. */
-function isForAll({ sessions, resource }: BroadcastInput): boolean {
-	return sessions === undefined || resource !== undefined;
 }
 
 /**

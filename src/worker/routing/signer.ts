@@ -2,8 +2,8 @@ import {
 	base64url,
 	formatSessionId,
 	newPayload,
-	readSessionId,
 	SIGNATURE_BYTES,
+	type SignedSessionId,
 } from '../../wire/session-id.ts';
 
 const encoder = new TextEncoder();
@@ -29,11 +29,9 @@ export class Signer {
 	}
 
 	/** Whether it was minted with this key. Takes equal time wherever a signature is wrong. */
-	async isMine(sessionId: string): Promise<boolean> {
-		const id = readSessionId(sessionId);
-		if (!id) return false;
-		const expected = base64url(await this.#sign(id.payload));
-		return crypto.subtle.timingSafeEqual(encoder.encode(expected), encoder.encode(id.signature));
+	async isMine({ payload, signature }: SignedSessionId): Promise<boolean> {
+		const expected = base64url(await this.#sign(payload));
+		return crypto.subtle.timingSafeEqual(encoder.encode(expected), encoder.encode(signature));
 	}
 
 	async #sign(payload: string): Promise<Uint8Array> {

@@ -7,12 +7,8 @@ import { type Opened, openStream } from '../connection/open-socket.ts';
 import { hold } from '../request/hold.ts';
 import { report } from '../request/report.ts';
 import type { RequestScope } from '../request/request-scope.ts';
-import {
-	callObject,
-	type Home,
-	type HomeOrPromise,
-	type SyncLayerStub,
-} from '../routing/object.ts';
+import type { SessionHomes } from '../routing/homes.ts';
+import { callObject, type Home, type SyncLayerStub } from '../routing/object.ts';
 import { here } from '../here.ts';
 import { boundNow, ClientQueue } from './client-queue.ts';
 import { KEEP_ALIVE } from './keep-alive.ts';
@@ -49,8 +45,7 @@ export interface SessionKeeper {
 /** What a stream gets from its manager. */
 export interface StreamSetup {
 	session: string;
-	/** Where the session is. @param mayBegin whether it may begin with what its home is asked now */
-	home(mayBegin: boolean): HomeOrPromise;
+	homes: SessionHomes;
 	/** See `StreamSessionManagerOptions`. */
 	options: {
 		keepAlive: number;
@@ -154,7 +149,7 @@ export class ClientStream extends Connection {
 		this.close(this.#queue.takenSeq);
 		this.#look();
 		if (this.#queue.isEmpty) this.finish();
-		else void this.#watch();
+		else if (!this.#isWatched) void this.#watch();
 	}
 
 	/** Another stream of the session drains: stop waiting for the client to read the rest. Any request may call this. */
@@ -165,7 +160,7 @@ export class ClientStream extends Connection {
 	/** Close the response at once: the client is gone, or has read everything. */
 	finish(): void {
 		// With a socket and an empty queue, closing the socket tells the object enough.
-		if (this.#state === 'live' && !(this.isOpen && this.#queue.isEmpty)) this.#leave();
+		if (this.#state === 'live' && !(this.isOpen && this.#queue.isEmpty)) this.leave();
 		if (this.#state === 'ended') return;
 		this.#state = 'ended';
 		clearInterval(this.#timer);
@@ -179,9 +174,22 @@ export class ClientStream extends Connection {
 		this.#setup.onFinish(this);
 	}
 
+	/** Tell the object which event the client took last; 0 where it was never open. */
+	leave(): void {
+		const { homes, session } = this.#setup;
+		const { connectionId } = this;
+		const position = this.#queue.takenSeq ?? 0;
+		this.left = hold(
+			callObject(homes.of(session), async (stub) => {
+				await stub.detach(session, { connectionId, position });
+			}),
+		);
+		this.left.catch(() => {});
+	}
+
 	protected override connect(lastEventId: string | undefined, resume: boolean): Promise<Opened> {
 		const { connectionId } = this;
-		const { scope, session } = this.#setup;
+		const { homes, scope, session } = this.#setup;
 		const owner = scope?.ownerHash;
 		const open = async (stub: SyncLayerStub, home: Home) => {
 			if (this.#isCancelled) {
@@ -191,8 +199,9 @@ export class ClientStream extends Connection {
 			return openStream(home, stub, session, { connectionId, lastEventId, resume, owner, window });
 		};
 		// One that a gateway has admitted, or that comes back, is known there.
-		const mayBegin = owner === undefined && !resume;
-		return callObject(this.#setup.home(mayBegin), open, resume ? 1 : undefined);
+		const isKnown = owner !== undefined || resume;
+		const home = isKnown ? homes.of(session) : homes.toBegin(session);
+		return callObject(home, open, resume ? 1 : undefined);
 	}
 
 	protected override onOpen(log: LogPosition | undefined): void {
@@ -211,15 +220,17 @@ export class ClientStream extends Connection {
 		const text =
 			seq === undefined ? frame.slice(frame.indexOf('\n') + 1) : `${this.#idLine}${frame}`;
 		this.#write(encoder.encode(text), seq);
-		if (this.#queue.bytes < this.#bound || this.#state !== 'live') return;
-		const { maxQueuedBytes } = this.#setup.options;
-		if (this.#idLine !== undefined) {
+		if (this.#state !== 'live') return;
+		const { bytes } = this.#queue;
+		if (this.#idLine === undefined) {
+			const bound = this.#setup.options.maxQueuedBytes * BOUNDS_WITHOUT_LOG;
+			if (bytes >= boundNow(bound)) this.#cutOff();
+		} else if (bytes >= this.#bound) {
 			this.pause(this.#queue.takenSeq);
 			if (channels.paused.hasSubscribers) {
-				const { stream: _, ...where } = this.subject;
-				channels.paused.publish({ ...where, bytes: this.#queue.bytes });
+				channels.paused.publish({ ...here(this.#setup.session), bytes });
 			}
-		} else if (this.#queue.bytes >= maxQueuedBytes * BOUNDS_WITHOUT_LOG) this.#cutOff();
+		}
 	}
 
 	protected override onPosition(seq: number): void {
@@ -310,7 +321,7 @@ export class ClientStream extends Connection {
 		clearInterval(this.#timer);
 		// The socket is open until the object closes it; what still comes on it is the next stream's.
 		const { lastEventId } = this;
-		this.#leave();
+		this.leave();
 		await Promise.race([this.left?.catch(() => {}), scheduler.wait(LEAVE_LIMIT_MS)]);
 		if (this.#hasEnded) return;
 		this.#farewell(lastEventId);
@@ -325,8 +336,8 @@ export class ClientStream extends Connection {
 	#farewell(lastEventId: string | undefined): void {
 		const priming = this.#setup.scope?.primingEvent;
 		const retry = `retry: ${retryMs()}\n`;
-		const place = lastEventId === undefined ? undefined : `id: ${lastEventId}\n`;
-		const text = place && priming ? place + retry + priming : `${retry}\n`;
+		const hasPlace = lastEventId !== undefined && priming !== undefined;
+		const text = hasPlace ? `id: ${lastEventId}\n${retry}${priming}` : `${retry}\n`;
 		try {
 			this.#controller.enqueue(encoder.encode(text));
 			if (this.#controller.desiredSize !== this.#capacity) this.#queue.add(text.length, undefined);
@@ -337,7 +348,6 @@ export class ClientStream extends Connection {
 
 	/** Checks what the client has read while something waits for it: no event tells that. */
 	async #watch(): Promise<void> {
-		if (this.#isWatched) return;
 		this.#isWatched = true;
 		this.#readAt = Date.now();
 		for (let pauseMs = FIRST_READ_CHECK_MS; !this.#queue.isEmpty;) {
@@ -368,23 +378,11 @@ export class ClientStream extends Connection {
 	/** Ends the response with an error: `close` would wait for the client for ever, and look as if everything had been read. */
 	#cutOff(): void {
 		const wasLive = this.#state === 'live';
-		if (wasLive) this.#leave();
+		if (wasLive) this.leave();
 		this.#state = 'draining';
 		this.#controller.error(new Error('The client does not read its stream.'));
 		this.finish();
 		if (wasLive) void report(this.#setup.options.onCutOff, this.#setup.session);
-	}
-
-	/** Tell the object which event the client took last. */
-	#leave(): void {
-		const { connectionId } = this;
-		const position = this.#queue.takenSeq ?? 0;
-		this.left = hold(
-			callObject(this.#setup.home(false), async (stub) => {
-				await stub.detach(this.#setup.session, { connectionId, position });
-			}),
-		);
-		this.left.catch(() => {});
 	}
 
 	#touch(): void {

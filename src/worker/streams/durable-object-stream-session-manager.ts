@@ -6,12 +6,7 @@ import { callObject } from '../routing/object.ts';
 import { sendToHomes } from '../routing/send.ts';
 import { isOvertaken } from '../connection/connection.ts';
 import { DEFAULT_MAX_LIFETIME_MS, LifetimeSchema } from '../connection/lifetime.ts';
-import {
-	type BroadcastInput,
-	type DetachOptions,
-	parseBroadcast,
-	parseSessionId,
-} from '../../wire/arguments.ts';
+import { type BroadcastInput, parseBroadcast, parseSessionId } from '../../wire/arguments.ts';
 import {
 	functionSchema,
 	hasMethod,
@@ -77,7 +72,8 @@ export interface StreamSessionManagerOptions {
 	 * text). When that much waits, the rest stays in the object's log until the client has read. A single message that is
 	 * larger is sent all the same. While more than 32 MiB wait for all clients of an instance, the limit is 64 KiB for each.
 	 *
-	 * With the log switched off, nothing can stay there: a client is cut off when 16 times as much waits.
+	 * With the log switched off, nothing can stay there: a client is cut off when 16 times `maxQueuedBytes` wait for it, or
+	 * 64 KiB while more than 32 MiB wait for all.
 	 */
 	maxQueuedBytes?: number;
 	/**
@@ -125,7 +121,9 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 	#failures: FailureReport;
 	/** The streams that this instance serves, by session, which has two while a new one supersedes an old one. */
 	#streams = new Map<string, Set<ClientStream>>();
-	#outbox = new Outbox<BroadcastInput>((batch) => this.#broadcast(batch), MAX_BROADCAST_BYTES);
+	#outbox = new Outbox<BroadcastInput>(async (batch) => {
+		await sendToHomes(this.#homes, batch);
+	}, MAX_BROADCAST_BYTES);
 
 	/**
 	 * @param binding name of the Durable Object binding (default `TMCP_DURABLE_OBJECT`), the namespace itself, or
@@ -184,7 +182,7 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		const streams = this.#streams.get(session) ?? new Set();
 		const stream = new ClientStream(controller, {
 			session,
-			home: (mayBegin) => (mayBegin ? this.#homes.toBegin(session) : this.#homes.of(session)),
+			homes: this.#homes,
 			options: this.#options,
 			scope,
 			onFinish: (finished) => this.#forget(session, finished),
@@ -203,9 +201,8 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 				return;
 			}
 			this.#forget(session, stream);
-			// The object may have sent something on a socket that is lost: position 0 says that nothing was taken.
-			const { connectionId } = stream;
-			hold(this.#detach(session, { connectionId, position: 0 })).catch(() => {});
+			// The object may have sent something on a socket that is lost.
+			stream.leave();
 			throw error;
 		}
 	}
@@ -226,10 +223,6 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 		}
 	}
 
-	async #detach(session: string, options: DetachOptions): Promise<void> {
-		await callObject(this.#homes.of(session), (stub) => stub.detach(session, options));
-	}
-
 	async #has(id: string): Promise<boolean> {
 		const session = parseSessionId(id);
 		// The transport would refuse with 409, though `create` supersedes.
@@ -239,24 +232,16 @@ export class DurableObjectStreamSessionManager implements StreamSessionManager {
 
 	async #send(sessions: string[] | undefined, data: string): Promise<void> {
 		try {
-			await this.#sendOrThrow(sessions, data);
+			const resource = resourceOf(sessions);
+			const named = resource === undefined ? sessions : [];
+			const broadcast = parseBroadcast(named, data, { id: crypto.randomUUID(), resource });
+			if (broadcast.sessions?.length === 0 && resource === undefined) return;
+			assertNoRequest(data);
+			await this.#outbox.add(broadcast, shareOfBatch(broadcast.sessions, data));
 		} catch (error) {
 			this.#failures.tell(error);
 			throw error;
 		}
-	}
-
-	async #sendOrThrow(sessions: string[] | undefined, data: string): Promise<void> {
-		const resource = resourceOf(sessions);
-		const named = resource === undefined ? sessions : [];
-		const broadcast = parseBroadcast(named, data, { id: crypto.randomUUID(), resource });
-		if (broadcast.sessions?.length === 0 && resource === undefined) return;
-		assertNoRequest(data);
-		await this.#outbox.add(broadcast, shareOfBatch(broadcast.sessions, data));
-	}
-
-	async #broadcast(broadcasts: readonly BroadcastInput[]): Promise<void> {
-		await sendToHomes(this.#homes, broadcasts);
 	}
 
 	#forget(session: string, stream: ClientStream): void {

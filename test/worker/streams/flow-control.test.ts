@@ -245,6 +245,25 @@ describe('without a log', () => {
 		await expect(body.getReader().read()).rejects.toThrow('does not read');
 		await vi.waitFor(async () => expect(await object.has(id)).toBe(false));
 	});
+
+	it('clients share a quarter of the memory of their instance, and each has its own bound while there is room', async () => {
+		const name = crypto.randomUUID();
+		const onCutOff = vi.fn<(session: string) => void>();
+		const streams = new DurableObjectStreamSessionManager(onlyObject(env.NO_LOG, name), {
+			onCutOff,
+		});
+		const all = Array.from({ length: 4 }, () => unread(streams, crypto.randomUUID()));
+		for (const { started } of all) await started;
+		const object = env.NO_LOG.getByName(name);
+		const text = 'x'.repeat(1_000_000);
+		for (let n = 0; n < 15; n++) await object.broadcast(undefined, event(text));
+		const waiting = () => all.filter(({ desiredSize }) => desiredSize() === 1 - 15);
+		// Of 15 MB each, two have room in 32 MiB.
+		await vi.waitFor(() => expect([waiting().length, onCutOff.mock.calls.length]).toEqual([2, 2]), {
+			timeout: 5_000,
+		});
+		for (const { body } of waiting()) await body.cancel();
+	}, 20_000);
 });
 
 describe('superseded streams that nobody reads', () => {
