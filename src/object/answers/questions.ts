@@ -8,10 +8,8 @@ import { MAX_ASKERS } from '../../wire/limits.ts';
 import { formatWireId, type WireId } from '../../wire/wire-id.ts';
 import type { Alarm } from '../alarm.ts';
 import { Arrivals } from '../arrivals.ts';
-import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
+import { writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, type OpenSocket, openSockets } from '../sockets/sockets.ts';
-
-type AskerAttachment = Extract<Attachment, { kind: 'asker' }>;
 
 /** Who asks: one POST of a session, on one connection as long as it asks. */
 export interface Asker {
@@ -160,7 +158,7 @@ export class Questions {
 	}
 
 	/** A socket is gone. Without that code, it was lost, and its connection may come back. */
-	closed({ sessionId, connectionId }: AskerAttachment, code: number): void {
+	closed({ sessionId, connectionId }: Asker, code: number): void {
 		if (code !== CloseCode.answered) return;
 		this.#sql?.exec(
 			'DELETE FROM tmcp_questions WHERE session_id = ? AND connection_id = ?',

@@ -9,12 +9,10 @@ import { here } from '../here.ts';
 import type { EventLog, LoggedEvent } from '../log/event-log.ts';
 import { askedFor, type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
-import { type Attachment, readAttachment, writeAttachment } from '../sockets/attachment.ts';
+import { type AttachmentOf, readAttachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
 import * as SessionRows from './session-row.ts';
 import type { Sessions } from './sessions.ts';
-
-type StreamAttachment = Extract<Attachment, { kind: 'stream' }>;
 
 /** A payload, to whom it goes (`undefined`: to all), and the id by which a retry is known. */
 export interface Broadcast {
@@ -179,7 +177,7 @@ export class Streams {
 	/** A socket is gone. @param position the last event that the other end took, if it said so */
 	closed(
 		socket: WebSocket,
-		{ sessionId, connectionId }: StreamAttachment,
+		{ sessionId, connectionId }: AttachmentOf<'stream'>,
 		position: number | undefined,
 	): void {
 		if (this.#sessions.get(sessionId)?.state === 'ended') return;

@@ -18,7 +18,7 @@ import { here } from '../here.ts';
 import type { EventLog } from '../log/event-log.ts';
 import { askedFor, type ReplayStart, replayStart } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
-import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
+import { type AttachmentOf, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
 import { FilterStore } from './filter-store.ts';
 import { type EndedTarget, SubscriptionEnds } from './subscription-ends.ts';
@@ -45,7 +45,7 @@ const LISTED_URI_CHARS = 200;
 /** So much of a long list of resources is read for that. */
 const LISTED_CHARS = 4_000;
 
-type SubscriptionAttachment = Extract<Attachment, { kind: 'subscription' }>;
+type SubscriptionAttachment = AttachmentOf<'subscription'>;
 
 /** A subscription whose socket is to be opened. */
 export interface SubscriptionRequest {
