@@ -20,10 +20,8 @@ export type Redemption<Of extends Claim> =
 	/** `connectionId`: whose ticket it was. */
 	| { kind: 'refused'; reason: RefusalReason; connectionId: string | undefined };
 
-interface Ticket<Of extends Claim> {
-	slot: string;
-	connectionId: string;
-	/** `undefined` once it was redeemed: a claim can be large. */
+interface Ticket<Of extends Claim> extends Claim {
+	/** `undefined` once it is not open: a claim can be large. */
 	claim: Of | undefined;
 	expiresAt: number;
 	state: 'open' | 'redeemed' | 'superseded' | 'detached';
@@ -36,7 +34,8 @@ interface Ticket<Of extends Claim> {
 export class Tickets<Of extends Claim> {
 	/** In the order in which they expire. */
 	#tickets = new Map<string, Ticket<Of>>();
-	#newestOfSlot = new Map<string, string>();
+	/** Those that are open, or have expired since. */
+	#newestOfSlot = new Map<string, Ticket<Of>>();
 	/** Upgrades that wait for their ticket. */
 	#arrivals = new Arrivals(TICKET_WAIT_MS);
 	/** Why connections have ended. */
@@ -51,16 +50,13 @@ export class Tickets<Of extends Claim> {
 	/** The claims that could still be redeemed. */
 	get open(): Of[] {
 		this.#purge();
-		return [...this.#newestOfSlot.values()].flatMap(
-			(ticket) => this.#tickets.get(ticket)?.claim ?? [],
-		);
+		return [...this.#newestOfSlot.values()].flatMap(({ claim }) => claim ?? []);
 	}
 
 	/** The claim for this slot that could still be redeemed. */
 	claimOf(slot: string): Of | undefined {
-		const ticket = this.#newestOfSlot.get(slot);
-		const known = ticket === undefined ? undefined : this.#tickets.get(ticket);
-		return known && known.expiresAt > Date.now() ? known.claim : undefined;
+		const newest = this.#newestOfSlot.get(slot);
+		return newest && newest.expiresAt > Date.now() ? newest.claim : undefined;
 	}
 
 	/** Make `ticket` the newest claim for its slot: an older one that is still open is superseded. */
@@ -70,8 +66,9 @@ export class Tickets<Of extends Claim> {
 		const { slot, connectionId } = claim;
 		this.#withdraw(slot, 'superseded');
 		const expiresAt = Date.now() + TICKET_TTL_MS;
-		this.#tickets.set(ticket, { slot, connectionId, claim, expiresAt, state: 'open' });
-		this.#newestOfSlot.set(slot, ticket);
+		const made: Ticket<Of> = { slot, connectionId, claim, expiresAt, state: 'open' };
+		this.#tickets.set(ticket, made);
+		this.#newestOfSlot.set(slot, made);
 		this.#arrivals.come(ticket);
 	}
 
@@ -109,29 +106,26 @@ export class Tickets<Of extends Claim> {
 		if (!claim || known.expiresAt <= Date.now()) {
 			return { kind: 'refused', reason: 'expired', connectionId };
 		}
-		known.claim = undefined;
-		known.state = 'redeemed';
-		this.#newestOfSlot.delete(claim.slot);
+		this.#withdraw(known.slot, 'redeemed');
 		return { kind: 'granted', claim };
 	}
 
-	#withdraw(slot: string, state: 'superseded' | 'detached', connectionId?: string): boolean {
+	#withdraw(slot: string, state: Ticket<Of>['state'], connectionId?: string): boolean {
 		const newest = this.#newestOfSlot.get(slot);
-		const ticket = newest === undefined ? undefined : this.#tickets.get(newest);
-		if (!ticket) return false;
-		if (connectionId !== undefined && ticket.connectionId !== connectionId) return false;
-		ticket.state = state;
-		ticket.claim = undefined;
+		if (!newest) return false;
+		if (connectionId !== undefined && newest.connectionId !== connectionId) return false;
+		newest.state = state;
+		newest.claim = undefined;
 		this.#newestOfSlot.delete(slot);
 		return true;
 	}
 
 	#purge(): void {
 		const now = Date.now();
-		for (const [ticket, { slot, expiresAt }] of this.#tickets) {
-			if (expiresAt > now) return;
-			this.#tickets.delete(ticket);
-			if (this.#newestOfSlot.get(slot) === ticket) this.#newestOfSlot.delete(slot);
+		for (const [name, ticket] of this.#tickets) {
+			if (ticket.expiresAt > now) return;
+			this.#tickets.delete(name);
+			if (this.#newestOfSlot.get(ticket.slot) === ticket) this.#newestOfSlot.delete(ticket.slot);
 		}
 	}
 }
