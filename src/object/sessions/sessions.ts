@@ -84,8 +84,6 @@ export class Sessions {
 	/** A glance at many sessions, in one statement. */
 	getAll(sessions: readonly string[]): Map<string, Glance> {
 		const rows = new Map<string, Glance>();
-		const [first] = sessions;
-		if (first === undefined) return rows;
 		if (sessions.length === 1 || !this.#sql) {
 			for (const session of sessions) {
 				const row = this.get(session);
