@@ -69,7 +69,7 @@ export class Inspection {
 		{ after = '', limit }: { after?: string | undefined; limit: number },
 		isAlive: (row: SessionRow) => boolean,
 	): InspectedPage<InspectedSession> {
-		const { found, last } = this.#sessions.scan(after, limit, SCANNED_ROWS, isAlive);
+		const { found, last } = this.#sessions.page(after, limit, isAlive, SCANNED_ROWS);
 		const positions = new Map(
 			found.map((row) => [row.sessionId, this.#streams.positionOf(row)] as const),
 		);

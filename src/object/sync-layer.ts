@@ -639,8 +639,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	listSessions(options?: ListOptions): SessionSummary[] {
 		const { after, limit = SESSIONS_PER_PAGE } = parseListOptions(options);
 		this.#assertSqlite();
-		const isAlive = (row: SessionRows.SessionRow) => this.#isAlive(row);
-		return this.#streams.summaries(this.#sessions.page(after ?? '', limit, isAlive));
+		const { found } = this.#sessions.page(after ?? '', limit, (row) => this.#isAlive(row));
+		return this.#streams.summaries(found);
 	}
 
 	/**
