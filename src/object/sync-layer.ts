@@ -70,7 +70,7 @@ import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
 import { codeOfRefusal, errorResponse, readTicket, refusal } from './door/upgrade.ts';
 import { here, inTrace } from './here.ts';
 import { Homes } from './homes.ts';
-import { Inspection } from './inspection.ts';
+import { inspectionOf } from './inspection.ts';
 import { EventLog } from './log/event-log.ts';
 import type { ReplayStart } from './log/replay.ts';
 import { SentIds } from './log/sent-ids.ts';
@@ -655,14 +655,15 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	inspect(options?: InspectOptions): Inspected {
 		const asked = parseInspectOptions(options);
 		this.#assertSqlite();
-		const inspection = new Inspection(
-			this.ctx,
-			this.#log,
-			this.#sessions,
-			this.#streams,
-			this.#subscriptions,
-		);
-		return inspection.of(asked, (row) => this.#isAlive(row));
+		const parts = {
+			ctx: this.ctx,
+			log: this.#log,
+			sessions: this.#sessions,
+			streams: this.#streams,
+			subscriptions: this.#subscriptions,
+			isAlive: (row: SessionRows.SessionRow) => this.#isAlive(row),
+		};
+		return inspectionOf(parts, asked);
 	}
 
 	/** For `SessionHomes`: the labels of all homes, if this is the first one. */

@@ -11,6 +11,7 @@ import { askedFor, type ReplayStart, replayStart, type StoredPosition } from '..
 import type { SentIds } from '../log/sent-ids.ts';
 import { type AttachmentOf, readAttachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
+import { clientOf } from './session-info.ts';
 import * as SessionRows from './session-row.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -161,13 +162,13 @@ export class Streams {
 			if (this.#log && !this.has(row.sessionId)) after.set(row.sessionId, this.positionOf(row));
 		}
 		const waiting = this.#log?.countMissed(after);
-		return rows.map(({ sessionId, info, expiresAt, state }) => {
+		return rows.map((row) => {
+			const { sessionId, state, expiresAt } = row;
 			const isHere = this.has(sessionId);
-			const client: unknown = Reflect.get(Object(info && JSON.parse(info)), 'clientInfo');
 			return {
 				sessionId,
 				state: isHere ? 'open' : state === 'begun' ? 'begun' : 'away',
-				client: typeof client === 'object' && client !== null ? client : undefined,
+				client: clientOf(row),
 				waiting: waiting?.get(sessionId) ?? 0,
 				expiresAt: isHere ? undefined : expiresAt,
 			};
