@@ -60,7 +60,7 @@ import { CloseCode } from '../wire/close-codes.ts';
 import { encodeFrame } from '../wire/frames.ts';
 import type { Inspected } from '../wire/inspection.ts';
 import { shardOf } from '../wire/home.ts';
-import { STREAM_TAG, SYNC_LAYER_NAME } from '../wire/names.ts';
+import { STREAM_TAG } from '../wire/names.ts';
 import { LOG_HEADER, TICKET_TTL_MS } from '../wire/upgrade.ts';
 import { parseWireId } from '../wire/wire-id.ts';
 import { Alarm, LATENESS, type OwnAlarm } from './alarm.ts';
@@ -156,7 +156,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	);
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
 	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
-	#vacancy = this.#sql && new Vacancy(this.ctx.storage.kv);
+	#vacancy = this.#sql && new Vacancy(this.ctx, this.#sql);
 	#homes = new Homes(this.ctx.storage, this.#sql !== undefined);
 	/** What `publish`, `unsubscribe` and `relay` answered to a call, for its retry. */
 	#answered = new Recent<number>(END_MEMORY_MS);
@@ -607,7 +607,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			published: publish ? this.#publish(publish) : 0,
 			unsubscribed: unsubscribe ? this.#unsubscribe(unsubscribe) : 0,
 			subscribers: subscribersOf === undefined ? [] : this.subscribersOf(subscribersOf),
-			isVacant: this.#isVacant(),
+			isVacant: this.#vacancy?.isOver(Date.now(), () => this.#tickets.open.length > 0) ?? false,
 		}));
 	}
 
@@ -849,21 +849,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			);
 		}
 		return undefined;
-	}
-
-	/**
-	 * A session that has ended counts until it is forgotten: late calls have to find it. Sockets are looked at last, and once
-	 * in a while only, because that wakes all of them. The first home is never forgotten, so nothing is asked there.
-	 */
-	#isVacant(): boolean {
-		const now = Date.now();
-		const isAsked = this.ctx.id.name !== SYNC_LAYER_NAME && this.#vacancy?.isDue(now);
-		if (!this.#sql || !this.#vacancy || !isAsked) return false;
-		const isEmpty =
-			this.#sql.exec('SELECT 1 FROM tmcp_sessions LIMIT 1').toArray().length === 0 &&
-			this.#tickets.open.length === 0 &&
-			this.ctx.getWebSockets().length === 0;
-		return isEmpty ? this.#vacancy.hasLasted(now) : this.#vacancy.isNot(now);
 	}
 
 	get #head(): number {
