@@ -87,17 +87,12 @@ import { signingKey } from './signing-key.ts';
 import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
-import { Subscriptions } from './subscriptions/subscriptions.ts';
+import { type SubscriptionRequest, Subscriptions } from './subscriptions/subscriptions.ts';
 import { Vacancy } from './vacancy.ts';
 
 type StreamClaim = Claim &
 	StreamRequest & { kind: 'stream'; resume: boolean; owner: string | undefined };
-type SubscriptionClaim = Claim & {
-	kind: 'subscription';
-	lastEventId: string | undefined;
-	subscription: SubscriptionInput;
-	account: string | undefined;
-};
+type SubscriptionClaim = Claim & SubscriptionRequest & { kind: 'subscription' };
 type AskerClaim = Claim & Asker & { kind: 'asker' };
 type AnyClaim = StreamClaim | SubscriptionClaim | AskerClaim;
 
@@ -473,7 +468,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const who = parseOwner(owner);
 		const asked = parseQuestions(questions);
 		const { connectionId, ticket } = parseAskOptions(options);
-		const slot = slotOfAsker(connectionId);
+		const slot = `asker ${connectionId}`;
 		const claim: AskerClaim = { kind: 'asker', slot, sessionId: session, connectionId };
 		if (ticket !== undefined) this.#assertUnused(ticket, claim);
 		if (!this.admit(session, who)) {
@@ -536,7 +531,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const connectionId = given.connectionId ?? crypto.randomUUID();
 		const claim: SubscriptionClaim = {
 			kind: 'subscription',
-			slot: slotOfSubscription(parsed),
+			slot: `subscription ${JSON.stringify([parsed.origin, parsed.id])}`,
 			connectionId,
 			lastEventId,
 			subscription: parsed,
@@ -1191,17 +1186,6 @@ function readPosition(reason: string): number | undefined {
 	return /^\d{1,15}$/.test(reason) ? Number(reason) : undefined;
 }
 
-/** A session has one stream. */
 function slotOfSession(sessionId: string): string {
 	return `session ${sessionId}`;
-}
-
-/** An asker has one socket. */
-function slotOfAsker(connectionId: string): string {
-	return `asker ${connectionId}`;
-}
-
-/** An origin has one subscription of each id. */
-function slotOfSubscription({ origin, id }: SubscriptionInput): string {
-	return `subscription ${JSON.stringify([origin, id])}`;
 }

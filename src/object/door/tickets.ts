@@ -7,7 +7,10 @@ export const END_MEMORY_MS = 60_000;
 
 /** What a ticket is for. */
 export interface Claim {
-	/** Of the claims for one slot only the newest is valid: a session has one stream, an origin one subscription of an id. */
+	/**
+	 * Of the claims for one slot only the newest is valid: a session has one stream, an asker one socket, an origin one
+	 * subscription of an id.
+	 */
 	slot: string;
 	connectionId: string;
 }
