@@ -3,7 +3,7 @@ import * as channels from '../diagnostics/channels.ts';
 import type { StreamKind } from '../diagnostics/events.ts';
 import { publishFailure } from '../diagnostics/failure.ts';
 import type { TraceContext } from '../diagnostics/trace.ts';
-import { SessionManagerError } from '../errors.ts';
+import { SessionManagerError, type SessionManagerErrorCode } from '../errors.ts';
 import type {
 	Admitted,
 	AnswerOutcome,
@@ -328,9 +328,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			owner,
 		};
 		this.#assertUnused(ticket, claim);
-		if (owner !== undefined && !this.admit(session, owner)) {
-			throw this.#refused(othersSession(), session);
-		}
+		if (owner !== undefined && !this.admit(session, owner)) throw this.#othersSession(session);
 		this.#assertMayOpen(claim);
 		const supersedes = this.#streams.has(session);
 		const log = this.#positionOf(this.#streams.startOf(claim));
@@ -471,9 +469,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const slot = `asker ${connectionId}`;
 		const claim: AskerClaim = { kind: 'asker', slot, sessionId: session, connectionId };
 		if (ticket !== undefined) this.#assertUnused(ticket, claim);
-		if (!this.admit(session, who)) {
-			throw this.#refused(othersSession(), session);
-		}
+		if (!this.admit(session, who)) throw this.#othersSession(session);
 		if (ticket !== undefined) this.#questions.assertRoomForAsker();
 		this.#questions.add(claim, who, asked, Date.now());
 		if (ticket !== undefined) this.#tickets.issue(ticket, claim);
@@ -1023,17 +1019,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { sessionId, connectionId, lastEventId, resume, slot, owner } = claim;
 		// Whoever names no owner has not been asked whose the session is; it may have begun since the ticket was made.
 		if (owner === undefined && this.#liveRow(sessionId)?.owner !== undefined) {
-			throw this.#refused(othersSession(), sessionId);
+			throw this.#othersSession(sessionId);
 		}
 		if (this.#tickets.endOf(connectionId) !== undefined) {
-			const error = detached('the connection was detached before its stream was open');
-			throw this.#refused(error, sessionId);
+			const why = 'the connection was detached before its stream was open.';
+			throw this.#refused('STREAM_DETACHED', why, sessionId);
 		}
 		if (!resume) return;
 		const row = this.#sessions.get(sessionId);
 		if (row?.state === 'ended' || row?.state === 'detached') {
-			const error = detached('the session, or its stream, was ended while the connection was away');
-			throw this.#refused(error, sessionId);
+			const why = 'the session, or its stream, was ended while the connection was away.';
+			throw this.#refused('STREAM_DETACHED', why, sessionId);
 		}
 		const opening = this.#tickets.claimOf(slot);
 		const isOvertaken =
@@ -1044,11 +1040,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 						.find(sessionId)
 						.some(({ attachment }) => attachment.connectionId !== connectionId);
 		if (!isOvertaken && (!opening || opening.connectionId === connectionId)) return;
-		const superseded = new SessionManagerError(
-			'STREAM_SUPERSEDED',
-			'another stream of the session took the place of this one, or the session has ended.',
-		);
-		throw this.#refused(superseded, sessionId);
+		const why =
+			'another stream of the session took the place of this one, or the session has ended.';
+		throw this.#refused('STREAM_SUPERSEDED', why, sessionId);
 	}
 
 	#assertUnused(ticket: string, claim: Claim): void {
@@ -1068,16 +1062,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const ofOwner =
 			account === undefined ? [] : this.#owners?.withOneMore(account, session, maxSessionsPerOwner);
 		if (!ofOwner) {
-			const error = ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
-			throw this.#refused(error, session);
+			const why = ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
+			throw this.#refused('OWNER_LIMIT_REACHED', why, session);
 		}
 		const isNew = this.#sessions.get(session) === undefined;
 		if (isNew && !this.#sessions.known?.takeOne(maxSessions)) {
-			const error = new SessionManagerError(
-				'TOO_MANY_SESSIONS',
-				`the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`,
-			);
-			throw this.#refused(error, session);
+			const why = `the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`;
+			throw this.#refused('TOO_MANY_SESSIONS', why, session);
 		}
 		return ofOwner;
 	}
@@ -1100,19 +1091,23 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			const count = this.#subscriptions.countOf(account) + openingOfOwner.length;
 			if (count >= maxSubscriptionsPerOwner) {
 				const option = 'maxSubscriptionsPerOwner';
-				throw this.#refused(ownerLimitReached('subscriptions', option, maxSubscriptionsPerOwner));
+				const why = ownerLimitReached('subscriptions', option, maxSubscriptionsPerOwner);
+				throw this.#refused('OWNER_LIMIT_REACHED', why);
 			}
 		}
 		if (!this.#subscriptions.isFull(maxSubscriptions - opening.length)) return;
-		const error = new SessionManagerError(
-			'TOO_MANY_SUBSCRIPTIONS',
-			`the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`,
-		);
-		throw this.#refused(error);
+		const why = `the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`;
+		throw this.#refused('TOO_MANY_SUBSCRIPTIONS', why);
+	}
+
+	#othersSession(session: string): SessionManagerError {
+		const why = 'the session has ended, or is not this owner’s.';
+		return this.#refused('STREAM_DETACHED', why, session);
 	}
 
 	/** @returns the error, once it is told: its caller may be a Worker that does not tell */
-	#refused(error: SessionManagerError, session?: string): SessionManagerError {
+	#refused(code: SessionManagerErrorCode, why: string, session?: string): SessionManagerError {
+		const error = new SessionManagerError(code, why);
 		publishFailure(error, { ...here(this.ctx), session });
 		return error;
 	}
@@ -1162,19 +1157,8 @@ function isOwner(owner: string | undefined, who: string): boolean {
 	return isSame && owner !== undefined;
 }
 
-function ownerLimitReached(of: string, option: string, max: number): SessionManagerError {
-	return new SessionManagerError(
-		'OWNER_LIMIT_REACHED',
-		`the owner has ${max} ${of}, which is the limit for one. End one of them, or raise ${option} in the static options of the class.`,
-	);
-}
-
-function detached(why: string): SessionManagerError {
-	return new SessionManagerError('STREAM_DETACHED', `${why}.`);
-}
-
-function othersSession(): SessionManagerError {
-	return detached('the session has ended, or is not this owner’s');
+function ownerLimitReached(of: string, option: string, max: number): string {
+	return `the owner has ${max} ${of}, which is the limit for one. End one of them, or raise ${option} in the static options of the class.`;
 }
 
 function asEnd(reason: string | undefined): SubscriptionEnd | undefined {
