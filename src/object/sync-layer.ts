@@ -239,11 +239,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (!this.admit(sessionId, owner)) return undefined;
 		const { info } = this.#sessions.get(sessionId) ?? {};
 		if (goesOn !== true) return { info };
-		const session = new AdmittedSession({
-			inform: (changes) => this.inform(sessionId, changes),
-			attach: (options) => this.attach(sessionId, options),
-		});
-		return { info, session };
+		return { info, session: new AdmittedSession(this, sessionId) };
 	}
 
 	/**

@@ -2,10 +2,10 @@ import { RpcTarget } from 'cloudflare:workers';
 import type { Attached } from '../../wire/answers.ts';
 import type { AttachOptions, InfoChange } from '../../wire/arguments.ts';
 
-/** The methods of the object, for one session. */
-interface Methods {
-	inform(changes: readonly InfoChange[]): void;
-	attach(options: AttachOptions): Attached;
+/** What of the object it is for. */
+interface SessionMethods {
+	inform(sessionId: string, changes: readonly InfoChange[]): void;
+	attach(sessionId: string, options: AttachOptions): Attached;
 }
 
 /**
@@ -14,20 +14,22 @@ interface Methods {
  * stays awake.
  */
 export class AdmittedSession extends RpcTarget {
-	#methods: Methods;
+	#object: SessionMethods;
+	#sessionId: string;
 
-	constructor(methods: Methods) {
+	constructor(object: SessionMethods, sessionId: string) {
 		super();
-		this.#methods = methods;
+		this.#object = object;
+		this.#sessionId = sessionId;
 	}
 
 	/** As `SyncLayer.inform`. */
 	inform(changes: readonly InfoChange[]): void {
-		this.#methods.inform(changes);
+		this.#object.inform(this.#sessionId, changes);
 	}
 
 	/** As `SyncLayer.attach`. */
 	attach(options: AttachOptions): Attached {
-		return this.#methods.attach(options);
+		return this.#object.attach(this.#sessionId, options);
 	}
 }
