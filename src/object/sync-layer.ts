@@ -351,22 +351,21 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	detach(sessionId: string, options?: DetachOptions): boolean {
 		const session = parseSessionId(sessionId);
 		const { connectionId, position } = parseDetachOptions(options);
-		if (connectionId !== undefined) this.#tickets.noteEnd(connectionId, 'detached');
-		// Before the stream is closed: one that was lost with the object was not handed what was sent since.
-		const reached = connectionId === undefined ? this.#streams.servedUpTo(session) : undefined;
-		const isDetached = this.#closeStreams(session, connectionId);
 		if (connectionId !== undefined) {
+			this.#tickets.noteEnd(connectionId, 'detached');
+			const isDetached = this.#closeStreams(session, connectionId);
 			this.#streams.connectionGone(session, connectionId, position, false);
-		} else {
-			// Between two sockets it has none, but its connection may come back.
-			const row = this.#sessions.get(session);
-			const { lifetimes } = this.#options;
-			this.#streams.save(
-				this.#log
-					? SessionRows.detach(row, reached ?? this.#head)
-					: SessionRows.detachUnlogged(row, session, lifetimes, Date.now()),
-			);
+			return isDetached;
 		}
+		const row = this.#sessions.get(session);
+		const { lifetimes } = this.#options;
+		// Also where it has no stream: between two sockets, its connection may come back.
+		const detached = this.#log
+			? // Before the stream is closed: one that was lost with the object was not handed what was sent since.
+				row && SessionRows.detach(row, this.#streams.positionOf(row))
+			: SessionRows.detachUnlogged(row, session, lifetimes, Date.now());
+		const isDetached = this.#closeStreams(session);
+		this.#streams.save(detached);
 		return isDetached;
 	}
 

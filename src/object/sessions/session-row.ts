@@ -197,9 +197,8 @@ export function close(
 }
 
 /** The stream ends, whichever connection serves it, and that connection is not to come back. */
-export function detach(row: SessionRow | undefined, head: number): SessionRow | undefined {
-	if (!isServed(row) || row.state === 'detached') return row;
-	return { ...row, state: 'detached', position: row.state === 'open' ? head : row.position };
+export function detach(row: SessionRow, position: number): SessionRow {
+	return isServed(row) && row.state !== 'detached' ? { ...row, state: 'detached', position } : row;
 }
 
 /** The same without a log, where the row says nothing else of streams. */

@@ -279,12 +279,6 @@ export class Streams {
 		return { after, needs, since };
 	}
 
-	/** The last event that was handed to a session's stream; `undefined` where none is known. */
-	servedUpTo(session: string): number | undefined {
-		const row = this.#sessions.get(session);
-		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : undefined;
-	}
-
 	/** The last event that a session was handed, or that it began after. */
 	positionOf(row: SessionRows.SessionRow): number {
 		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : row.since;
