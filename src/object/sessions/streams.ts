@@ -274,19 +274,16 @@ export class Streams {
 		if (row.connectionId === connectionId) {
 			return { after: row.started, needs: row.started, since };
 		}
-		const after = this.#servedUpTo(row, log);
+		const after = this.positionOf(row);
 		const needs = Math.min(repeatOf(row)?.since ?? after, after);
 		return { after, needs, since };
 	}
 
 	/** The last event that a session was handed, or that it began after. */
 	positionOf(row: SessionRows.SessionRow): number {
-		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : row.since;
-	}
-
-	#servedUpTo(row: SessionRows.ServedRow, log: EventLog): number {
+		if (!this.#log || !SessionRows.isServed(row)) return row.since;
 		if (row.state !== 'open') return row.position;
-		return this.has(row.sessionId) ? log.head : log.lostAt(row.position);
+		return this.has(row.sessionId) ? this.#log.head : this.#log.lostAt(row.position);
 	}
 
 	#sendToAll(data: string, id: string | undefined): BroadcastResult {
@@ -397,11 +394,9 @@ function scopeOf(
 	{ after }: ReplayStart,
 ) {
 	const repeat = repeatOf(row);
-	if (lastEventId === undefined || !repeat || !SessionRows.isServed(row)) {
-		return { after, repeat: lastEventId === undefined ? repeat : undefined };
-	}
-	const isInTheMiddle = row.connectionId === connectionId && after < row.started;
-	return isInTheMiddle
+	if (lastEventId === undefined) return { after, repeat };
+	const isBack = SessionRows.isServed(row) && row.connectionId === connectionId;
+	return repeat && isBack && after < row.started
 		? { after: row.started, repeat: { since: after, until: repeat.until } }
 		: { after, repeat: undefined };
 }
