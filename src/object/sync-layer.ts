@@ -59,7 +59,6 @@ import {
 import { CloseCode } from '../wire/close-codes.ts';
 import { encodeFrame } from '../wire/frames.ts';
 import type { Inspected } from '../wire/inspection.ts';
-import { shardOf } from '../wire/home.ts';
 import { STREAM_TAG } from '../wire/names.ts';
 import { LOG_HEADER, TICKET_TTL_MS } from '../wire/upgrade.ts';
 import { parseWireId } from '../wire/wire-id.ts';
@@ -815,18 +814,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	}
 
 	#openLog(): EventLog | undefined {
-		const { storage } = this.ctx;
-		const { log } = this.#options;
+		const { log, lifetimes } = this.#options;
 		if (!this.#sql) return undefined;
-		const hasStreams = () => this.ctx.getWebSockets(STREAM_TAG).length > 0;
-		if (log) {
-			const { sessionTtlMs, unownedTtlMs } = this.#options.lifetimes;
-			const markAgeMs = 2 * Math.max(sessionTtlMs, unownedTtlMs);
-			const shard = shardOf(this.ctx.id.name);
-			return new EventLog(storage, this.#sql, log, { shard, hasStreams, markAgeMs });
-		}
+		if (log) return new EventLog(this.ctx, this.#sql, log, 2 * lifetimes.unownedTtlMs);
 		// It was switched off: what it kept until then would stay for ever, and its positions mean nothing any more.
-		if (EventLog.clear(storage, this.#sql)) {
+		if (EventLog.clear(this.ctx.storage, this.#sql)) {
 			this.#sql.exec(
 				"DELETE FROM tmcp_sessions WHERE owner IS NULL AND info IS NULL AND state <> 'ended'",
 			);

@@ -62,7 +62,7 @@ export interface Lifetimes {
 	sessionTtlMs: number;
 	/** The same where it has given none since it was begun. */
 	unusedTtlMs: number;
-	/** The same for any other session: never less than the age of an event. */
+	/** The same for any other session: never less than `sessionTtlMs`, nor than the age of an event. */
 	unownedTtlMs: number;
 	/** As an ended one: until nothing that was sent to it is left, and no call that knew it is under way. */
 	endedTtlMs: number;
