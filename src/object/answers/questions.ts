@@ -181,12 +181,11 @@ export class Questions {
 	/** Delete what has expired. @returns when to do so next, in milliseconds since 1970; `undefined` where nothing is left */
 	purge(now: number): number | undefined {
 		this.#sql?.exec('DELETE FROM tmcp_questions WHERE expires_at <= ?', now);
-		const [next] =
-			this.#sql
-				?.exec<{ at: number | null }>('SELECT MAX(expires_at) AS at FROM tmcp_questions')
-				.toArray() ?? [];
-		this.#mayBeAny = typeof next?.at === 'number';
-		return typeof next?.at === 'number' ? next.at + PURGE_DELAY_MS : undefined;
+		const last = this.#sql
+			?.exec<{ at: number | null }>('SELECT MAX(expires_at) AS at FROM tmcp_questions')
+			.one().at;
+		this.#mayBeAny = typeof last === 'number';
+		return typeof last === 'number' ? last + PURGE_DELAY_MS : undefined;
 	}
 
 	#rowsOf({ sessionId, connectionId }: Asker): Row[] {
