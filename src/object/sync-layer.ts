@@ -764,12 +764,12 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const now = Date.now();
 		this.#log?.cut(now);
 		this.#tellPosition();
-		this.#subscriptions.sweep(now);
+		const sweepAt = this.#subscriptions.sweep(now);
 		await this.#purgeSessions(now);
 		this.#alarm.schedule(this.#log?.nextCutAt);
-		this.#alarm.schedule(this.#subscriptions.nextSweepAt);
+		this.#alarm.schedule(sweepAt);
 		this.#alarm.schedule(this.#questions.purge(now));
-		await this.#ringOwnAlarm();
+		await this.#alarm.ringOwn(() => this.onAlarm());
 	}
 
 	/** Reads every session, so it is done once in a tenth of the shortest life of a row, however often the alarm rings. */
@@ -789,28 +789,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#alarm.schedule(this.#owners?.purge(now, now + lifetimes.sessionTtlMs));
 		this.#alarm.schedule(expiry === undefined ? undefined : expiry + lateness);
 		if (this.#sql && expiry !== undefined) this.ctx.storage.kv.put(PURGED_AT_KEY, now);
-	}
-
-	async #ringOwnAlarm(): Promise<void> {
-		const at = await this.#alarm.own.get();
-		if (at === undefined) return;
-		if (at > Date.now()) {
-			this.#alarm.schedule(at);
-			return;
-		}
-		let failed = false;
-		try {
-			await this.onAlarm();
-		} catch (error) {
-			// Thrown on, it would be tried six times by the runtime, and then no alarm would ring at all.
-			console.error(error);
-			publishFailure(error, here(this.ctx));
-			failed = true;
-		}
-		// It may have set the next one.
-		if ((await this.#alarm.own.get()) !== at) return;
-		if (failed) await this.#alarm.own.set(Date.now() + OWN_ALARM_RETRY_MS);
-		else await this.#alarm.own.delete();
 	}
 
 	#openLog(): EventLog | undefined {
@@ -1110,9 +1088,6 @@ const STREAM_KINDS = {
 function sessionOf(claim: AnyClaim): string | undefined {
 	return claim.kind === 'subscription' ? undefined : claim.sessionId;
 }
-
-/** When the alarm of a subclass rings again that has failed, in milliseconds. */
-const OWN_ALARM_RETRY_MS = 60_000;
 
 /** When sessions were purged last, in milliseconds since 1970. */
 const PURGED_AT_KEY = 'tmcp:purged_at';

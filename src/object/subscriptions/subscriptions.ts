@@ -233,17 +233,16 @@ export class Subscriptions {
 		if (others.length === 0) this.#filters.delete(filterId);
 	}
 
-	/** Delete what outlasted the subscriptions that it was kept for. */
-	sweep(now: number): void {
-		if (this.#sweepAt !== undefined && this.#sweepAt > now) return;
+	/**
+	 * Delete what outlasted the subscriptions that it was kept for.
+	 * @returns when to do that next, in milliseconds since 1970; `undefined` where there is nothing to sweep
+	 */
+	sweep(now: number): number | undefined {
+		if (this.#sweepAt !== undefined && this.#sweepAt > now) return this.#sweepAt;
 		this.#sweepAt = this.ends.purge(now);
 		const open = openSockets(this.#ctx, 'subscription', SUBSCRIPTION_TAG);
 		const filterIds = open.flatMap(({ attachment }) => attachment.filterId ?? []);
 		this.#filters.keepOnly(new Set(filterIds));
-	}
-
-	/** When to do that next, in milliseconds since 1970; `undefined` where there is nothing to sweep. */
-	get nextSweepAt(): number | undefined {
 		return this.#sweepAt;
 	}
 
