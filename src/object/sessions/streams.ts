@@ -7,7 +7,7 @@ import type { BroadcastResult, SessionSummary } from '../../wire/answers.ts';
 import type { Alarm } from '../alarm.ts';
 import { here } from '../here.ts';
 import type { EventLog, LoggedEvent } from '../log/event-log.ts';
-import { askedFor, type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
+import { type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
 import { type AttachmentOf, readAttachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
@@ -97,7 +97,7 @@ export class Streams {
 	startOf({ sessionId, connectionId, lastEventId }: StreamRequest): ReplayStart | undefined {
 		if (!this.#log) return undefined;
 		const stored = this.#storedPosition(this.#sessions.get(sessionId), connectionId, this.#log);
-		return replayStart(this.#log.extent, askedFor(lastEventId), stored);
+		return replayStart(this.#log.extent, lastEventId, stored);
 	}
 
 	/**

@@ -16,7 +16,7 @@ import { byteLength } from '../../wire/limits.ts';
 import type { Alarm } from '../alarm.ts';
 import { here } from '../here.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { askedFor, type ReplayStart, replayStart } from '../log/replay.ts';
+import { type ReplayStart, replayStart } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
 import { type AttachmentOf, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
@@ -271,7 +271,7 @@ export class Subscriptions {
 		if (!this.#log) return undefined;
 		const { extent } = this.#log;
 		const { head } = extent;
-		const start = replayStart(extent, askedFor(lastEventId), {
+		const start = replayStart(extent, lastEventId, {
 			after: head,
 			needs: head,
 			since: 0,
