@@ -43,13 +43,12 @@ type AskedFor<Part extends keyof Asked> = NonNullable<Asked[Part]>;
 
 /** What an operator's page is told of an object. Changes nothing; a row that waits to be written is written first. */
 export function inspectionOf(object: Inspectable, asked: Asked): Inspected {
-	const { ctx, log, sessions, streams, subscriptions } = object;
-	const gaps = streams.gaps + subscriptions.gaps;
+	const { ctx, log, sessions, subscriptions } = object;
 	return {
 		streams: ctx.getWebSockets(STREAM_TAG).filter(isOpen).length,
 		listeners: subscriptions.count,
 		known: sessions.known?.known ?? 0,
-		log: log && { ...log.stats, head: log.head, gaps },
+		log: log && { ...log.stats, head: log.head },
 		sessions: asked.sessions && sessionPage(object, asked.sessions),
 		listenerPage: asked.listeners && listenerPage(object, asked.listeners),
 		events: asked.log && eventsOf(log, asked.log),

@@ -701,7 +701,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			log: this.#log && {
 				...this.#log.stats,
 				waiting: Math.max(0, this.#sessions.count() - sessions.size),
-				gaps: this.#streams.gaps + this.#subscriptions.gaps,
 			},
 		};
 	}

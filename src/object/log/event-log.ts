@@ -1,8 +1,11 @@
+import * as channels from '../../diagnostics/channels.ts';
+import type { StreamKind } from '../../diagnostics/events.ts';
 import { newEpoch } from '../../wire/event-id.ts';
 import { shardOf } from '../../wire/home.ts';
 import { byteLength } from '../../wire/limits.ts';
 import { STREAM_TAG } from '../../wire/names.ts';
 import { LATENESS } from '../alarm.ts';
+import { here } from '../here.ts';
 import type { LogExtent } from './replay.ts';
 import { cut, type RetentionBounds } from './retention.ts';
 
@@ -98,6 +101,8 @@ export class EventLog {
 	/** Whether this instance has marked what its predecessor lost, and noted that it has streams. */
 	#hasMarkedLoss = false;
 	#hasNotedStreams = false;
+	/** How often a stream came back for what was no longer there, since the object woke. */
+	#gaps = 0;
 
 	/** @param markAgeMs how long it is kept where streams were lost: longer than a session without a stream lives */
 	constructor(
@@ -142,8 +147,12 @@ export class EventLog {
 		return this.#bounds.maxAgeMs;
 	}
 
-	get stats(): { events: number; bytes: number } {
-		return { events: this.#head - this.#floor, bytes: this.#total - this.#cutBytes };
+	get stats(): { events: number; bytes: number; gaps: number } {
+		return {
+			events: this.#head - this.#floor,
+			bytes: this.#total - this.#cutBytes,
+			gaps: this.#gaps,
+		};
 	}
 
 	/**
@@ -238,6 +247,21 @@ export class EventLog {
 			"SELECT seq, data FROM tmcp_events WHERE seq > ? AND kind = 'subscriptions' ORDER BY seq",
 			after,
 		);
+	}
+
+	/** A stream that came back was handed what it missed. @param recovered whether that was all */
+	noteReplay(
+		of: { stream: StreamKind; session?: string },
+		tally: channels.Tally | undefined,
+		recovered: boolean,
+	): void {
+		if (!recovered) this.#gaps++;
+		if (tally && tally.messages > 0) {
+			channels.replayed.publish({ ...here(this.#ctx), ...of, ...tally });
+		}
+		if (!recovered && channels.gap.hasSubscribers) {
+			channels.gap.publish({ ...here(this.#ctx), ...of });
+		}
 	}
 
 	/** The object has a stream, so its predecessor has lost none: they are lost together. */

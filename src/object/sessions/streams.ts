@@ -45,7 +45,6 @@ export class Streams {
 	#sent: SentIds;
 	#times: SessionRows.Lifetimes;
 	#alarm: Alarm;
-	#gaps = 0;
 
 	constructor(
 		ctx: DurableObjectState,
@@ -61,11 +60,6 @@ export class Streams {
 		this.#sent = sent;
 		this.#times = times;
 		this.#alarm = alarm;
-	}
-
-	/** How often a stream came back for what was no longer in the log, since the object woke. */
-	get gaps(): number {
-		return this.#gaps;
 	}
 
 	/** The open streams with a tag: those of a session id, or all. */
@@ -246,14 +240,7 @@ export class Streams {
 		if (handedUpTo !== undefined) socket.close(CloseCode.windowFull, 'the window is full');
 		else if (isBehind) deliver(socket, encodeFrame({ seq: log.head, data: '' }));
 		const recovered = start.recovered && isWhole;
-		if (!recovered) this.#gaps++;
-		if (tally && tally.messages > 0) {
-			const where = here(this.#ctx);
-			channels.replayed.publish({ ...where, session: sessionId, stream: 'session', ...tally });
-		}
-		if (!recovered && channels.gap.hasSubscribers) {
-			channels.gap.publish({ ...here(this.#ctx), session: sessionId, stream: 'session' });
-		}
+		log.noteReplay({ stream: 'session', session: sessionId }, tally, recovered);
 		return { after: Math.min(after, repeat?.since ?? after), recovered };
 	}
 

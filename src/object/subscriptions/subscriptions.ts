@@ -74,7 +74,6 @@ export class Subscriptions {
 	#isUsed = false;
 	#sweepAt: number | undefined;
 	#hasSwept = false;
-	#gaps = 0;
 	/** At least as many as are open; counted anew where it matters. */
 	#countAtMost: number | undefined;
 
@@ -91,10 +90,6 @@ export class Subscriptions {
 		this.#alarm = alarm;
 		this.#filters = new FilterStore(sql);
 		this.ends = new SubscriptionEnds(sql);
-	}
-
-	get gaps(): number {
-		return this.#gaps;
 	}
 
 	get count(): number {
@@ -287,13 +282,7 @@ export class Subscriptions {
 			}
 		}
 		deliver(socket, encodeFrame({ seq: head, data: '' }));
-		if (!recovered) this.#gaps++;
-		if (tally && tally.messages > 0) {
-			channels.replayed.publish({ ...here(this.#ctx), stream: 'listen', ...tally });
-		}
-		if (!recovered && channels.gap.hasSubscribers) {
-			channels.gap.publish({ ...here(this.#ctx), stream: 'listen' });
-		}
+		this.#log.noteReplay({ stream: 'listen' }, tally, recovered);
 		return { after: start.after, recovered };
 	}
 
