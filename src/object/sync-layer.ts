@@ -322,7 +322,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			resume,
 			owner,
 		};
-		this.#assertUnused(ticket, claim);
+		this.#tickets.assertUnused(ticket, claim);
 		if (owner !== undefined && !this.admit(session, owner)) throw this.#othersSession(session);
 		this.#assertMayOpen(claim);
 		const supersedes = this.#streams.has(session);
@@ -462,7 +462,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { connectionId, ticket } = parseAskOptions(options);
 		const slot = `asker ${connectionId}`;
 		const claim: AskerClaim = { kind: 'asker', slot, sessionId: session, connectionId };
-		if (ticket !== undefined) this.#assertUnused(ticket, claim);
+		if (ticket !== undefined) this.#tickets.assertUnused(ticket, claim);
 		if (!this.admit(session, who)) throw this.#othersSession(session);
 		if (ticket !== undefined) this.#questions.assertRoomForAsker();
 		this.#questions.add(claim, who, asked, Date.now());
@@ -527,7 +527,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			subscription: parsed,
 			account,
 		};
-		this.#assertUnused(ticket, claim);
+		this.#tickets.assertUnused(ticket, claim);
 		const reason =
 			asEnd(this.#tickets.endOf(connectionId)) ??
 			(resume === undefined
@@ -1007,14 +1007,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const why =
 			'another stream of the session took the place of this one, or the session has ended.';
 		throw this.#refused('STREAM_SUPERSEDED', why, sessionId);
-	}
-
-	#assertUnused(ticket: string, claim: Claim): void {
-		if (!this.#tickets.isTaken(ticket, claim)) return;
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
-			'the ticket was used before. Make a new one with crypto.randomUUID(), or leave it out.',
-		);
 	}
 
 	/**

@@ -1,3 +1,4 @@
+import { SessionManagerError } from '../../errors.ts';
 import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../../wire/upgrade.ts';
 import { Arrivals } from '../arrivals.ts';
 import { Recent } from '../recent.ts';
@@ -44,10 +45,14 @@ export class Tickets<Of extends Claim> {
 	/** Why connections have ended. */
 	#ended = new Recent<string>(END_MEMORY_MS);
 
-	/** Whether a ticket of this name was made for anything but this claim. A repeated call makes its ticket once. */
-	isTaken(ticket: string, { slot, connectionId }: Claim): boolean {
+	/** A repeated call makes its ticket once. @throws `INVALID_ARGUMENT` where it was made for anything but this claim */
+	assertUnused(ticket: string, { slot, connectionId }: Claim): void {
 		const known = this.#tickets.get(ticket);
-		return known !== undefined && !(known.slot === slot && known.connectionId === connectionId);
+		if (!known || (known.slot === slot && known.connectionId === connectionId)) return;
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			'the ticket was used before. Make a new one with crypto.randomUUID(), or leave it out.',
+		);
 	}
 
 	/** The claims that could still be redeemed. */
@@ -102,14 +107,13 @@ export class Tickets<Of extends Claim> {
 	async redeem(ticket: string): Promise<Redemption<Of>> {
 		if (!this.#tickets.has(ticket)) await this.#arrivals.wait(ticket);
 		const known = this.#tickets.get(ticket);
-		const { connectionId } = known ?? {};
-		if (!known) return { kind: 'refused', reason: 'unknown', connectionId };
-		const { claim, state } = known;
-		if (state !== 'open') return { kind: 'refused', reason: state, connectionId };
+		if (!known) return { kind: 'refused', reason: 'unknown', connectionId: undefined };
+		const { claim, slot, connectionId, state } = known;
 		if (!claim || known.expiresAt <= Date.now()) {
-			return { kind: 'refused', reason: 'expired', connectionId };
+			const reason = state === 'open' ? 'expired' : state;
+			return { kind: 'refused', reason, connectionId };
 		}
-		this.#withdraw(known.slot, 'redeemed');
+		this.#withdraw(slot, 'redeemed');
 		return { kind: 'granted', claim };
 	}
 
