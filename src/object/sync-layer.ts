@@ -135,8 +135,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
 	#alarm = new Alarm(this.ctx);
 	#sql = openDatabase(this.ctx.storage);
-	#log = this.#openLog();
 	#sessions = new Sessions(this.#sql);
+	#log = this.#openLog();
 	#owners = this.#sql && new Owners(this.#sql, (sessions) => this.#alive(sessions));
 	#sent = new SentIds(() => this.#log?.recentIds(Date.now()) ?? []);
 	#tickets = new Tickets<AnyClaim>();
@@ -795,14 +795,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (!this.#sql) return undefined;
 		if (log) return new EventLog(this.ctx, this.#sql, log, 2 * lifetimes.unownedTtlMs);
 		// It was switched off: what it kept until then would stay for ever, and its positions mean nothing any more.
-		if (EventLog.clear(this.ctx.storage, this.#sql)) {
-			this.#sql.exec(
-				"DELETE FROM tmcp_sessions WHERE owner IS NULL AND info IS NULL AND state <> 'ended'",
-			);
-			this.#sql.exec(
-				"UPDATE tmcp_sessions SET since = 0, state = CASE state WHEN 'ended' THEN 'ended' ELSE 'begun' END",
-			);
-		}
+		if (EventLog.clear(this.ctx.storage, this.#sql)) this.#sessions.forgetStreams();
 		return undefined;
 	}
 

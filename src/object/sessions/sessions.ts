@@ -168,6 +168,14 @@ export class Sessions {
 		return { found, last: looked === scanned ? last : undefined };
 	}
 
+	/** There is no log any more: a row says nothing of streams, and one that says nothing else goes. */
+	forgetStreams(): void {
+		this.#sql?.exec(
+			`DELETE FROM tmcp_sessions WHERE owner IS NULL AND info IS NULL AND state <> 'ended';
+			UPDATE tmcp_sessions SET since = 0, state = CASE state WHEN 'ended' THEN 'ended' ELSE 'begun' END`,
+		);
+	}
+
 	/** How many have begun and not ended. Reads every row: for operators. */
 	count(): number {
 		const count = this.#sql?.exec<{ n: number }>(
