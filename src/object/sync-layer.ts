@@ -151,7 +151,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
 	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
 	#vacancy = this.#sql && new Vacancy(this.ctx, this.#sql);
-	#homes = new Homes(this.ctx.storage, this.#sql !== undefined);
+	#homes = new Homes(this.#sql && this.ctx.storage.kv);
 	/** What `publish`, `unsubscribe` and `relay` answered to a call, for its retry. */
 	#answered = new Recent<number>(END_MEMORY_MS);
 
