@@ -90,7 +90,8 @@ export class Streams {
 	/** Where a stream that opens now starts. */
 	startOf({ sessionId, connectionId, lastEventId }: StreamRequest): ReplayStart | undefined {
 		if (!this.#log) return undefined;
-		const stored = this.#storedPosition(this.#sessions.get(sessionId), connectionId, this.#log);
+		const row = this.#sessions.get(sessionId);
+		const stored = this.#storedPosition(row, connectionId, this.#log.head);
 		return replayStart(this.#log.extent, lastEventId, stored);
 	}
 
@@ -191,13 +192,15 @@ export class Streams {
 		mayComeBack: boolean,
 	): void {
 		const row = this.#sessions.get(sessionId);
+		if (!this.#log) {
+			// The row says nothing of streams, but a session lives on from the end of its stream.
+			if (row) this.save(SessionRows.renew(row, this.#times, Date.now()));
+			return;
+		}
 		// Where it was lost with the object, and that is told late, it did not get what was sent since.
-		const last =
-			this.#log && row?.state === 'open' ? this.#log.lostAt(row.position) : (this.#log?.head ?? 0);
+		const last = row?.state === 'open' ? this.#log.lostAt(row.position) : this.#log.head;
 		const to = { connectionId, position: Math.min(position ?? last, last), mayComeBack };
-		// Without a log the row says nothing of streams, but a session lives on from the end of its stream.
-		if (this.#log) this.save(SessionRows.close(row, to, this.#times, Date.now()));
-		else if (row) this.save(SessionRows.renew(row, this.#times, Date.now()));
+		this.save(SessionRows.close(row, to, this.#times, Date.now()));
 	}
 
 	#openUnlogged({ sessionId }: StreamRequest): void {
@@ -248,9 +251,8 @@ export class Streams {
 	#storedPosition(
 		row: SessionRows.SessionRow | undefined,
 		connectionId: string,
-		log: EventLog,
+		head: number,
 	): StoredPosition {
-		const { head } = log;
 		// Nothing in the log is for an unknown session: a broadcast that names one begins it.
 		if (row === undefined || row.state === 'ended') {
 			return { after: head, needs: head, since: row?.since ?? 0 };

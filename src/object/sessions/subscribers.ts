@@ -3,8 +3,7 @@ import type { SessionRow } from './session-row.ts';
 
 /**
  * How many subscriptions are held in memory. Each takes 420 bytes there, if no two are to the same resource or of the same
- * session: 42 MB of the 128 that an object has (https://developers.cloudflare.com/durable-objects/platform/limits/). Where
- * there are more, SQLite is searched.
+ * session: 42 MB of the 128 that an object has (https://developers.cloudflare.com/durable-objects/platform/limits/).
  */
 const MAX_INDEXED = 100_000;
 
