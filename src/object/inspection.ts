@@ -1,3 +1,4 @@
+import type { SessionSummary } from '../wire/answers.ts';
 import type { parseInspectOptions } from '../wire/arguments.ts';
 import type {
 	Inspected,
@@ -28,7 +29,7 @@ const HEAD_CHARS = 2_000;
 const MAX_NAME_CHARS = 100;
 
 /** What an object has, for an operator to look at. */
-interface Inspectable {
+export interface Inspectable {
 	ctx: DurableObjectState;
 	log: EventLog | undefined;
 	sessions: Sessions;
@@ -55,33 +56,48 @@ export function inspectionOf(object: Inspectable, asked: Asked): Inspected {
 	};
 }
 
+/** A page of the sessions that live. Reads what was sent since the oldest of them was there last. */
+export function summariesOf(object: Inspectable, after: string, limit: number): SessionSummary[] {
+	const { found } = object.sessions.page(after, limit, object.isAlive);
+	return placesOf(object, found).map(({ row, isHere, waiting }) => ({
+		sessionId: row.sessionId,
+		state: isHere ? 'open' : row.state === 'begun' ? 'begun' : 'away',
+		client: clientOf(row),
+		waiting,
+		expiresAt: isHere ? undefined : row.expiresAt,
+	}));
+}
+
 function sessionPage(
-	{ log, sessions, streams, isAlive }: Inspectable,
+	object: Inspectable,
 	{ after = '', limit }: AskedFor<'sessions'>,
 ): InspectedPage<InspectedSession> {
-	const { found, last } = sessions.page(after, limit, isAlive, SCANNED_ROWS);
-	const earliest = (log?.head ?? 0) - COUNTED_EVENTS;
-	const places = found.map((row) => {
+	const { found, last } = object.sessions.page(after, limit, object.isAlive, SCANNED_ROWS);
+	const earliest = (object.log?.head ?? 0) - COUNTED_EVENTS;
+	const places = placesOf(object, found, earliest);
+	const items = places.map(({ row, isHere, position, waiting }): InspectedSession => ({
+		sessionId: row.sessionId,
+		state: isHere ? 'open' : stateOf(row),
+		client: shownClientOf(row),
+		begunAt: readSessionId(row.sessionId)?.madeAt,
+		position,
+		waiting,
+		mayWaitForMore: !isHere && position < earliest,
+		expiresAt: isHere ? undefined : row.expiresAt,
+	}));
+	return { items, next: last };
+}
+
+/** Whether sessions have a stream, and how many events after their position, and after `earliest`, wait for one. */
+function placesOf({ log, streams }: Inspectable, rows: readonly SessionRow[], earliest = 0) {
+	const places = rows.map((row) => {
 		return { row, isHere: streams.has(row.sessionId), position: streams.positionOf(row) };
 	});
 	const counted = places
 		.filter(({ isHere }) => !isHere)
 		.map(({ row, position }) => [row.sessionId, Math.max(position, earliest)] as const);
 	const waiting = log?.countMissed(new Map(counted));
-	const items = places.map(({ row, isHere, position }): InspectedSession => {
-		const { sessionId, expiresAt } = row;
-		return {
-			sessionId,
-			state: isHere ? 'open' : stateOf(row),
-			client: shownClientOf(row),
-			begunAt: readSessionId(sessionId)?.madeAt,
-			position,
-			waiting: waiting?.get(sessionId) ?? 0,
-			mayWaitForMore: !isHere && position < earliest,
-			expiresAt: isHere ? undefined : expiresAt,
-		};
-	});
-	return { items, next: last };
+	return places.map((place) => ({ ...place, waiting: waiting?.get(place.row.sessionId) ?? 0 }));
 }
 
 function listenerPage(

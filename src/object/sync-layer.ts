@@ -69,7 +69,7 @@ import { type Claim, END_MEMORY_MS, Tickets } from './door/tickets.ts';
 import { codeOfRefusal, errorResponse, readTicket, refusal } from './door/upgrade.ts';
 import { here, inTrace } from './here.ts';
 import { Homes } from './homes.ts';
-import { inspectionOf } from './inspection.ts';
+import { type Inspectable, inspectionOf, summariesOf } from './inspection.ts';
 import { EventLog } from './log/event-log.ts';
 import type { ReplayStart } from './log/replay.ts';
 import { SentIds } from './log/sent-ids.ts';
@@ -624,8 +624,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	listSessions(options?: ListOptions): SessionSummary[] {
 		const { after, limit = SESSIONS_PER_PAGE } = parseListOptions(options);
 		this.#assertSqlite();
-		const { found } = this.#sessions.page(after ?? '', limit, (row) => this.#isAlive(row));
-		return this.#streams.summaries(found);
+		return summariesOf(this.#inspectable, after ?? '', limit);
 	}
 
 	/**
@@ -640,15 +639,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	inspect(options?: InspectOptions): Inspected {
 		const asked = parseInspectOptions(options);
 		this.#assertSqlite();
-		const parts = {
-			ctx: this.ctx,
-			log: this.#log,
-			sessions: this.#sessions,
-			streams: this.#streams,
-			subscriptions: this.#subscriptions,
-			isAlive: (row: SessionRows.SessionRow) => this.#isAlive(row),
-		};
-		return inspectionOf(parts, asked);
+		return inspectionOf(this.#inspectable, asked);
 	}
 
 	/** For `SessionHomes`: the labels of all homes, if this is the first one. */
@@ -797,6 +788,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		// It was switched off: what it kept until then would stay for ever, and its positions mean nothing any more.
 		if (EventLog.clear(this.ctx.storage, this.#sql)) this.#sessions.forgetStreams();
 		return undefined;
+	}
+
+	get #inspectable(): Inspectable {
+		return {
+			ctx: this.ctx,
+			log: this.#log,
+			sessions: this.#sessions,
+			streams: this.#streams,
+			subscriptions: this.#subscriptions,
+			isAlive: (row) => this.#isAlive(row),
+		};
 	}
 
 	get #head(): number {

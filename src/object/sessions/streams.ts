@@ -3,7 +3,7 @@ import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import { byteLength, EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
 import { STREAM_TAG } from '../../wire/names.ts';
-import type { BroadcastResult, SessionSummary } from '../../wire/answers.ts';
+import type { BroadcastResult } from '../../wire/answers.ts';
 import type { Alarm } from '../alarm.ts';
 import { here } from '../here.ts';
 import type { EventLog, LoggedEvent } from '../log/event-log.ts';
@@ -11,7 +11,6 @@ import { type ReplayStart, replayStart, type StoredPosition } from '../log/repla
 import type { SentIds } from '../log/sent-ids.ts';
 import { type AttachmentOf, readAttachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
-import { clientOf } from './session-info.ts';
 import * as SessionRows from './session-row.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -148,26 +147,6 @@ export class Streams {
 			channels.waiting.publish({ ...here(this.#ctx), ...sizeOf(sessions, data), waiting });
 		}
 		return result;
-	}
-
-	/** What is known of some sessions. Reads what was sent since the oldest of them was there last. */
-	summaries(rows: readonly SessionRows.SessionRow[]): SessionSummary[] {
-		const after = new Map<string, number>();
-		for (const row of rows) {
-			if (this.#log && !this.has(row.sessionId)) after.set(row.sessionId, this.positionOf(row));
-		}
-		const waiting = this.#log?.countMissed(after);
-		return rows.map((row) => {
-			const { sessionId, state, expiresAt } = row;
-			const isHere = this.has(sessionId);
-			return {
-				sessionId,
-				state: isHere ? 'open' : state === 'begun' ? 'begun' : 'away',
-				client: clientOf(row),
-				waiting: waiting?.get(sessionId) ?? 0,
-				expiresAt: isHere ? undefined : expiresAt,
-			};
-		});
 	}
 
 	/** A socket is gone. @param position the last event that the other end took, if it said so */
