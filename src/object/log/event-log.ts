@@ -10,11 +10,11 @@ import type { LogExtent } from './replay.ts';
 import { cut, type RetentionBounds } from './retention.ts';
 
 /** One thing that was sent. */
-export interface LoggedEvent {
+export type LoggedEvent = {
 	seq: number;
 	/** `null` where it was too large to be kept. */
 	data: string | null;
-}
+};
 
 /** Who gets an event: sessions by name, all sessions, or the subscriptions that match it. */
 export type Audience =
@@ -194,7 +194,7 @@ export class EventLog {
 
 	/** What a session missed, in order: what was sent to it by name, and to all. */
 	missedBySession({ session, after, repeat }: Missed): Iterable<LoggedEvent> {
-		return this.#sql.exec<{ seq: number; data: string | null }>(
+		return this.#sql.exec<LoggedEvent>(
 			`SELECT seq, data FROM tmcp_events
 			WHERE seq > ?1 AND (seq > ?2 OR at <= ?3) AND (kind = 'all' OR instr(audience, ?4) > 0)
 			ORDER BY seq`,
@@ -243,7 +243,7 @@ export class EventLog {
 
 	/** What all subscriptions missed; each takes what it matches. */
 	missedBySubscriptions(after: number): Iterable<LoggedEvent> {
-		return this.#sql.exec<{ seq: number; data: string | null }>(
+		return this.#sql.exec<LoggedEvent>(
 			"SELECT seq, data FROM tmcp_events WHERE seq > ? AND kind = 'subscriptions' ORDER BY seq",
 			after,
 		);
