@@ -149,7 +149,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#alarm,
 	);
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
-	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
+	#questions = this.#sql && new Questions(this.ctx, this.#sql, this.#alarm);
 	#vacancy = this.#sql && new Vacancy(this.ctx, this.#sql);
 	#homes = new Homes(this.#sql && this.ctx.storage.kv);
 	/** What `publish`, `unsubscribe` and `relay` answered to a call, for its retry. */
@@ -379,7 +379,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	end(sessionId: string): boolean {
 		const session = parseSessionId(sessionId);
 		const hadStream = this.#closeStreams(session);
-		this.#questions.end(session);
+		this.#questions?.end(session);
 		// With a log, a session that has no row was never heard of.
 		const row = this.#sessions.get(session);
 		if (!this.#log || row) {
@@ -464,8 +464,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const claim: AskerClaim = { kind: 'asker', slot, sessionId: session, connectionId };
 		if (ticket !== undefined) this.#tickets.assertUnused(ticket, claim);
 		if (!this.admit(session, who)) throw this.#othersSession(session);
-		if (ticket !== undefined) this.#questions.assertRoomForAsker();
-		this.#questions.add(claim, who, asked, Date.now());
+		if (ticket !== undefined) this.#questions?.assertRoomForAsker();
+		this.#questions?.add(claim, who, asked, Date.now());
 		if (ticket !== undefined) this.#tickets.issue(ticket, claim);
 	}
 
@@ -490,10 +490,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#assertSqlite();
 		const wireId = parseWireId(id);
 		if (!wireId) return 'ignored';
-		const asker = this.#questions.ownerOf(session, wireId, Date.now());
-		const outcome = isOwner(asker, who)
-			? await this.#questions.answer(session, wireId, text)
-			: 'ignored';
+		const asker = this.#questions?.ownerOf(session, wireId, Date.now());
+		const outcome =
+			this.#questions && isOwner(asker, who)
+				? await this.#questions.answer(session, wireId, text)
+				: 'ignored';
 		if (channels.answered.hasSubscribers) {
 			channels.answered.publish({ ...here(this.ctx), session, outcome });
 		}
@@ -736,7 +737,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (!attachment) return;
 		socket.close();
 		if (attachment.kind === 'subscription') this.#subscriptions.forget(attachment);
-		else if (attachment.kind === 'asker') this.#questions.closed(attachment, code);
+		else if (attachment.kind === 'asker') this.#questions?.closed(attachment, code);
 		else {
 			const position = code === CloseCode.clientGone ? readPosition(reason) : undefined;
 			this.#streams.closed(socket, attachment, position);
@@ -758,7 +759,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		await this.#purgeSessions(now);
 		this.#alarm.schedule(this.#log?.nextCutAt);
 		this.#alarm.schedule(sweepAt);
-		this.#alarm.schedule(this.#questions.purge(now));
+		this.#alarm.schedule(this.#questions?.purge(now));
 		await this.#alarm.ringOwn(() => this.onAlarm());
 	}
 
@@ -959,7 +960,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 				this.#vacancy?.end();
 				return this.#subscriptions.open(socket, claim);
 			case 'asker':
-				this.#questions.open(socket, claim);
+				this.#questions?.open(socket, claim);
 				return undefined;
 		}
 	}
