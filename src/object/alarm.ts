@@ -1,3 +1,6 @@
+import { publishFailure } from '../diagnostics/failure.ts';
+import { here } from './here.ts';
+
 /** What has expired is deleted up to 10 % of its time to live late, in batches, to save wake-ups. */
 export const LATENESS = 0.1;
 
@@ -11,6 +14,9 @@ export interface OwnAlarm {
 }
 
 const OWN_KEY = 'tmcp:own_alarm';
+
+/** When the alarm of a subclass rings again that has failed, in milliseconds. */
+const OWN_RETRY_MS = 60_000;
 
 /** Keys that only a subclass with an alarm of its own has are looked up asynchronously: a class without SQLite has them too. */
 export class Alarm {
@@ -46,6 +52,29 @@ export class Alarm {
 			await this.#ctx.storage.delete(OWN_KEY);
 		},
 	};
+
+	/** Do what the alarm of a subclass is for, where its time has come. */
+	async ringOwn(work: () => void | Promise<void>): Promise<void> {
+		const at = await this.own.get();
+		if (at === undefined) return;
+		if (at > Date.now()) {
+			this.schedule(at);
+			return;
+		}
+		let failed = false;
+		try {
+			await work();
+		} catch (error) {
+			// Thrown on, it would be tried six times by the runtime, and then no alarm would ring at all.
+			console.error(error);
+			publishFailure(error, here(this.#ctx));
+			failed = true;
+		}
+		// It may have set the next one.
+		if ((await this.own.get()) !== at) return;
+		if (failed) await this.own.set(Date.now() + OWN_RETRY_MS);
+		else await this.own.delete();
+	}
 
 	async #setIfEarlier(dueAt: number): Promise<void> {
 		const before = (await this.#ctx.storage.getAlarm()) ?? Infinity;

@@ -14,25 +14,22 @@ const MEMORY_MS = LATENESS_MS + HOME_LEASE_MS + HOME_LEASE_GRACE_MS + HOME_LEASE
 
 /**
  * Which homes there are beside the first one, in the first one. Whoever begins something in a home has registered it not
- * longer ago than {@link HOME_LEASE_MS}, or {@link HOME_LEASE_GRACE_MS} more where this object has not answered. So one that was not registered for longer, and in which nothing lives, can be
- * forgotten: nothing begins there before it is registered again.
+ * longer ago than {@link HOME_LEASE_MS}, or {@link HOME_LEASE_GRACE_MS} more where this object has not answered. So one
+ * that was not registered for longer, and in which nothing lives, can be forgotten: nothing begins there before it is
+ * registered again.
  */
 export class Homes {
-	#storage: DurableObjectStorage;
-	#hasSqlite: boolean;
+	/** `undefined` for a class without SQLite, which has no other homes. */
+	#kv: SyncKvStorage | undefined;
 	#cache: readonly string[] | undefined;
 	#usedCache: Record<string, number> | undefined;
 
-	constructor(storage: DurableObjectStorage, hasSqlite: boolean) {
-		this.#storage = storage;
-		this.#hasSqlite = hasSqlite;
+	constructor(kv: SyncKvStorage | undefined) {
+		this.#kv = kv;
 	}
 
 	get all(): readonly string[] {
-		return (this.#cache ??= [
-			FIRST_HOME,
-			...((this.#hasSqlite && this.#storage.kv.get<string[]>(HOMES_KEY)) || []),
-		]);
+		return (this.#cache ??= [FIRST_HOME, ...(this.#kv?.get<string[]>(HOMES_KEY) ?? [])]);
 	}
 
 	add(home: string, now: number): void {
@@ -51,16 +48,16 @@ export class Homes {
 	}
 
 	get #used(): Record<string, number> {
-		return (this.#usedCache ??= this.#storage.kv.get<Record<string, number>>(USED_KEY) ?? {});
+		return (this.#usedCache ??= this.#kv?.get<Record<string, number>>(USED_KEY) ?? {});
 	}
 
 	#put(all: readonly string[]): void {
-		this.#storage.kv.put(HOMES_KEY, all.slice(1));
+		this.#kv?.put(HOMES_KEY, all.slice(1));
 		this.#cache = all;
 	}
 
 	#putUsed(used: Record<string, number>): void {
-		this.#storage.kv.put(USED_KEY, used);
+		this.#kv?.put(USED_KEY, used);
 		this.#usedCache = used;
 	}
 }

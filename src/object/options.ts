@@ -92,19 +92,10 @@ const OptionsSchema = v.strictObject({
 /** An ended session is remembered at least this long, in milliseconds: longer than KV is stale and a connection away. */
 const MIN_ENDED_TTL_MS = 10 * 60_000;
 
-/** The largest numbers that the object takes. It refuses what would exceed one of them. */
-interface Limits {
-	maxSubscriptions: number;
-	maxSubscriptionsPerOwner: number;
-	maxResourcesPerSubscription: number;
-	maxResourcesPerSession: number;
-	maxSessions: number;
-	maxSessionsPerOwner: number;
-}
-
 /** The settings as the object uses them. */
 export interface ParsedOptions {
-	limits: Limits;
+	/** The largest numbers that the object takes. It refuses what would exceed one of them. */
+	limits: Required<Omit<SyncLayerOptions, 'log' | 'sessionTtl' | 'unusedSessionTtl'>>;
 	lifetimes: Lifetimes;
 	/** `undefined` where the log is off. */
 	log: RetentionBounds | undefined;

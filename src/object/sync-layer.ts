@@ -3,7 +3,7 @@ import * as channels from '../diagnostics/channels.ts';
 import type { StreamKind } from '../diagnostics/events.ts';
 import { publishFailure } from '../diagnostics/failure.ts';
 import type { TraceContext } from '../diagnostics/trace.ts';
-import { SessionManagerError } from '../errors.ts';
+import { SessionManagerError, type SessionManagerErrorCode } from '../errors.ts';
 import type {
 	Admitted,
 	AnswerOutcome,
@@ -60,8 +60,7 @@ import {
 import { CloseCode } from '../wire/close-codes.ts';
 import { encodeFrame } from '../wire/frames.ts';
 import type { Inspected } from '../wire/inspection.ts';
-import { shardOf } from '../wire/home.ts';
-import { STREAM_TAG, SYNC_LAYER_NAME } from '../wire/names.ts';
+import { STREAM_TAG } from '../wire/names.ts';
 import { LOG_HEADER, TICKET_TTL_MS } from '../wire/upgrade.ts';
 import { parseWireId } from '../wire/wire-id.ts';
 import { Alarm, LATENESS, type OwnAlarm } from './alarm.ts';
@@ -71,7 +70,7 @@ import { type Claim, END_MEMORY_MS, type RefusalReason, Tickets } from './door/t
 import { codeOfRefusal, errorResponse, readUpgrade, refusal } from './door/upgrade.ts';
 import { here, inTrace } from './here.ts';
 import { Homes } from './homes.ts';
-import { Inspection } from './inspection.ts';
+import { type Inspectable, inspectionOf, summariesOf } from './inspection.ts';
 import { keyFor } from './keys.ts';
 import { EventLog } from './log/event-log.ts';
 import type { ReplayStart } from './log/replay.ts';
@@ -88,17 +87,12 @@ import { type Broadcast, type StreamRequest, Streams } from './sessions/streams.
 import { readAttachment } from './sockets/attachment.ts';
 import { deliver } from './sockets/sockets.ts';
 import { SUBSCRIPTION_TAG } from './subscriptions/subscription-tags.ts';
-import { Subscriptions } from './subscriptions/subscriptions.ts';
+import { type SubscriptionRequest, Subscriptions } from './subscriptions/subscriptions.ts';
 import { Vacancy } from './vacancy.ts';
 
 type StreamClaim = Claim &
 	StreamRequest & { kind: 'stream'; resume: boolean; owner: string | undefined };
-type SubscriptionClaim = Claim & {
-	kind: 'subscription';
-	lastEventId: string | undefined;
-	subscription: SubscriptionInput;
-	account: string | undefined;
-};
+type SubscriptionClaim = Claim & SubscriptionRequest & { kind: 'subscription' };
 type AskerClaim = Claim & Asker & { kind: 'asker' };
 type AnyClaim = StreamClaim | SubscriptionClaim | AskerClaim;
 
@@ -142,8 +136,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	#options = parseSyncLayerOptions(Reflect.get(this.constructor, 'options'));
 	#alarm = new Alarm(this.ctx);
 	#sql = openDatabase(this.ctx.storage);
-	#log = this.#openLog();
 	#sessions = new Sessions(this.#sql);
+	#log = this.#openLog();
 	#owners = this.#sql && new Owners(this.#sql, (sessions) => this.#alive(sessions));
 	#sent = new SentIds(() => this.#log?.recentIds(Date.now()) ?? []);
 	#tickets = new Tickets<AnyClaim>();
@@ -156,11 +150,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#alarm,
 	);
 	#subscriptions = new Subscriptions(this.ctx, this.#sql, this.#log, this.#sent, this.#alarm);
-	#questions = new Questions(this.ctx, this.#sql, this.#alarm);
-	#vacancy = this.#sql && new Vacancy(this.ctx.storage.kv);
+	#questions = this.#sql && new Questions(this.ctx, this.#sql, this.#alarm);
+	#vacancy = this.#sql && new Vacancy(this.ctx, this.#sql);
 	/** As it is stored; `undefined` until somebody needs it. */
 	#key: string | undefined;
-	#homes = new Homes(this.ctx.storage, this.#sql !== undefined);
+	#homes = new Homes(this.#sql && this.ctx.storage.kv);
 	/** What `publish`, `unsubscribe` and `relay` answered to a call, for its retry. */
 	#answered = new Recent<number>(END_MEMORY_MS);
 
@@ -327,7 +321,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const session = sessionId === undefined ? crypto.randomUUID() : parseSessionId(sessionId);
 		const { ticket = crypto.randomUUID(), ...request } = parseAttachOptions(options);
 		const claim = claimOf(session, request);
-		this.#assertUnused(ticket, claim);
+		this.#tickets.assertUnused(ticket, claim);
 		this.#assertOwned(claim);
 		this.#assertMayOpen(claim);
 		const supersedes = this.#streams.has(session);
@@ -355,22 +349,21 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	detach(sessionId: string, options?: DetachOptions): boolean {
 		const session = parseSessionId(sessionId);
 		const { connectionId, position } = parseDetachOptions(options);
-		if (connectionId !== undefined) this.#tickets.noteEnd(connectionId, 'detached');
-		// Before the stream is closed: one that was lost with the object was not handed what was sent since.
-		const reached = connectionId === undefined ? this.#streams.servedUpTo(session) : undefined;
-		const isDetached = this.#closeStreams(session, connectionId);
 		if (connectionId !== undefined) {
+			this.#tickets.noteEnd(connectionId, 'detached');
+			const isDetached = this.#closeStreams(session, connectionId);
 			this.#streams.connectionGone(session, connectionId, position, false);
-		} else {
-			// Between two sockets it has none, but its connection may come back.
-			const row = this.#sessions.get(session);
-			const { lifetimes } = this.#options;
-			this.#streams.save(
-				this.#log
-					? SessionRows.detach(row, reached ?? this.#head)
-					: SessionRows.detachUnlogged(row, session, lifetimes, Date.now()),
-			);
+			return isDetached;
 		}
+		const row = this.#sessions.get(session);
+		const { lifetimes } = this.#options;
+		// Also where it has no stream: between two sockets, its connection may come back.
+		const detached = this.#log
+			? // Before the stream is closed: one that was lost with the object was not handed what was sent since.
+				row && SessionRows.detach(row, this.#streams.positionOf(row))
+			: SessionRows.detachUnlogged(row, session, lifetimes, Date.now());
+		const isDetached = this.#closeStreams(session);
+		this.#streams.save(detached);
 		return isDetached;
 	}
 
@@ -385,7 +378,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	end(sessionId: string): boolean {
 		const session = parseSessionId(sessionId);
 		const hadStream = this.#closeStreams(session);
-		this.#questions.end(session);
+		this.#questions?.end(session);
 		// With a log, a session that has no row was never heard of.
 		const row = this.#sessions.get(session);
 		if (!this.#log || row) {
@@ -466,14 +459,12 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const who = parseOwner(owner);
 		const asked = parseQuestions(questions);
 		const { connectionId, ticket } = parseAskOptions(options);
-		const slot = slotOfAsker(connectionId);
+		const slot = `asker ${connectionId}`;
 		const claim: AskerClaim = { kind: 'asker', slot, sessionId: session, connectionId };
-		if (ticket !== undefined) this.#assertUnused(ticket, claim);
-		if (!this.admit(session, who)) {
-			throw this.#refused(othersSession(), session);
-		}
-		if (ticket !== undefined) this.#questions.assertRoomForAsker();
-		this.#questions.add(claim, who, asked, Date.now());
+		if (ticket !== undefined) this.#tickets.assertUnused(ticket, claim);
+		if (!this.admit(session, who)) throw this.#othersSession(session);
+		if (ticket !== undefined) this.#questions?.assertRoomForAsker();
+		this.#questions?.add(claim, who, asked, Date.now());
 		if (ticket !== undefined) this.#tickets.issue(ticket, claim);
 	}
 
@@ -498,10 +489,11 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		this.#assertSqlite();
 		const wireId = parseWireId(id);
 		if (!wireId) return 'ignored';
-		const asker = this.#questions.ownerOf(session, wireId, Date.now());
-		const outcome = isOwner(asker, who)
-			? await this.#questions.answer(session, wireId, text)
-			: 'ignored';
+		const asker = this.#questions?.ownerOf(session, wireId, Date.now());
+		const outcome =
+			this.#questions && isOwner(asker, who)
+				? await this.#questions.answer(session, wireId, text)
+				: 'ignored';
 		if (channels.answered.hasSubscribers) {
 			channels.answered.publish({ ...here(this.ctx), session, outcome });
 		}
@@ -529,13 +521,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const connectionId = given.connectionId ?? crypto.randomUUID();
 		const claim: SubscriptionClaim = {
 			kind: 'subscription',
-			slot: slotOfSubscription(parsed),
+			slot: `subscription ${JSON.stringify([parsed.origin, parsed.id])}`,
 			connectionId,
 			lastEventId,
 			subscription: parsed,
 			account,
 		};
-		this.#assertUnused(ticket, claim);
+		this.#tickets.assertUnused(ticket, claim);
 		const reason =
 			asEnd(this.#tickets.endOf(connectionId)) ??
 			(resume === undefined
@@ -600,7 +592,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			published: publish ? this.#publish(publish) : 0,
 			unsubscribed: unsubscribe ? this.#unsubscribe(unsubscribe) : 0,
 			subscribers: subscribersOf === undefined ? [] : this.subscribersOf(subscribersOf),
-			isVacant: this.#isVacant(),
+			isVacant: this.#vacancy?.isOver(Date.now(), () => this.#tickets.open.length > 0) ?? false,
 		}));
 	}
 
@@ -632,8 +624,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	listSessions(options?: ListOptions): SessionSummary[] {
 		const { after, limit = SESSIONS_PER_PAGE } = parseListOptions(options);
 		this.#assertSqlite();
-		const isAlive = (row: SessionRows.SessionRow) => this.#isAlive(row);
-		return this.#streams.summaries(this.#sessions.page(after ?? '', limit, isAlive));
+		return summariesOf(this.#inspectable, after ?? '', limit);
 	}
 
 	/**
@@ -648,14 +639,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	inspect(options?: InspectOptions): Inspected {
 		const asked = parseInspectOptions(options);
 		this.#assertSqlite();
-		const inspection = new Inspection(
-			this.ctx,
-			this.#log,
-			this.#sessions,
-			this.#streams,
-			this.#subscriptions,
-		);
-		return inspection.of(asked, (row) => this.#isAlive(row));
+		return inspectionOf(this.#inspectable, asked);
 	}
 
 	/** For `SessionHomes`: the labels of all homes, if this is the first one. */
@@ -708,7 +692,6 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			log: this.#log && {
 				...this.#log.stats,
 				waiting: Math.max(0, this.#sessions.count() - sessions.size),
-				gaps: this.#streams.gaps + this.#subscriptions.gaps,
 			},
 		};
 	}
@@ -756,7 +739,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (!attachment) return;
 		socket.close();
 		if (attachment.kind === 'subscription') this.#subscriptions.forget(attachment);
-		else if (attachment.kind === 'asker') this.#questions.closed(attachment, code);
+		else if (attachment.kind === 'asker') this.#questions?.closed(attachment, code);
 		else {
 			const position = code === CloseCode.clientGone ? readPosition(reason) : undefined;
 			this.#streams.closed(socket, attachment, position);
@@ -774,12 +757,12 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const now = Date.now();
 		this.#log?.cut(now);
 		this.#tellPosition();
-		this.#subscriptions.sweep(now);
+		const sweepAt = this.#subscriptions.sweep(now);
 		await this.#purgeSessions(now);
 		this.#alarm.schedule(this.#log?.nextCutAt);
-		this.#alarm.schedule(this.#subscriptions.nextSweepAt);
-		this.#alarm.schedule(this.#questions.purge(now));
-		await this.#ringOwnAlarm();
+		this.#alarm.schedule(sweepAt);
+		this.#alarm.schedule(this.#questions?.purge(now));
+		await this.#alarm.ringOwn(() => this.onAlarm());
 	}
 
 	/** Reads every session, so it is done once in a tenth of the shortest life of a row, however often the alarm rings. */
@@ -801,64 +784,24 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (this.#sql && expiry !== undefined) this.ctx.storage.kv.put(PURGED_AT_KEY, now);
 	}
 
-	async #ringOwnAlarm(): Promise<void> {
-		const at = await this.#alarm.own.get();
-		if (at === undefined) return;
-		if (at > Date.now()) {
-			this.#alarm.schedule(at);
-			return;
-		}
-		let failed = false;
-		try {
-			await this.onAlarm();
-		} catch (error) {
-			// Thrown on, it would be tried six times by the runtime, and then no alarm would ring at all.
-			console.error(error);
-			publishFailure(error, here(this.ctx));
-			failed = true;
-		}
-		// It may have set the next one.
-		if ((await this.#alarm.own.get()) !== at) return;
-		if (failed) await this.#alarm.own.set(Date.now() + OWN_ALARM_RETRY_MS);
-		else await this.#alarm.own.delete();
-	}
-
 	#openLog(): EventLog | undefined {
-		const { storage } = this.ctx;
-		const { log } = this.#options;
+		const { log, lifetimes } = this.#options;
 		if (!this.#sql) return undefined;
-		const hasStreams = () => this.ctx.getWebSockets(STREAM_TAG).length > 0;
-		if (log) {
-			const { sessionTtlMs, unownedTtlMs } = this.#options.lifetimes;
-			const markAgeMs = 2 * Math.max(sessionTtlMs, unownedTtlMs);
-			const shard = shardOf(this.ctx.id.name);
-			return new EventLog(storage, this.#sql, log, { shard, hasStreams, markAgeMs });
-		}
+		if (log) return new EventLog(this.ctx, this.#sql, log, 2 * lifetimes.unownedTtlMs);
 		// It was switched off: what it kept until then would stay for ever, and its positions mean nothing any more.
-		if (EventLog.clear(storage, this.#sql)) {
-			this.#sql.exec(
-				"DELETE FROM tmcp_sessions WHERE owner IS NULL AND info IS NULL AND state <> 'ended'",
-			);
-			this.#sql.exec(
-				"UPDATE tmcp_sessions SET since = 0, state = CASE state WHEN 'ended' THEN 'ended' ELSE 'begun' END",
-			);
-		}
+		if (EventLog.clear(this.ctx.storage, this.#sql)) this.#sessions.forgetStreams();
 		return undefined;
 	}
 
-	/**
-	 * A session that has ended counts until it is forgotten: late calls have to find it. Sockets are looked at last, and once
-	 * in a while only, because that wakes all of them. The first home is never forgotten, so nothing is asked there.
-	 */
-	#isVacant(): boolean {
-		const now = Date.now();
-		const isAsked = this.ctx.id.name !== SYNC_LAYER_NAME && this.#vacancy?.isDue(now);
-		if (!this.#sql || !this.#vacancy || !isAsked) return false;
-		const isEmpty =
-			this.#sql.exec('SELECT 1 FROM tmcp_sessions LIMIT 1').toArray().length === 0 &&
-			this.#tickets.open.length === 0 &&
-			this.ctx.getWebSockets().length === 0;
-		return isEmpty ? this.#vacancy.hasLasted(now) : this.#vacancy.isNot(now);
+	get #inspectable(): Inspectable {
+		return {
+			ctx: this.ctx,
+			log: this.#log,
+			sessions: this.#sessions,
+			streams: this.#streams,
+			subscriptions: this.#subscriptions,
+			isAlive: (row) => this.#isAlive(row),
+		};
 	}
 
 	get #head(): number {
@@ -1005,6 +948,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			const { session, options } = parseClaim(text);
 			claim = claimOf(session, options);
 			this.#assertOwned(claim);
+			this.#assertMayOpen(claim);
 		} catch (error) {
 			return this.#failed(error);
 		}
@@ -1015,7 +959,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	/** @throws `STREAM_DETACHED`, `SQLITE_MISSING` */
 	#assertOwned({ sessionId, owner }: StreamClaim): void {
 		if (owner === undefined || this.admit(sessionId, owner)) return;
-		throw this.#refused(othersSession(), sessionId);
+		throw this.#othersSession(sessionId);
 	}
 
 	#open(claim: AnyClaim): Response {
@@ -1056,7 +1000,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 				this.#vacancy?.end();
 				return this.#subscriptions.open(socket, claim);
 			case 'asker':
-				this.#questions.open(socket, claim);
+				this.#questions?.open(socket, claim);
 				return undefined;
 		}
 	}
@@ -1075,17 +1019,17 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const { sessionId, connectionId, lastEventId, resume, slot, owner } = claim;
 		// Whoever names no owner has not been asked whose the session is; it may have begun since the ticket was made.
 		if (owner === undefined && this.#liveRow(sessionId)?.owner !== undefined) {
-			throw this.#refused(othersSession(), sessionId);
+			throw this.#othersSession(sessionId);
 		}
 		if (this.#tickets.endOf(connectionId) !== undefined) {
-			const error = detached('the connection was detached before its stream was open');
-			throw this.#refused(error, sessionId);
+			const why = 'the connection was detached before its stream was open.';
+			throw this.#refused('STREAM_DETACHED', why, sessionId);
 		}
 		if (!resume) return;
 		const row = this.#sessions.get(sessionId);
 		if (row?.state === 'ended' || row?.state === 'detached') {
-			const error = detached('the session, or its stream, was ended while the connection was away');
-			throw this.#refused(error, sessionId);
+			const why = 'the session, or its stream, was ended while the connection was away.';
+			throw this.#refused('STREAM_DETACHED', why, sessionId);
 		}
 		const opening = this.#tickets.claimOf(slot);
 		const isOvertaken =
@@ -1096,19 +1040,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 						.find(sessionId)
 						.some(({ attachment }) => attachment.connectionId !== connectionId);
 		if (!isOvertaken && (!opening || opening.connectionId === connectionId)) return;
-		const superseded = new SessionManagerError(
-			'STREAM_SUPERSEDED',
-			'another stream of the session took the place of this one, or the session has ended.',
-		);
-		throw this.#refused(superseded, sessionId);
-	}
-
-	#assertUnused(ticket: string, claim: Claim): void {
-		if (!this.#tickets.isTaken(ticket, claim)) return;
-		throw new SessionManagerError(
-			'INVALID_ARGUMENT',
-			'the ticket was used before. Make a new one with crypto.randomUUID(), or leave it out.',
-		);
+		const why =
+			'another stream of the session took the place of this one, or the session has ended.';
+		throw this.#refused('STREAM_SUPERSEDED', why, sessionId);
 	}
 
 	/**
@@ -1120,16 +1054,13 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		const ofOwner =
 			account === undefined ? [] : this.#owners?.withOneMore(account, session, maxSessionsPerOwner);
 		if (!ofOwner) {
-			const error = ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
-			throw this.#refused(error, session);
+			const why = ownerLimitReached('sessions', 'maxSessionsPerOwner', maxSessionsPerOwner);
+			throw this.#refused('OWNER_LIMIT_REACHED', why, session);
 		}
 		const isNew = this.#sessions.get(session) === undefined;
 		if (isNew && !this.#sessions.known?.takeOne(maxSessions)) {
-			const error = new SessionManagerError(
-				'TOO_MANY_SESSIONS',
-				`the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`,
-			);
-			throw this.#refused(error, session);
+			const why = `the object knows ${maxSessions} sessions, which is its limit. Try again when some of them have expired, or raise maxSessions in the static options of the class.`;
+			throw this.#refused('TOO_MANY_SESSIONS', why, session);
 		}
 		return ofOwner;
 	}
@@ -1152,19 +1083,23 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			const count = this.#subscriptions.countOf(account) + openingOfOwner.length;
 			if (count >= maxSubscriptionsPerOwner) {
 				const option = 'maxSubscriptionsPerOwner';
-				throw this.#refused(ownerLimitReached('subscriptions', option, maxSubscriptionsPerOwner));
+				const why = ownerLimitReached('subscriptions', option, maxSubscriptionsPerOwner);
+				throw this.#refused('OWNER_LIMIT_REACHED', why);
 			}
 		}
 		if (!this.#subscriptions.isFull(maxSubscriptions - opening.length)) return;
-		const error = new SessionManagerError(
-			'TOO_MANY_SUBSCRIPTIONS',
-			`the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`,
-		);
-		throw this.#refused(error);
+		const why = `the object has ${maxSubscriptions} subscriptions, which is its limit. Raise maxSubscriptions in the static options of the class, up to the 32,768 sockets of an object.`;
+		throw this.#refused('TOO_MANY_SUBSCRIPTIONS', why);
+	}
+
+	#othersSession(session: string): SessionManagerError {
+		const why = 'the session has ended, or is not this owner’s.';
+		return this.#refused('STREAM_DETACHED', why, session);
 	}
 
 	/** @returns the error, once it is told: its caller may be a Worker that does not tell */
-	#refused(error: SessionManagerError, session?: string): SessionManagerError {
+	#refused(code: SessionManagerErrorCode, why: string, session?: string): SessionManagerError {
+		const error = new SessionManagerError(code, why);
 		publishFailure(error, { ...here(this.ctx), session });
 		return error;
 	}
@@ -1180,9 +1115,6 @@ const STREAM_KINDS = {
 function sessionOf(claim: AnyClaim): string | undefined {
 	return claim.kind === 'subscription' ? undefined : claim.sessionId;
 }
-
-/** When the alarm of a subclass rings again that has failed, in milliseconds. */
-const OWN_ALARM_RETRY_MS = 60_000;
 
 /** When sessions were purged last, in milliseconds since 1970. */
 const PURGED_AT_KEY = 'tmcp:purged_at';
@@ -1216,19 +1148,8 @@ function isEqual(secret: string, given: string): boolean {
 	return a.byteLength === b.byteLength && crypto.subtle.timingSafeEqual(a, b);
 }
 
-function ownerLimitReached(of: string, option: string, max: number): SessionManagerError {
-	return new SessionManagerError(
-		'OWNER_LIMIT_REACHED',
-		`the owner has ${max} ${of}, which is the limit for one. End one of them, or raise ${option} in the static options of the class.`,
-	);
-}
-
-function detached(why: string): SessionManagerError {
-	return new SessionManagerError('STREAM_DETACHED', `${why}.`);
-}
-
-function othersSession(): SessionManagerError {
-	return detached('the session has ended, or is not this owner’s');
+function ownerLimitReached(of: string, option: string, max: number): string {
+	return `the owner has ${max} ${of}, which is the limit for one. End one of them, or raise ${option} in the static options of the class.`;
 }
 
 function asEnd(reason: string | undefined): SubscriptionEnd | undefined {
@@ -1252,17 +1173,6 @@ function claimOf(sessionId: string, options: AttachOptions): StreamClaim {
 	return { kind: 'stream', slot, sessionId, connectionId, lastEventId, window, resume, owner };
 }
 
-/** A session has one stream. */
 function slotOfSession(sessionId: string): string {
 	return `session ${sessionId}`;
-}
-
-/** An asker has one socket. */
-function slotOfAsker(connectionId: string): string {
-	return `asker ${connectionId}`;
-}
-
-/** An origin has one subscription of each id. */
-function slotOfSubscription({ origin, id }: SubscriptionInput): string {
-	return `subscription ${JSON.stringify([origin, id])}`;
 }

@@ -1,3 +1,4 @@
+import { SYNC_LAYER_NAME } from '../wire/names.ts';
 import { END_TTL_MS } from './subscriptions/subscription-ends.ts';
 
 /** How often it is looked whether something still lives in an object where something did, in milliseconds. */
@@ -10,32 +11,38 @@ const SINCE_KEY = 'tmcp:vacant_since';
  * session's stream without a log: the object counts as vacant once such a one must have come back.
  */
 export class Vacancy {
-	#kv: SyncKvStorage;
+	#ctx: DurableObjectState;
+	#sql: SqlStorage;
 	/** When something was found to live there, in milliseconds since 1970. */
 	#occupiedAt = 0;
 	/** In milliseconds since 1970; `null` where it is not known yet. */
 	#since: number | undefined | null = null;
 
-	constructor(kv: SyncKvStorage) {
-		this.#kv = kv;
+	constructor(ctx: DurableObjectState, sql: SqlStorage) {
+		this.#ctx = ctx;
+		this.#sql = sql;
 	}
 
-	/** Whether to look: where something lived there a moment ago, that is not asked again at once. */
-	isDue(now: number): boolean {
-		return now >= this.#occupiedAt + LOOK_PAUSE_MS;
-	}
-
-	/** Something lives there. */
-	isNot(now: number): false {
-		this.#occupiedAt = now;
-		return false;
-	}
-
-	/** Nothing lives there at this moment. @returns whether that is so for good */
-	hasLasted(now: number): boolean {
+	/**
+	 * Whether nothing lives there any more, for good. A session that has ended counts until it is forgotten: late calls have
+	 * to find it. Sockets are looked at last, and once in a while only, because that wakes all of them. The first home is
+	 * never forgotten, so nothing is asked there.
+	 * @param isOpening whether a socket is just being opened
+	 */
+	isOver(now: number, isOpening: () => boolean): boolean {
+		const isFirstHome = this.#ctx.id.name === SYNC_LAYER_NAME;
+		if (isFirstHome || now < this.#occupiedAt + LOOK_PAUSE_MS) return false;
+		const isEmpty =
+			this.#sql.exec('SELECT 1 FROM tmcp_sessions LIMIT 1').toArray().length === 0 &&
+			!isOpening() &&
+			this.#ctx.getWebSockets().length === 0;
+		if (!isEmpty) {
+			this.#occupiedAt = now;
+			return false;
+		}
 		const since = this.#read();
 		if (since !== undefined) return since < now - END_TTL_MS;
-		this.#kv.put(SINCE_KEY, now);
+		this.#ctx.storage.kv.put(SINCE_KEY, now);
 		this.#since = now;
 		return false;
 	}
@@ -43,12 +50,12 @@ export class Vacancy {
 	/** Something begins that leaves no trace. */
 	end(): void {
 		if (this.#read() === undefined) return;
-		this.#kv.delete(SINCE_KEY);
+		this.#ctx.storage.kv.delete(SINCE_KEY);
 		this.#since = undefined;
 	}
 
 	#read(): number | undefined {
-		if (this.#since === null) this.#since = this.#kv.get<number>(SINCE_KEY);
+		if (this.#since === null) this.#since = this.#ctx.storage.kv.get<number>(SINCE_KEY);
 		return this.#since;
 	}
 }

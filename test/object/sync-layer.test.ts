@@ -211,6 +211,16 @@ describe('an upgrade with the key of the object', () => {
 		expect(await object.stats()).toMatchObject({ streams: 1 });
 	});
 
+	it('is refused where it comes back late, and leaves a newer ticket alone', async () => {
+		const connectionId = crypto.randomUUID();
+		(await claim('one', { connectionId })).webSocket?.accept();
+		const newer = await object.attach('one');
+		const late = await claim('one', { connectionId, resume: true });
+		expect(await late.json()).toMatchObject({ code: 'STREAM_SUPERSEDED' });
+		(await openSocket(object, newer)).accept();
+		expect(await object.stats()).toMatchObject({ streams: 1 });
+	});
+
 	it('is refused for a connection that was detached before', async () => {
 		const connectionId = crypto.randomUUID();
 		await object.detach('one', { connectionId });

@@ -8,10 +8,8 @@ import { MAX_ASKERS } from '../../wire/limits.ts';
 import { formatWireId, type WireId } from '../../wire/wire-id.ts';
 import type { Alarm } from '../alarm.ts';
 import { Arrivals } from '../arrivals.ts';
-import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
+import { writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, type OpenSocket, openSockets } from '../sockets/sockets.ts';
-
-type AskerAttachment = Extract<Attachment, { kind: 'asker' }>;
 
 /** Who asks: one POST of a session, on one connection as long as it asks. */
 export interface Asker {
@@ -47,8 +45,7 @@ const SESSION_CHARS_IN_TAG = 200;
  */
 export class Questions {
 	#ctx: DurableObjectState;
-	/** `undefined` for a class without SQLite: no gateway works with that, and so no server's request comes here. */
-	#sql: SqlStorage | undefined;
+	#sql: SqlStorage;
 	#alarm: Alarm;
 	/** Whether there may be any; `undefined` until this instance has looked. Most sessions end without ever being asked. */
 	#mayBeAny: boolean | undefined;
@@ -57,7 +54,7 @@ export class Questions {
 	/** Answers that wait for a connection to come back, by its id. */
 	#comebacks = new Arrivals(COMEBACK_LIMIT_MS);
 
-	constructor(ctx: DurableObjectState, sql: SqlStorage | undefined, alarm: Alarm) {
+	constructor(ctx: DurableObjectState, sql: SqlStorage, alarm: Alarm) {
 		this.#ctx = ctx;
 		this.#sql = sql;
 		this.#alarm = alarm;
@@ -87,7 +84,7 @@ export class Questions {
 		const { sessionId, connectionId } = asker;
 		this.#mayBeAny = true;
 		this.#ctx.storage.transactionSync(() => {
-			this.#sql?.exec(
+			this.#sql.exec(
 				`INSERT OR IGNORE INTO tmcp_questions (session_id, connection_id, question_id, owner, expires_at)
 				SELECT ?, ?, value ->> 'id', ?, ? + (value ->> 'timeout') FROM json_each(?)`,
 				sessionId,
@@ -96,12 +93,12 @@ export class Questions {
 				now,
 				JSON.stringify(questions),
 			);
-			const waiting = this.#sql?.exec<{ n: number }>(
+			const waiting = this.#sql.exec<{ n: number }>(
 				'SELECT COUNT(*) AS n FROM tmcp_questions WHERE session_id = ? AND answer IS NULL AND expires_at > ?',
 				sessionId,
 				now,
 			);
-			assertRoomForQuestions(waiting?.one().n ?? 0);
+			assertRoomForQuestions(waiting.one().n);
 		});
 		const last = Math.max(...questions.map(({ timeout }) => timeout));
 		this.#alarm.schedule(now + last + PURGE_DELAY_MS);
@@ -113,15 +110,14 @@ export class Questions {
 		{ connectionId, questionId }: WireId,
 		now: number,
 	): string | undefined {
-		const [row] =
-			this.#sql
-				?.exec<Row>(
-					'SELECT * FROM tmcp_questions WHERE session_id = ? AND connection_id = ? AND question_id = ?',
-					sessionId,
-					connectionId,
-					questionId,
-				)
-				.toArray() ?? [];
+		const [row] = this.#sql
+			.exec<Row>(
+				'SELECT * FROM tmcp_questions WHERE session_id = ? AND connection_id = ? AND question_id = ?',
+				sessionId,
+				connectionId,
+				questionId,
+			)
+			.toArray();
 		return row && row.answer === null && row.expires_at > now ? row.owner : undefined;
 	}
 
@@ -142,7 +138,13 @@ export class Questions {
 	 */
 	open(socket: WebSocket, asker: Asker): void {
 		const { sessionId, connectionId } = asker;
-		const rows = this.#rowsOf(asker);
+		const rows = this.#sql
+			.exec<Row>(
+				'SELECT * FROM tmcp_questions WHERE session_id = ? AND connection_id = ?',
+				sessionId,
+				connectionId,
+			)
+			.toArray();
 		if (rows.length === 0) {
 			throw new SessionManagerError(
 				'STREAM_DETACHED',
@@ -160,9 +162,9 @@ export class Questions {
 	}
 
 	/** A socket is gone. Without that code, it was lost, and its connection may come back. */
-	closed({ sessionId, connectionId }: AskerAttachment, code: number): void {
+	closed({ sessionId, connectionId }: Asker, code: number): void {
 		if (code !== CloseCode.answered) return;
-		this.#sql?.exec(
+		this.#sql.exec(
 			'DELETE FROM tmcp_questions WHERE session_id = ? AND connection_id = ?',
 			sessionId,
 			connectionId,
@@ -172,44 +174,34 @@ export class Questions {
 	/** The session has ended. */
 	end(sessionId: string): void {
 		this.#mayBeAny ??=
-			this.#sql?.exec('SELECT 1 FROM tmcp_questions LIMIT 1').toArray().length === 1;
+			this.#sql.exec('SELECT 1 FROM tmcp_questions LIMIT 1').toArray().length === 1;
 		if (!this.#mayBeAny) return;
 		for (const { socket, attachment } of openSockets(this.#ctx, 'asker', tagOf(sessionId))) {
 			if (attachment.sessionId === sessionId) socket.close(CloseCode.detached, 'detached');
 		}
-		this.#sql?.exec('DELETE FROM tmcp_questions WHERE session_id = ?', sessionId);
+		this.#sql.exec('DELETE FROM tmcp_questions WHERE session_id = ?', sessionId);
 	}
 
 	/** Delete what has expired. @returns when to do so next, in milliseconds since 1970; `undefined` where nothing is left */
 	purge(now: number): number | undefined {
-		this.#sql?.exec('DELETE FROM tmcp_questions WHERE expires_at <= ?', now);
-		const [next] =
-			this.#sql
-				?.exec<{ at: number | null }>('SELECT MAX(expires_at) AS at FROM tmcp_questions')
-				.toArray() ?? [];
-		this.#mayBeAny = typeof next?.at === 'number';
-		return typeof next?.at === 'number' ? next.at + PURGE_DELAY_MS : undefined;
-	}
-
-	#rowsOf({ sessionId, connectionId }: Asker): Row[] {
-		const rows = this.#sql?.exec<Row>(
-			'SELECT * FROM tmcp_questions WHERE session_id = ? AND connection_id = ?',
-			sessionId,
-			connectionId,
-		);
-		return rows?.toArray() ?? [];
+		this.#sql.exec('DELETE FROM tmcp_questions WHERE expires_at <= ?', now);
+		const last = this.#sql
+			.exec<{ at: number | null }>('SELECT MAX(expires_at) AS at FROM tmcp_questions')
+			.one().at;
+		this.#mayBeAny = last !== null;
+		return last === null ? undefined : last + PURGE_DELAY_MS;
 	}
 
 	/** @returns whether there is such a question */
 	#setAnswer({ sessionId, connectionId }: Asker, { questionId }: WireId, answer: string): boolean {
-		const written = this.#sql?.exec(
+		const written = this.#sql.exec(
 			'UPDATE tmcp_questions SET answer = ? WHERE session_id = ? AND connection_id = ? AND question_id = ?',
 			answer,
 			sessionId,
 			connectionId,
 			questionId,
 		);
-		return (written?.rowsWritten ?? 0) > 0;
+		return written.rowsWritten > 0;
 	}
 
 	#socketsOf({ sessionId, connectionId }: Asker): OpenSocket<'asker'>[] {

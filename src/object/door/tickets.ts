@@ -1,3 +1,4 @@
+import { SessionManagerError } from '../../errors.ts';
 import { TICKET_TTL_MS, TICKET_WAIT_MS } from '../../wire/upgrade.ts';
 import { Arrivals } from '../arrivals.ts';
 import { Recent } from '../recent.ts';
@@ -7,7 +8,10 @@ export const END_MEMORY_MS = 60_000;
 
 /** What a ticket is for. */
 export interface Claim {
-	/** Of the claims for one slot only the newest is valid: a session has one stream, an origin one subscription of an id. */
+	/**
+	 * Of the claims for one slot only the newest is valid: a session has one stream, an asker one socket, an origin one
+	 * subscription of an id.
+	 */
 	slot: string;
 	connectionId: string;
 }
@@ -26,10 +30,8 @@ export type Redemption<Of extends Claim> =
 	/** `connectionId`: whose ticket it was. */
 	| { kind: 'refused'; reason: RefusalReason; connectionId: string | undefined };
 
-interface Ticket<Of extends Claim> {
-	slot: string;
-	connectionId: string;
-	/** `undefined` once it was redeemed: a claim can be large. */
+interface Ticket<Of extends Claim> extends Claim {
+	/** `undefined` once it is not open: a claim can be large. */
 	claim: Of | undefined;
 	expiresAt: number;
 	state: 'open' | 'redeemed' | 'superseded' | 'detached';
@@ -42,31 +44,33 @@ interface Ticket<Of extends Claim> {
 export class Tickets<Of extends Claim> {
 	/** In the order in which they expire. */
 	#tickets = new Map<string, Ticket<Of>>();
-	#newestOfSlot = new Map<string, string>();
+	/** Those that are open, or have expired since. */
+	#newestOfSlot = new Map<string, Ticket<Of>>();
 	/** Upgrades that wait for their ticket. */
 	#arrivals = new Arrivals(TICKET_WAIT_MS);
 	/** Why connections have ended. */
 	#ended = new Recent<string>(END_MEMORY_MS);
 
-	/** Whether a ticket of this name was made for anything but this claim. A repeated call makes its ticket once. */
-	isTaken(ticket: string, { slot, connectionId }: Claim): boolean {
+	/** A repeated call makes its ticket once. @throws `INVALID_ARGUMENT` where it was made for anything but this claim */
+	assertUnused(ticket: string, { slot, connectionId }: Claim): void {
 		const known = this.#tickets.get(ticket);
-		return known !== undefined && !(known.slot === slot && known.connectionId === connectionId);
+		if (!known || (known.slot === slot && known.connectionId === connectionId)) return;
+		throw new SessionManagerError(
+			'INVALID_ARGUMENT',
+			'the ticket was used before. Make a new one with crypto.randomUUID(), or leave it out.',
+		);
 	}
 
 	/** The claims that could still be redeemed. */
 	get open(): Of[] {
 		this.#purge();
-		return [...this.#newestOfSlot.values()].flatMap(
-			(ticket) => this.#tickets.get(ticket)?.claim ?? [],
-		);
+		return [...this.#newestOfSlot.values()].flatMap(({ claim }) => claim ?? []);
 	}
 
 	/** The claim for this slot that could still be redeemed. */
 	claimOf(slot: string): Of | undefined {
-		const ticket = this.#newestOfSlot.get(slot);
-		const known = ticket === undefined ? undefined : this.#tickets.get(ticket);
-		return known && known.expiresAt > Date.now() ? known.claim : undefined;
+		const newest = this.#newestOfSlot.get(slot);
+		return newest && newest.expiresAt > Date.now() ? newest.claim : undefined;
 	}
 
 	/** Make `ticket` the newest claim for its slot: an older one that is still open is superseded. */
@@ -76,8 +80,9 @@ export class Tickets<Of extends Claim> {
 		const { slot, connectionId } = claim;
 		this.#withdraw(slot, 'superseded');
 		const expiresAt = Date.now() + TICKET_TTL_MS;
-		this.#tickets.set(ticket, { slot, connectionId, claim, expiresAt, state: 'open' });
-		this.#newestOfSlot.set(slot, ticket);
+		const made: Ticket<Of> = { slot, connectionId, claim, expiresAt, state: 'open' };
+		this.#tickets.set(ticket, made);
+		this.#newestOfSlot.set(slot, made);
 		this.#arrivals.come(ticket);
 	}
 
@@ -113,36 +118,32 @@ export class Tickets<Of extends Claim> {
 	async redeem(ticket: string): Promise<Redemption<Of>> {
 		if (!this.#tickets.has(ticket)) await this.#arrivals.wait(ticket);
 		const known = this.#tickets.get(ticket);
-		const { connectionId } = known ?? {};
-		if (!known) return { kind: 'refused', reason: 'unknown', connectionId };
-		const { claim, state } = known;
-		if (state !== 'open') return { kind: 'refused', reason: state, connectionId };
+		if (!known) return { kind: 'refused', reason: 'unknown', connectionId: undefined };
+		const { claim, slot, connectionId, state } = known;
 		if (!claim || known.expiresAt <= Date.now()) {
-			return { kind: 'refused', reason: 'expired', connectionId };
+			const reason = state === 'open' ? 'expired' : state;
+			return { kind: 'refused', reason, connectionId };
 		}
-		known.claim = undefined;
-		known.state = 'redeemed';
-		this.#newestOfSlot.delete(claim.slot);
+		this.#withdraw(slot, 'redeemed');
 		return { kind: 'granted', claim };
 	}
 
-	#withdraw(slot: string, state: 'superseded' | 'detached', connectionId?: string): boolean {
+	#withdraw(slot: string, state: Ticket<Of>['state'], connectionId?: string): boolean {
 		const newest = this.#newestOfSlot.get(slot);
-		const ticket = newest === undefined ? undefined : this.#tickets.get(newest);
-		if (!ticket) return false;
-		if (connectionId !== undefined && ticket.connectionId !== connectionId) return false;
-		ticket.state = state;
-		ticket.claim = undefined;
+		if (!newest) return false;
+		if (connectionId !== undefined && newest.connectionId !== connectionId) return false;
+		newest.state = state;
+		newest.claim = undefined;
 		this.#newestOfSlot.delete(slot);
 		return true;
 	}
 
 	#purge(): void {
 		const now = Date.now();
-		for (const [ticket, { slot, expiresAt }] of this.#tickets) {
-			if (expiresAt > now) return;
-			this.#tickets.delete(ticket);
-			if (this.#newestOfSlot.get(slot) === ticket) this.#newestOfSlot.delete(slot);
+		for (const [name, ticket] of this.#tickets) {
+			if (ticket.expiresAt > now) return;
+			this.#tickets.delete(name);
+			if (this.#newestOfSlot.get(ticket.slot) === ticket) this.#newestOfSlot.delete(ticket.slot);
 		}
 	}
 }

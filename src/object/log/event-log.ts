@@ -1,15 +1,20 @@
+import * as channels from '../../diagnostics/channels.ts';
+import type { StreamKind } from '../../diagnostics/events.ts';
 import { newEpoch } from '../../wire/event-id.ts';
+import { shardOf } from '../../wire/home.ts';
 import { byteLength } from '../../wire/limits.ts';
+import { STREAM_TAG } from '../../wire/names.ts';
 import { LATENESS } from '../alarm.ts';
+import { here } from '../here.ts';
 import type { LogExtent } from './replay.ts';
 import { cut, type RetentionBounds } from './retention.ts';
 
 /** One thing that was sent. */
-export interface LoggedEvent {
+export type LoggedEvent = {
 	seq: number;
 	/** `null` where it was too large to be kept. */
 	data: string | null;
-}
+};
 
 /** Who gets an event: sessions by name, all sessions, or the subscriptions that match it. */
 export type Audience =
@@ -78,7 +83,7 @@ type End = { seq: number; at: number; bytes: number; total: number; isWhole: num
  * each insert.
  */
 export class EventLog {
-	#storage: DurableObjectStorage;
+	#ctx: DurableObjectState;
 	#sql: SqlStorage;
 	#bounds: RetentionBounds;
 	#shard: number;
@@ -95,33 +100,26 @@ export class EventLog {
 	#markAgeMs: number;
 	/** Whether this instance has marked what its predecessor lost, and noted that it has streams. */
 	#hasMarkedLoss = false;
-	#hasStreams: () => boolean;
 	#hasNotedStreams = false;
+	/** How often a stream came back for what was no longer there, since the object woke. */
+	#gaps = 0;
 
-	/**
-	 * @param of `shard`: the number of its object; `hasStreams`: whether the object has open streams; where it woke without, its
-	 * predecessor may have lost some (it takes tens of milliseconds where there are thousands, so it is asked only if it must
-	 * be); `markAgeMs`: how long it is kept where streams were lost: longer than a session without a stream lives
-	 */
+	/** @param markAgeMs how long it is kept where streams were lost: longer than a session without a stream lives */
 	constructor(
-		storage: DurableObjectStorage,
+		ctx: DurableObjectState,
 		sql: SqlStorage,
 		bounds: RetentionBounds,
-		{
-			shard,
-			hasStreams,
-			markAgeMs,
-		}: { shard: number; hasStreams: () => boolean; markAgeMs: number },
+		markAgeMs: number,
 	) {
-		this.#shard = shard;
-		this.#markAgeMs = markAgeMs;
-		this.#storage = storage;
+		this.#ctx = ctx;
 		this.#sql = sql;
 		this.#bounds = bounds;
-		this.#hasStreams = hasStreams;
-		const epoch = storage.kv.get<string>(EPOCH_KEY);
+		this.#markAgeMs = markAgeMs;
+		this.#shard = shardOf(ctx.id.name);
+		const { kv } = ctx.storage;
+		const epoch = kv.get<string>(EPOCH_KEY);
 		this.#epoch = epoch ?? newEpoch();
-		if (epoch === undefined) storage.kv.put(EPOCH_KEY, this.#epoch);
+		if (epoch === undefined) kv.put(EPOCH_KEY, this.#epoch);
 		this.reload();
 	}
 
@@ -149,8 +147,12 @@ export class EventLog {
 		return this.#bounds.maxAgeMs;
 	}
 
-	get stats(): { events: number; bytes: number } {
-		return { events: this.#head - this.#floor, bytes: this.#total - this.#cutBytes };
+	get stats(): { events: number; bytes: number; gaps: number } {
+		return {
+			events: this.#head - this.#floor,
+			bytes: this.#total - this.#cutBytes,
+			gaps: this.#gaps,
+		};
 	}
 
 	/**
@@ -192,7 +194,7 @@ export class EventLog {
 
 	/** What a session missed, in order: what was sent to it by name, and to all. */
 	missedBySession({ session, after, repeat }: Missed): Iterable<LoggedEvent> {
-		return this.#sql.exec<{ seq: number; data: string | null }>(
+		return this.#sql.exec<LoggedEvent>(
 			`SELECT seq, data FROM tmcp_events
 			WHERE seq > ?1 AND (seq > ?2 OR at <= ?3) AND (kind = 'all' OR instr(audience, ?4) > 0)
 			ORDER BY seq`,
@@ -241,10 +243,25 @@ export class EventLog {
 
 	/** What all subscriptions missed; each takes what it matches. */
 	missedBySubscriptions(after: number): Iterable<LoggedEvent> {
-		return this.#sql.exec<{ seq: number; data: string | null }>(
+		return this.#sql.exec<LoggedEvent>(
 			"SELECT seq, data FROM tmcp_events WHERE seq > ? AND kind = 'subscriptions' ORDER BY seq",
 			after,
 		);
+	}
+
+	/** A stream that came back was handed what it missed. @param recovered whether that was all */
+	noteReplay(
+		of: { stream: StreamKind; session?: string },
+		tally: channels.Tally | undefined,
+		recovered: boolean,
+	): void {
+		if (!recovered) this.#gaps++;
+		if (tally && tally.messages > 0) {
+			channels.replayed.publish({ ...here(this.#ctx), ...of, ...tally });
+		}
+		if (!recovered && channels.gap.hasSubscribers) {
+			channels.gap.publish({ ...here(this.#ctx), ...of });
+		}
 	}
 
 	/** The object has a stream, so its predecessor has lost none: they are lost together. */
@@ -257,9 +274,8 @@ export class EventLog {
 		this.#markLoss(now);
 		if (this.#hasNotedStreams) return;
 		this.#hasNotedStreams = true;
-		if (this.#storage.kv.get(STREAMS_OPENED_KEY) === undefined) {
-			this.#storage.kv.put(STREAMS_OPENED_KEY, true);
-		}
+		const { kv } = this.#ctx.storage;
+		if (kv.get(STREAMS_OPENED_KEY) === undefined) kv.put(STREAMS_OPENED_KEY, true);
 	}
 
 	/**
@@ -312,10 +328,11 @@ export class EventLog {
 	 */
 	takePositionToTell(): number | undefined {
 		if (this.#floor === 0) return undefined;
-		this.#toldAt ??= this.#storage.kv.get<number>(TOLD_KEY) ?? 0;
+		const { kv } = this.#ctx.storage;
+		this.#toldAt ??= kv.get<number>(TOLD_KEY) ?? 0;
 		if (this.#floor < this.#toldAt) return undefined;
 		this.#toldAt = this.#head;
-		this.#storage.kv.put(TOLD_KEY, this.#head);
+		kv.put(TOLD_KEY, this.#head);
 		return this.#head;
 	}
 
@@ -331,8 +348,11 @@ export class EventLog {
 	#markLoss(now: number): void {
 		if (this.#hasMarkedLoss) return;
 		this.#hasMarkedLoss = true;
-		if (this.#storage.kv.get(STREAMS_OPENED_KEY) === undefined || this.#hasStreams()) return;
-		this.#storage.kv.delete(STREAMS_OPENED_KEY);
+		const { kv } = this.#ctx.storage;
+		if (kv.get(STREAMS_OPENED_KEY) === undefined) return;
+		// Takes tens of milliseconds where there are thousands, so it is asked last.
+		if (this.#ctx.getWebSockets(STREAM_TAG).length > 0) return;
+		kv.delete(STREAMS_OPENED_KEY);
 		this.#insert(this.#head + 1, now, 0, 'lost', undefined, null, null);
 		this.#sql.exec('DELETE FROM tmcp_losses WHERE at <= ?', now - this.#markAgeMs);
 		this.#sql.exec('INSERT INTO tmcp_losses (seq, at) VALUES (?, ?)', this.#head, now);

@@ -1,4 +1,4 @@
-import { type EventId, parseEventId } from '../../wire/event-id.ts';
+import { parseEventId } from '../../wire/event-id.ts';
 
 /** From where on a stream gets what it missed. */
 export interface ReplayStart {
@@ -28,26 +28,20 @@ export interface StoredPosition {
 	since: number;
 }
 
-/** What a client names as the last event that it has. */
-export type Asked = EventId | 'unknown' | undefined;
-
-/** @param lastEventId as the client sent it; `unknown` stands for one that is none of ours */
-export function askedFor(lastEventId: string | undefined): Asked {
-	return lastEventId === undefined ? undefined : (parseEventId(lastEventId) ?? 'unknown');
-}
-
 /**
  * Decide where a replay starts.
+ * @param lastEventId the last event that the client has, as it sent it
  */
-export function replayStart(log: LogExtent, asked: Asked, stored: StoredPosition): ReplayStart {
-	const named = asked === undefined || asked === 'unknown' ? undefined : positionIn(log, asked);
-	if (named !== undefined) {
-		const after = Math.max(named, stored.since);
+export function replayStart(
+	log: LogExtent,
+	lastEventId: string | undefined,
+	stored: StoredPosition,
+): ReplayStart {
+	const isAsked = lastEventId !== undefined;
+	const id = isAsked ? parseEventId(lastEventId) : undefined;
+	if (id && id.shard === log.shard && id.epoch === log.epoch && id.seq <= log.head) {
+		const after = Math.max(id.seq, stored.since);
 		return { after, recovered: after >= log.floor };
 	}
-	return { after: stored.after, recovered: asked === undefined && stored.needs >= log.floor };
-}
-
-function positionIn({ shard, epoch, head }: LogExtent, id: EventId): number | undefined {
-	return id.shard === shard && id.epoch === epoch && id.seq <= head ? id.seq : undefined;
+	return { after: stored.after, recovered: !isAsked && stored.needs >= log.floor };
 }

@@ -22,15 +22,15 @@ export interface Kept {
  *
  * @param total how many events there are, and their bytes
  * @param oldestFirst the events, oldest first; read only as far as needed
- * @returns the `seq` of the last event to go, and what goes; `undefined` where all can stay
+ * @returns the `seq` of the last event to go, and the bytes that go; `undefined` where all can stay
  */
 export function cut(
 	bounds: RetentionBounds,
 	total: { count: number; bytes: number },
 	oldestFirst: Iterable<Kept>,
 	now: number,
-): { upTo: number; count: number; bytes: number } | undefined {
-	let [count, bytes] = [total.count, total.bytes];
+): { upTo: number; bytes: number } | undefined {
+	let { count, bytes } = total;
 	let upTo: number | undefined;
 	for (const event of oldestFirst) {
 		const isTooMuch = count > bounds.maxCount || bytes > bounds.maxBytes;
@@ -40,7 +40,5 @@ export function cut(
 		count--;
 		bytes -= event.bytes;
 	}
-	return upTo === undefined
-		? undefined
-		: { upTo, count: total.count - count, bytes: total.bytes - bytes };
+	return upTo === undefined ? undefined : { upTo, bytes: total.bytes - bytes };
 }

@@ -13,6 +13,12 @@ export function resourcesOf(row: Pick<SessionRow, 'resources'> | undefined): str
 	return row?.resources?.split(SEPARATOR) ?? [];
 }
 
+/** What a session's client calls itself, where it was told. */
+export function clientOf({ info }: Pick<SessionRow, 'info'>): object | undefined {
+	const client: unknown = Reflect.get(Object(info && JSON.parse(info)), 'clientInfo');
+	return typeof client === 'object' && client !== null ? client : undefined;
+}
+
 /**
  * What is told of a session after some changes, one after another.
  * @throws `PAYLOAD_TOO_LARGE`, `TOO_MANY_RESOURCES`

@@ -62,7 +62,7 @@ export interface Lifetimes {
 	sessionTtlMs: number;
 	/** The same where it has given none since it was begun. */
 	unusedTtlMs: number;
-	/** The same for any other session: never less than the age of an event. */
+	/** The same for any other session: never less than `sessionTtlMs`, nor than the age of an event. */
 	unownedTtlMs: number;
 	/** As an ended one: until nothing that was sent to it is left, and no call that knew it is under way. */
 	endedTtlMs: number;
@@ -197,9 +197,8 @@ export function close(
 }
 
 /** The stream ends, whichever connection serves it, and that connection is not to come back. */
-export function detach(row: SessionRow | undefined, head: number): SessionRow | undefined {
-	if (!isServed(row) || row.state === 'detached') return row;
-	return { ...row, state: 'detached', position: row.state === 'open' ? head : row.position };
+export function detach(row: SessionRow, position: number): SessionRow {
+	return isServed(row) && row.state !== 'detached' ? { ...row, state: 'detached', position } : row;
 }
 
 /** The same without a log, where the row says nothing else of streams. */

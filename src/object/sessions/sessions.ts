@@ -84,8 +84,6 @@ export class Sessions {
 	/** A glance at many sessions, in one statement. */
 	getAll(sessions: readonly string[]): Map<string, Glance> {
 		const rows = new Map<string, Glance>();
-		const [first] = sessions;
-		if (first === undefined) return rows;
 		if (sessions.length === 1 || !this.#sql) {
 			for (const session of sessions) {
 				const row = this.get(session);
@@ -142,32 +140,16 @@ export class Sessions {
 		this.subscribers?.changed(session, undefined);
 	}
 
-	/** The first `limit` rows after a session, in the order of ids, that are `wanted`. */
-	page(after: string, limit: number, wanted: (row: SessionRow) => boolean): SessionRow[] {
-		this.#writeWaiting();
-		const page: SessionRow[] = [];
-		const columns = this.#sql?.exec<Columns>(
-			"SELECT * FROM tmcp_sessions WHERE session_id > ? AND state <> 'ended' ORDER BY session_id",
-			after,
-		);
-		for (const of of columns ?? []) {
-			const row = rowOf(of);
-			if (wanted(row)) page.push(row);
-			if (page.length === limit) break;
-		}
-		return page;
-	}
-
 	/**
-	 * The sessions after one, in the order of ids, of at most `scanned` rows: a table of rows that are not wanted is not read
-	 * to its end.
+	 * The sessions after one, in the order of ids, that are `wanted`: so many at most.
+	 * @param scanned of how many rows, so that a table of rows that are not wanted is not read to its end (default: all)
 	 * @returns `last`: the last id that was looked at, where there may be more
 	 */
-	scan(
+	page(
 		after: string,
 		limit: number,
-		scanned: number,
 		wanted: (row: SessionRow) => boolean,
+		scanned = -1,
 	): { found: SessionRow[]; last: string | undefined } {
 		this.#writeWaiting();
 		const found: SessionRow[] = [];
@@ -184,6 +166,14 @@ export class Sessions {
 			if (found.length === limit) return { found, last };
 		}
 		return { found, last: looked === scanned ? last : undefined };
+	}
+
+	/** There is no log any more: a row says nothing of streams, and one that says nothing else goes. */
+	forgetStreams(): void {
+		this.#sql?.exec(
+			`DELETE FROM tmcp_sessions WHERE owner IS NULL AND info IS NULL AND state <> 'ended';
+			UPDATE tmcp_sessions SET since = 0, state = CASE state WHEN 'ended' THEN 'ended' ELSE 'begun' END`,
+		);
 	}
 
 	/** How many have begun and not ended. Reads every row: for operators. */

@@ -3,18 +3,16 @@ import { CloseCode } from '../../wire/close-codes.ts';
 import { encodeFrame } from '../../wire/frames.ts';
 import { byteLength, EVENT_OVERHEAD_BYTES } from '../../wire/limits.ts';
 import { STREAM_TAG } from '../../wire/names.ts';
-import type { BroadcastResult, SessionSummary } from '../../wire/answers.ts';
+import type { BroadcastResult } from '../../wire/answers.ts';
 import type { Alarm } from '../alarm.ts';
 import { here } from '../here.ts';
 import type { EventLog, LoggedEvent } from '../log/event-log.ts';
-import { askedFor, type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
+import { type ReplayStart, replayStart, type StoredPosition } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
-import { type Attachment, readAttachment, writeAttachment } from '../sockets/attachment.ts';
+import { type AttachmentOf, readAttachment, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
 import * as SessionRows from './session-row.ts';
 import type { Sessions } from './sessions.ts';
-
-type StreamAttachment = Extract<Attachment, { kind: 'stream' }>;
 
 /** A payload, to whom it goes (`undefined`: to all), and the id by which a retry is known. */
 export interface Broadcast {
@@ -46,7 +44,6 @@ export class Streams {
 	#sent: SentIds;
 	#times: SessionRows.Lifetimes;
 	#alarm: Alarm;
-	#gaps = 0;
 
 	constructor(
 		ctx: DurableObjectState,
@@ -62,11 +59,6 @@ export class Streams {
 		this.#sent = sent;
 		this.#times = times;
 		this.#alarm = alarm;
-	}
-
-	/** How often a stream came back for what was no longer in the log, since the object woke. */
-	get gaps(): number {
-		return this.#gaps;
 	}
 
 	/** The open streams with a tag: those of a session id, or all. */
@@ -97,8 +89,9 @@ export class Streams {
 	/** Where a stream that opens now starts. */
 	startOf({ sessionId, connectionId, lastEventId }: StreamRequest): ReplayStart | undefined {
 		if (!this.#log) return undefined;
-		const stored = this.#storedPosition(this.#sessions.get(sessionId), connectionId, this.#log);
-		return replayStart(this.#log.extent, askedFor(lastEventId), stored);
+		const row = this.#sessions.get(sessionId);
+		const stored = this.#storedPosition(row, connectionId, this.#log.head);
+		return replayStart(this.#log.extent, lastEventId, stored);
 	}
 
 	/**
@@ -156,30 +149,10 @@ export class Streams {
 		return result;
 	}
 
-	/** What is known of some sessions. Reads what was sent since the oldest of them was there last. */
-	summaries(rows: readonly SessionRows.SessionRow[]): SessionSummary[] {
-		const after = new Map<string, number>();
-		for (const row of rows) {
-			if (this.#log && !this.has(row.sessionId)) after.set(row.sessionId, this.positionOf(row));
-		}
-		const waiting = this.#log?.countMissed(after);
-		return rows.map(({ sessionId, info, expiresAt, state }) => {
-			const isHere = this.has(sessionId);
-			const client: unknown = Reflect.get(Object(info && JSON.parse(info)), 'clientInfo');
-			return {
-				sessionId,
-				state: isHere ? 'open' : state === 'begun' ? 'begun' : 'away',
-				client: typeof client === 'object' && client !== null ? client : undefined,
-				waiting: waiting?.get(sessionId) ?? 0,
-				expiresAt: isHere ? undefined : expiresAt,
-			};
-		});
-	}
-
 	/** A socket is gone. @param position the last event that the other end took, if it said so */
 	closed(
 		socket: WebSocket,
-		{ sessionId, connectionId }: StreamAttachment,
+		{ sessionId, connectionId }: AttachmentOf<'stream'>,
 		position: number | undefined,
 	): void {
 		if (this.#sessions.get(sessionId)?.state === 'ended') return;
@@ -198,13 +171,15 @@ export class Streams {
 		mayComeBack: boolean,
 	): void {
 		const row = this.#sessions.get(sessionId);
+		if (!this.#log) {
+			// The row says nothing of streams, but a session lives on from the end of its stream.
+			if (row) this.save(SessionRows.renew(row, this.#times, Date.now()));
+			return;
+		}
 		// Where it was lost with the object, and that is told late, it did not get what was sent since.
-		const last =
-			this.#log && row?.state === 'open' ? this.#log.lostAt(row.position) : (this.#log?.head ?? 0);
+		const last = row?.state === 'open' ? this.#log.lostAt(row.position) : this.#log.head;
 		const to = { connectionId, position: Math.min(position ?? last, last), mayComeBack };
-		// Without a log the row says nothing of streams, but a session lives on from the end of its stream.
-		if (this.#log) this.save(SessionRows.close(row, to, this.#times, Date.now()));
-		else if (row) this.save(SessionRows.renew(row, this.#times, Date.now()));
+		this.save(SessionRows.close(row, to, this.#times, Date.now()));
 	}
 
 	#openUnlogged({ sessionId }: StreamRequest): void {
@@ -247,14 +222,7 @@ export class Streams {
 		if (handedUpTo !== undefined) socket.close(CloseCode.windowFull, 'the window is full');
 		else if (isBehind) deliver(socket, encodeFrame({ seq: log.head, data: '' }));
 		const recovered = start.recovered && isWhole;
-		if (!recovered) this.#gaps++;
-		if (tally && tally.messages > 0) {
-			const where = here(this.#ctx);
-			channels.replayed.publish({ ...where, session: sessionId, stream: 'session', ...tally });
-		}
-		if (!recovered && channels.gap.hasSubscribers) {
-			channels.gap.publish({ ...here(this.#ctx), session: sessionId, stream: 'session' });
-		}
+		log.noteReplay({ stream: 'session', session: sessionId }, tally, recovered);
 		return { after: Math.min(after, repeat?.since ?? after), recovered };
 	}
 
@@ -262,9 +230,8 @@ export class Streams {
 	#storedPosition(
 		row: SessionRows.SessionRow | undefined,
 		connectionId: string,
-		log: EventLog,
+		head: number,
 	): StoredPosition {
-		const { head } = log;
 		// Nothing in the log is for an unknown session: a broadcast that names one begins it.
 		if (row === undefined || row.state === 'ended') {
 			return { after: head, needs: head, since: row?.since ?? 0 };
@@ -275,25 +242,16 @@ export class Streams {
 		if (row.connectionId === connectionId) {
 			return { after: row.started, needs: row.started, since };
 		}
-		const after = this.#servedUpTo(row, log);
+		const after = this.positionOf(row);
 		const needs = Math.min(repeatOf(row)?.since ?? after, after);
 		return { after, needs, since };
 	}
 
-	/** The last event that was handed to a session's stream; `undefined` where none is known. */
-	servedUpTo(session: string): number | undefined {
-		const row = this.#sessions.get(session);
-		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : undefined;
-	}
-
 	/** The last event that a session was handed, or that it began after. */
 	positionOf(row: SessionRows.SessionRow): number {
-		return this.#log && SessionRows.isServed(row) ? this.#servedUpTo(row, this.#log) : row.since;
-	}
-
-	#servedUpTo(row: SessionRows.ServedRow, log: EventLog): number {
+		if (!this.#log || !SessionRows.isServed(row)) return row.since;
 		if (row.state !== 'open') return row.position;
-		return this.has(row.sessionId) ? log.head : log.lostAt(row.position);
+		return this.has(row.sessionId) ? this.#log.head : this.#log.lostAt(row.position);
 	}
 
 	#sendToAll(data: string, id: string | undefined): BroadcastResult {
@@ -404,11 +362,9 @@ function scopeOf(
 	{ after }: ReplayStart,
 ) {
 	const repeat = repeatOf(row);
-	if (lastEventId === undefined || !repeat || !SessionRows.isServed(row)) {
-		return { after, repeat: lastEventId === undefined ? repeat : undefined };
-	}
-	const isInTheMiddle = row.connectionId === connectionId && after < row.started;
-	return isInTheMiddle
+	if (lastEventId === undefined) return { after, repeat };
+	const isBack = SessionRows.isServed(row) && row.connectionId === connectionId;
+	return repeat && isBack && after < row.started
 		? { after: row.started, repeat: { since: after, until: repeat.until } }
 		: { after, repeat: undefined };
 }

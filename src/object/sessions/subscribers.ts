@@ -3,26 +3,16 @@ import type { SessionRow } from './session-row.ts';
 
 /**
  * How many subscriptions are held in memory. Each takes 420 bytes there, if no two are to the same resource or of the same
- * session: 42 MB of the 128 that an object has (https://developers.cloudflare.com/durable-objects/platform/limits/). Where
- * there are more, SQLite is searched.
+ * session: 42 MB of the 128 that an object has (https://developers.cloudflare.com/durable-objects/platform/limits/).
  */
 const MAX_INDEXED = 100_000;
 
-/** What tells whether a session is alive. */
-type Alive = Pick<SessionRow, 'state' | 'expiresAt'>;
+/** Of a session that is subscribed to something: to what, and what tells whether it is alive. */
+type Indexed = Pick<SessionRow, 'state' | 'expiresAt'> & { resources: string };
 
-interface Indexed extends Alive {
-	resources: string;
-}
+type Found = Indexed & { session: string };
 
-type Columns = {
-	session_id: string;
-	state: SessionRow['state'];
-	expires_at: number;
-	resources: string;
-};
-
-const FIND = `SELECT session_id, state, expires_at, resources FROM tmcp_sessions
+const FIND = `SELECT session_id AS session, state, expires_at AS expiresAt, resources FROM tmcp_sessions
 	WHERE resources IS NOT NULL AND state <> 'ended'`;
 
 /**
@@ -67,16 +57,19 @@ export class Subscribers {
 			for (const resource of resourcesOf(row)) this.#add(session, resource);
 		}
 		if (row?.resources === undefined) sessions.delete(session);
-		else sessions.set(session, pick(row, row.resources));
+		else {
+			const { state, expiresAt, resources } = row;
+			sessions.set(session, { state, expiresAt, resources });
+		}
 		if (this.#count > this.#maxIndexed) this.#giveUp();
 	}
 
 	#index(): Map<string, Indexed> | undefined {
 		this.#clear();
 		const sessions = new Map<string, Indexed>();
-		for (const { session_id, state, expires_at, resources } of this.#sql.exec<Columns>(FIND)) {
-			sessions.set(session_id, { state, expiresAt: expires_at, resources });
-			for (const resource of resourcesOf({ resources })) this.#add(session_id, resource);
+		for (const { session, ...indexed } of this.#sql.exec<Found>(FIND)) {
+			sessions.set(session, indexed);
+			for (const resource of resourcesOf(indexed)) this.#add(session, resource);
 			if (this.#count > this.#maxIndexed) {
 				this.#giveUp();
 				return undefined;
@@ -86,11 +79,8 @@ export class Subscribers {
 	}
 
 	#search(resource: string, now: number): string[] {
-		const rows = this.#sql.exec<Columns>(`${FIND} AND instr(resources, ?) > 0`, resource);
-		return rows
-			.toArray()
-			.filter(({ state, expires_at }) => isAlive({ state, expiresAt: expires_at }, now))
-			.map(({ session_id }) => session_id);
+		const rows = this.#sql.exec<Found>(`${FIND} AND instr(resources, ?) > 0`, resource).toArray();
+		return rows.filter((row) => isAlive(row, now)).map(({ session }) => session);
 	}
 
 	#add(session: string, resource: string): void {
@@ -120,10 +110,6 @@ export class Subscribers {
 	}
 }
 
-function isAlive({ state, expiresAt }: Alive, now: number): boolean {
+function isAlive({ state, expiresAt }: Indexed, now: number): boolean {
 	return state === 'open' || (state !== 'ended' && expiresAt > now);
-}
-
-function pick({ state, expiresAt }: Alive, resources: string): Indexed {
-	return { state, expiresAt, resources };
 }

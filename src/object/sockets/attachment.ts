@@ -21,6 +21,8 @@ const AttachmentSchema = v.looseObject({
 
 export type Attachment = v.InferOutput<typeof AttachmentSchema>['tmcp'];
 
+export type AttachmentOf<Kind extends Attachment['kind']> = Extract<Attachment, { kind: Kind }>;
+
 /** @throws where it is over 16,384 bytes: https://developers.cloudflare.com/durable-objects/api/websockets/ */
 export function writeAttachment(socket: WebSocket, attachment: Attachment): void {
 	socket.serializeAttachment({ tmcp: attachment });

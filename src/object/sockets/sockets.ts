@@ -1,29 +1,24 @@
 import { SessionManagerError } from '../../errors.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
-import { type Attachment, readAttachment } from './attachment.ts';
+import { type Attachment, type AttachmentOf, readAttachment } from './attachment.ts';
 
 /** An open socket and what it remembers. */
 export interface OpenSocket<Kind extends Attachment['kind']> {
 	socket: WebSocket;
-	attachment: Extract<Attachment, { kind: Kind }>;
+	attachment: AttachmentOf<Kind>;
 }
 
-/**
- * The open sockets of a kind with a tag. One whose attachment we did not write is closed, never trusted.
- * @param onForeign told of each of those
- */
+/** The open sockets of a kind with a tag. One whose attachment we did not write is closed, never trusted. */
 export function openSockets<Kind extends Attachment['kind']>(
 	ctx: DurableObjectState,
 	kind: Kind,
 	tag: string,
-	onForeign?: (socket: WebSocket) => void,
 ): OpenSocket<Kind>[] {
 	return ctx.getWebSockets(tag).flatMap((socket) => {
 		if (!isOpen(socket)) return [];
 		const attachment = readAttachment(socket);
 		if (attachment && isOfKind(attachment, kind)) return [{ socket, attachment }];
 		socket.close(CloseCode.foreignAttachment, 'not a socket of this library');
-		onForeign?.(socket);
 		return [];
 	});
 }
@@ -35,7 +30,7 @@ export function isOpen(socket: WebSocket): boolean {
 function isOfKind<Kind extends Attachment['kind']>(
 	attachment: Attachment,
 	kind: Kind,
-): attachment is Extract<Attachment, { kind: Kind }> {
+): attachment is AttachmentOf<Kind> {
 	return attachment.kind === kind;
 }
 

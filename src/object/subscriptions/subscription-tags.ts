@@ -27,11 +27,11 @@ const MAX_ATTACHED_CHARS = 5_000;
  */
 const CHARS_IN_TAG = 80;
 
-const LIST_TAGS = {
-	toolsListChanged: 'notifications/tools/list_changed ',
-	promptsListChanged: 'notifications/prompts/list_changed ',
-	resourcesListChanged: 'notifications/resources/list_changed ',
-} as const;
+const LIST_TAGS = [
+	['toolsListChanged', 'notifications/tools/list_changed '],
+	['promptsListChanged', 'notifications/prompts/list_changed '],
+	['resourcesListChanged', 'notifications/resources/list_changed '],
+] as const;
 
 export function originTag(origin: string): string {
 	return `origin ${origin.slice(-CHARS_IN_TAG)} `;
@@ -65,9 +65,7 @@ export function subscriptionTags(
 ): string[] {
 	const tags = new Set([SUBSCRIPTION_TAG, originTag(origin)]);
 	if (account !== undefined) tags.add(ownerTag(account));
-	for (const list of ['toolsListChanged', 'promptsListChanged', 'resourcesListChanged'] as const) {
-		if (filters[list] === true) tags.add(LIST_TAGS[list]);
-	}
+	for (const [list, tag] of LIST_TAGS) if (filters[list] === true) tags.add(tag);
 	if (filterId !== undefined) tags.add(filterTag(filterId));
 	else for (const uri of filters.resourceSubscriptions ?? []) tags.add(resourceTag(uri));
 	return [...tags];
@@ -77,7 +75,7 @@ export function subscriptionTags(
 export function audienceTag(notification: Notification): string | undefined {
 	const uri = updatedUri(notification);
 	if (uri !== undefined) return resourceTag(uri);
-	return Object.values(LIST_TAGS).find((tag) => tag === `${notification.method} `);
+	return LIST_TAGS.find(([, tag]) => tag === `${notification.method} `)?.[1];
 }
 
 /** The resource that a notification says was updated. */

@@ -16,9 +16,9 @@ import { byteLength } from '../../wire/limits.ts';
 import type { Alarm } from '../alarm.ts';
 import { here } from '../here.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { askedFor, type ReplayStart, replayStart } from '../log/replay.ts';
+import { type ReplayStart, replayStart } from '../log/replay.ts';
 import type { SentIds } from '../log/sent-ids.ts';
-import { type Attachment, writeAttachment } from '../sockets/attachment.ts';
+import { type AttachmentOf, writeAttachment } from '../sockets/attachment.ts';
 import { acceptSocket, deliver, isOpen, type OpenSocket, openSockets } from '../sockets/sockets.ts';
 import { FilterStore } from './filter-store.ts';
 import { type EndedTarget, SubscriptionEnds } from './subscription-ends.ts';
@@ -45,7 +45,7 @@ const LISTED_URI_CHARS = 200;
 /** So much of a long list of resources is read for that. */
 const LISTED_CHARS = 4_000;
 
-type SubscriptionAttachment = Extract<Attachment, { kind: 'subscription' }>;
+type SubscriptionAttachment = AttachmentOf<'subscription'>;
 
 /** A subscription whose socket is to be opened. */
 export interface SubscriptionRequest {
@@ -74,7 +74,6 @@ export class Subscriptions {
 	#isUsed = false;
 	#sweepAt: number | undefined;
 	#hasSwept = false;
-	#gaps = 0;
 	/** At least as many as are open; counted anew where it matters. */
 	#countAtMost: number | undefined;
 
@@ -91,10 +90,6 @@ export class Subscriptions {
 		this.#alarm = alarm;
 		this.#filters = new FilterStore(sql);
 		this.ends = new SubscriptionEnds(sql);
-	}
-
-	get gaps(): number {
-		return this.#gaps;
 	}
 
 	get count(): number {
@@ -233,17 +228,16 @@ export class Subscriptions {
 		if (others.length === 0) this.#filters.delete(filterId);
 	}
 
-	/** Delete what outlasted the subscriptions that it was kept for. */
-	sweep(now: number): void {
-		if (this.#sweepAt !== undefined && this.#sweepAt > now) return;
+	/**
+	 * Delete what outlasted the subscriptions that it was kept for.
+	 * @returns when to do that next, in milliseconds since 1970; `undefined` where there is nothing to sweep
+	 */
+	sweep(now: number): number | undefined {
+		if (this.#sweepAt !== undefined && this.#sweepAt > now) return this.#sweepAt;
 		this.#sweepAt = this.ends.purge(now);
 		const open = openSockets(this.#ctx, 'subscription', SUBSCRIPTION_TAG);
 		const filterIds = open.flatMap(({ attachment }) => attachment.filterId ?? []);
 		this.#filters.keepOnly(new Set(filterIds));
-	}
-
-	/** When to do that next, in milliseconds since 1970; `undefined` where there is nothing to sweep. */
-	get nextSweepAt(): number | undefined {
 		return this.#sweepAt;
 	}
 
@@ -272,7 +266,7 @@ export class Subscriptions {
 		if (!this.#log) return undefined;
 		const { extent } = this.#log;
 		const { head } = extent;
-		const start = replayStart(extent, askedFor(lastEventId), {
+		const start = replayStart(extent, lastEventId, {
 			after: head,
 			needs: head,
 			since: 0,
@@ -288,13 +282,7 @@ export class Subscriptions {
 			}
 		}
 		deliver(socket, encodeFrame({ seq: head, data: '' }));
-		if (!recovered) this.#gaps++;
-		if (tally && tally.messages > 0) {
-			channels.replayed.publish({ ...here(this.#ctx), stream: 'listen', ...tally });
-		}
-		if (!recovered && channels.gap.hasSubscribers) {
-			channels.gap.publish({ ...here(this.#ctx), stream: 'listen' });
-		}
+		this.#log.noteReplay({ stream: 'listen' }, tally, recovered);
 		return { after: start.after, recovered };
 	}
 
