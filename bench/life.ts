@@ -12,7 +12,7 @@ export const LIFE = {
 	/** Of the object, as they are billed: calls by RPC, and the upgrade of the stream. */
 	objectRequests: 17,
 	/** The same with what is called on an object that such a call answered, which is work all the same. */
-	objectCalls: 23,
+	objectCalls: 22,
 	rowsWritten: 9 + ROWS_FOR_COUNT,
 	/** When the object forgets the session and its event. */
 	rowsWrittenLater: 2,

@@ -10,9 +10,9 @@ export const SESSION_MANAGER_ERROR_CODES = [
 	'BINDING_MISSING',
 	/** The binding exists but is of another kind. */
 	'BINDING_WRONG_KIND',
-	/** The request on `fetch` was not a WebSocket upgrade with a ticket. */
+	/** The request on `fetch` was not a WebSocket upgrade. */
 	'INVALID_UPGRADE',
-	/** The ticket is unknown, expired or used. */
+	/** The ticket is missing, unknown, expired or used; or the key is not that of the object. */
 	'TICKET_REFUSED',
 	/** A newer claim took the place of the stream that was being opened. */
 	'STREAM_SUPERSEDED',

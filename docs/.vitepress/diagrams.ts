@@ -202,8 +202,8 @@ const LANES = ['client', 'Worker instance 1', 'SyncLayer', 'Worker instance 2'];
 const notification = () =>
 	sequence('A stream opens, and a notification from another instance reaches it', LANES, [
 		{ from: CLIENT, to: ONE, text: 'GET, Mcp-Session-Id' },
-		{ from: ONE, to: OBJECT, text: 'RPC admit, attach → ticket' },
-		{ from: ONE, to: OBJECT, text: 'upgrade with the ticket', is: 'socket' },
+		{ from: ONE, to: OBJECT, text: 'RPC admit' },
+		{ from: ONE, to: OBJECT, text: 'upgrade with the key', is: 'socket' },
 		{ from: ONE, to: CLIENT, text: '200, event stream', is: 'answer' },
 		{ note: 'a tool runs in another instance, and the list of tools changes' },
 		{ from: TWO, to: OBJECT, text: 'RPC broadcast' },
@@ -221,7 +221,7 @@ const reconnect = () =>
 			note: 'event 43 is written to a dead connection; the client comes back at once, to any instance',
 		},
 		{ from: CLIENT, to: TWO, text: 'GET, Last-Event-ID: 0.k3f09a2x.42' },
-		{ from: TWO, to: OBJECT, text: 'RPC attach, after event 42' },
+		{ from: TWO, to: OBJECT, text: 'upgrade, after event 42', is: 'socket' },
 		{ from: OBJECT, to: ONE, text: 'close 4001: superseded', is: 'socket' },
 		{ from: OBJECT, to: TWO, text: 'WebSocket: event 43 from the log', is: 'socket' },
 		{ from: TWO, to: CLIENT, text: '200, event 43', is: 'answer' },

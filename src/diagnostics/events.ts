@@ -148,7 +148,7 @@ export type AnsweredEvent =
 			durationMs: number;
 	  });
 
-/** A Worker has refused a request, or an object a stream, a session or a ticket. */
+/** A Worker has refused a request, or an object a stream, a session, a ticket or a key. */
 export type RefusedEvent = { reason: RefusalReason } & (
 	| Common<'refused', 'object'>
 	| (Common<'refused', 'worker'> & {

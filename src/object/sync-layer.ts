@@ -312,14 +312,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * has, as it stands on its `id` line; `resume`: only if `connectionId` served the session last; `owner`: only if
 	 * {@link admit} would say so; required for a session that was begun with an owner; `window`: how many bytes of a replay
 	 * are sent on one socket, each event counting 1 KiB more than its size; the socket is then closed with code 4008 (default:
-	 * no limit)
+	 * no limit); `withKey`: answer the object's `upgradeKey` as well
 	 * @throws `INVALID_SESSION_ID`, `INVALID_ARGUMENT`, `STREAM_SUPERSEDED` (with `resume`),
 	 * `STREAM_DETACHED` (of a `connectionId` that was detached before, or of a session that is not this `owner`'s),
 	 * `SQLITE_MISSING` (with `owner`)
 	 */
 	attach(sessionId?: string, options?: AttachOptions): Attached {
 		const session = sessionId === undefined ? crypto.randomUUID() : parseSessionId(sessionId);
-		const { ticket = crypto.randomUUID(), ...request } = parseAttachOptions(options);
+		const { ticket = crypto.randomUUID(), withKey, ...request } = parseAttachOptions(options);
 		const claim = claimOf(session, request);
 		this.#tickets.assertUnused(ticket, claim);
 		this.#assertOwned(claim);
@@ -334,7 +334,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			ticketTtlMs: TICKET_TTL_MS,
 			supersedes,
 			log,
-			upgradeKey: this.#upgradeKey,
+			...(withKey && { upgradeKey: this.#upgradeKey }),
 		};
 	}
 
@@ -941,7 +941,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		return refusal(why, reason);
 	}
 
-	/** @param text a session id and options of {@link attach}: see `CLAIM_HEADER` */
+	/** @param text a session id and options of {@link attach}: see `KEY_HEADER` */
 	#openClaimed(text: string): Response {
 		let claim: StreamClaim;
 		try {
@@ -994,6 +994,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		switch (claim.kind) {
 			case 'stream':
 				this.#assertMayOpen(claim);
+				this.#noteSuperseded(claim);
 				if (!this.#log) this.#vacancy?.end();
 				return this.#streams.open(socket, claim);
 			case 'subscription':
@@ -1003,6 +1004,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 				this.#questions?.open(socket, claim);
 				return undefined;
 		}
+	}
+
+	/** The answer to the one before may be lost: what its Worker then tries again must not take the place of this one. */
+	#noteSuperseded({ sessionId, connectionId }: StreamClaim): void {
+		const row = this.#sessions.get(sessionId);
+		if (!SessionRows.isServed(row) || row.connectionId === connectionId) return;
+		if (this.#tickets.endOf(row.connectionId)) return;
+		this.#tickets.noteEnd(row.connectionId, 'superseded');
 	}
 
 	#positionOf(start: ReplayStart | undefined): LogPosition | undefined {
@@ -1021,7 +1030,14 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (owner === undefined && this.#liveRow(sessionId)?.owner !== undefined) {
 			throw this.#othersSession(sessionId);
 		}
-		if (this.#tickets.endOf(connectionId) !== undefined) {
+		const superseded = () => {
+			const why =
+				'another stream of the session took the place of this one, or the session has ended.';
+			return this.#refused('STREAM_SUPERSEDED', why, sessionId);
+		};
+		const end = this.#tickets.endOf(connectionId);
+		if (end === 'superseded') throw superseded();
+		if (end !== undefined) {
 			const why = 'the connection was detached before its stream was open.';
 			throw this.#refused('STREAM_DETACHED', why, sessionId);
 		}
@@ -1039,10 +1055,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 				: this.#streams
 						.find(sessionId)
 						.some(({ attachment }) => attachment.connectionId !== connectionId);
-		if (!isOvertaken && (!opening || opening.connectionId === connectionId)) return;
-		const why =
-			'another stream of the session took the place of this one, or the session has ended.';
-		throw this.#refused('STREAM_SUPERSEDED', why, sessionId);
+		if (isOvertaken || (opening && opening.connectionId !== connectionId)) throw superseded();
 	}
 
 	/**

@@ -36,10 +36,10 @@ export interface Attached {
 	/** Where the stream would start at this moment; `undefined` without a log. */
 	log: LogPosition | undefined;
 	/**
-	 * The key of the object. With it the managers open further streams in one request, which brings claim and upgrade. It is a
-	 * secret between Workers and object, and always the same. `undefined` for a class without SQLite.
+	 * The key of the object, where that was asked for. With it the managers open streams in one request, which brings claim and
+	 * upgrade. It is a secret between Workers and object, and always the same. `undefined` for a class without SQLite.
 	 */
-	upgradeKey: string | undefined;
+	upgradeKey?: string | undefined;
 }
 
 /** The answer of `SyncLayer.subscribe`. */

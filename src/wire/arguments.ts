@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { quote, SessionManagerError } from '../errors.ts';
-import { MAX_EVENT_ID_CHARS } from './event-id.ts';
+import { boundEventId } from './event-id.ts';
 import { MAX_HOMES, parseHome, REGIONS } from './home.ts';
 import { INSPECTED_BY_DEFAULT, MAX_INSPECTED } from './inspection.ts';
 import {
@@ -53,11 +53,7 @@ function arrayOf<Item extends v.GenericSchema>(item: Item, max: number) {
 }
 
 const Uuid = v.pipe(v.string(), v.uuid('not a UUID'));
-/** A ticket keeps it for seconds. One that is longer than ours stands for an unknown one, and need not be kept. */
-const LastEventId = v.pipe(
-	v.string(),
-	v.transform((id) => (id.length <= MAX_EVENT_ID_CHARS ? id : '')),
-);
+const LastEventId = v.pipe(v.string(), v.transform(boundEventId));
 /** A position in the log, or a time. */
 const Natural = v.pipe(v.number(), v.integer(), v.minValue(0));
 
@@ -121,6 +117,8 @@ const OPTIONS = {
 		owner: v.optional(OwnerSchema),
 		/** Bytes of a replay that are sent on one socket, each event counting 1 KiB more than its size (default: no limit). */
 		window: v.optional(PositiveIntegerSchema),
+		/** Answer the key of the object as well, for streams that are opened in one request. */
+		withKey: v.optional(v.boolean()),
 	}),
 	detach: plainObject({
 		/** Close that stream only, and leave a newer one alone. */
@@ -390,7 +388,7 @@ export const parseInspectOptions = optionsParser('inspect');
 export const parseSubscribeOptions = optionsParser('subscribe');
 
 /**
- * A session and the options of `attach`, as an upgrade brings them: see `CLAIM_HEADER`.
+ * A session and the options of `attach`, as an upgrade brings them: see `KEY_HEADER`.
  * @throws `INVALID_SESSION_ID`
  */
 export function parseClaim(text: string): { session: string; options: AttachOptions } {

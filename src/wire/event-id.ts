@@ -12,7 +12,12 @@ export interface EventId {
 const PATTERN = /^(0|[1-9]\d{0,4})\.([0-9a-z]{8})\.(0|[1-9]\d{0,14})$/;
 
 /** The longest event id, in characters: what the pattern has at most. */
-export const MAX_EVENT_ID_CHARS = 30;
+const MAX_EVENT_ID_CHARS = 30;
+
+/** What a client gave as an event id. One that is longer than ours stands for an unknown one, and is neither sent on nor kept. */
+export function boundEventId(id: string): string {
+	return id.length <= MAX_EVENT_ID_CHARS ? id : '';
+}
 
 /** The event id that a client sent as `Last-Event-ID`, or `undefined` for any text that is not an event id of ours. */
 export function parseEventId(text: string): EventId | undefined {

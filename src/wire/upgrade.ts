@@ -12,11 +12,17 @@ export const UPGRADE_URL = 'https://sync-layer/';
 /** The header that carries the ticket. It is not in the URL, because URLs are logged and a ticket is a secret. */
 export const TICKET_HEADER = 'x-tmcp-ticket';
 
-/** The header that carries the object's key, a secret as well. Then {@link CLAIM_HEADER} says which stream is to be opened. */
+/**
+ * The header that carries the object's key, a space, and which stream is to be opened: `{ sessionId, ...AttachOptions }` as
+ * JSON, encoded as a URI component, because an event id may have any characters. All of it is secret, and the runtime keeps
+ * the values of headers with `key` in their names out of logs and tails.
+ */
 export const KEY_HEADER = 'x-tmcp-key';
 
-/** `{ sessionId, ...AttachOptions }` as JSON, encoded as a URI component: an event id may have any characters. */
-export const CLAIM_HEADER = 'x-tmcp-claim';
+/** The value of {@link KEY_HEADER}. */
+export function formatKeyed(key: string, claim: object): string {
+	return `${key} ${encodeURIComponent(JSON.stringify(claim))}`;
+}
 
 /** The header of the answer to an upgrade that says where the stream starts: a `LogPosition` as JSON. */
 export const LOG_HEADER = 'x-tmcp-log';

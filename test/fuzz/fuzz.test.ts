@@ -2,6 +2,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, expect, inject, it, vi } from 'vitest';
 import { SessionManagerError, type SyncLayer } from '../../src/index.ts';
+import { keyOf } from '../support/claims.ts';
 import { CostMeter } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';
 import { Random } from '../torture/random.ts';
@@ -24,6 +25,9 @@ const LOOK_MS = 1_000;
 
 /** How many inputs between two looks at who has nothing to do with it. */
 const PORTION = 250;
+
+/** How many upgrades in a portion. An unknown ticket is waited for. */
+const UPGRADES = 5;
 
 /** How many calls of RPC are under way at once. */
 const AT_ONCE = 10;
@@ -97,6 +101,7 @@ it(
 	async () => {
 		const object = newObject();
 		const bystander = await Bystander.of(object);
+		const key = await keyOf(object);
 		const meter = await CostMeter.watch(object);
 		const hostile = new Hostile(new Random(seed));
 		const verdicts = new Verdicts();
@@ -118,10 +123,11 @@ it(
 						);
 					}
 				}
-				const upgrade = hostile.upgrade();
-				const { status, webSocket } = await instance.fetch(upgrade);
-				expect(webSocket).toBeNull();
-				expect([400, 403, 405, 410, 426]).toContain(status);
+				for (let count = 0; count < UPGRADES; count++) {
+					const { status, webSocket } = await instance.fetch(hostile.upgrade(key));
+					expect(webSocket).toBeNull();
+					expect([400, 403, 405, 410, 426]).toContain(status);
+				}
 			});
 			expect(await bystander.look()).toEqual([]);
 		}

@@ -66,16 +66,20 @@ export class Hostile {
 		return { method, args };
 	}
 
-	/** Whatever takes requests on `fetch` gets one of these. */
-	upgrade(): Request {
+	/** What is no upgrade, though it may bring the right key. @param key of the object */
+	upgrade(key: string): Request {
 		const text = () =>
 			this.#random.pick([crypto.randomUUID(), '', 'x', 'x'.repeat(10_000), '%00', 'null']);
 		const headers = new Headers();
 		if (this.#random.below(4) > 0)
 			headers.set('upgrade', this.#random.pick(['websocket', 'WebSocket', 'h2c']));
 		if (this.#random.below(4) > 0) headers.set('x-tmcp-ticket', text());
-		if (this.#random.below(4) === 0) headers.set('x-tmcp-key', text());
-		if (this.#random.below(4) === 0) headers.set('x-tmcp-claim', text());
+		const claim = encodeURIComponent(JSON.stringify({ sessionId: text(), [text()]: text() }));
+		const keyed = [
+			this.#random.pick([key, 'k'.repeat(key.length), text()]),
+			this.#random.pick([claim, text()]),
+		];
+		if (this.#random.below(2) === 0) headers.set('x-tmcp-key', keyed.join(' '));
 		const method = this.#random.pick(['GET', 'POST', 'PUT', 'OPTIONS', 'DELETE']);
 		return new Request(`https://sync-layer/${encodeURIComponent(text())}`, { method, headers });
 	}

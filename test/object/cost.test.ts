@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LIFE } from '../../bench/life.ts';
 import { CloseCode } from '../../src/advanced.ts';
 import { SessionHomes, type SyncLayer } from '../../src/index.ts';
-import { CLAIM_HEADER, KEY_HEADER, UPGRADE_URL } from '../../src/wire/upgrade.ts';
+import { claim, keyOf } from '../support/claims.ts';
 import { CostMeter, type Costs } from '../support/costs.ts';
 import { Wire } from '../support/socket.ts';
 
@@ -105,12 +105,9 @@ describe('the life of a session costs', () => {
 	});
 
 	it('the same where its stream is opened with the key of the object, which is read once after a wake', async () => {
-		const { upgradeKey = '' } = await object().attach('busy');
+		const key = await keyOf(object());
 		const open = async (sessionId: string) => {
-			const claim = encodeURIComponent(JSON.stringify({ sessionId }));
-			const headers = { upgrade: 'websocket', [KEY_HEADER]: upgradeKey, [CLAIM_HEADER]: claim };
-			const { webSocket } = await object().fetch(UPGRADE_URL, { headers });
-			webSocket?.accept();
+			(await claim(object(), key, { sessionId })).webSocket?.accept();
 		};
 		await sleep();
 		await object().has('busy');

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { DurableObjectSubscriptionManager } from '../../src/index.ts';
+import { claim } from '../support/claims.ts';
 import { codeOf } from '../support/codes.ts';
 import { Wire } from '../support/socket.ts';
 
@@ -54,10 +55,10 @@ describe('a class without SQLite, as users of the existing package have it', () 
 	);
 
 	it('has no key, and refuses upgrades with one', async () => {
-		expect((await object().attach('one')).upgradeKey).toBeUndefined();
+		const { upgradeKey } = await object().attach('one', { withKey: true });
+		expect(upgradeKey).toBeUndefined();
 		for (const key of ['', 'undefined', 'k'.repeat(43)]) {
-			const headers = { upgrade: 'websocket', 'x-tmcp-key': key, 'x-tmcp-claim': '%7B%7D' };
-			expect((await object().fetch('https://x/', { headers })).status).toBe(403);
+			expect((await claim(object(), key, { sessionId: 'one' })).status).toBe(403);
 		}
 	});
 

@@ -3,6 +3,7 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { CloseCode, openSocket } from '../../src/advanced.ts';
 import { MAX_BROADCAST_BYTES, type SyncLayer } from '../../src/index.ts';
+import { claim, keyOf } from '../support/claims.ts';
 import { codeOf } from '../support/codes.ts';
 import { Wire } from '../support/socket.ts';
 
@@ -27,8 +28,14 @@ describe('attach', () => {
 				after: 0,
 				recovered: true,
 			},
-			upgradeKey: expect.stringMatching(/^[\w-]{43}$/),
 		});
+	});
+
+	it('answers the key of the object where that is asked for', async () => {
+		const { upgradeKey } = await object.attach('one', { withKey: true });
+		expect(upgradeKey).toMatch(/^[\w-]{43}$/);
+		expect(await object.attach('two', { withKey: true })).toMatchObject({ upgradeKey });
+		expect(await object.attach('one', { withKey: false })).not.toHaveProperty('upgradeKey');
 	});
 
 	it('makes a UUID where no session id is given', async () => {
@@ -148,63 +155,59 @@ describe('the upgrade', () => {
 describe('an upgrade with the key of the object', () => {
 	const OWNER = 'o'.repeat(43);
 
-	/** @param key by default the right one */
-	async function claim(sessionId: unknown, options: object = {}, key?: string) {
-		const { upgradeKey = '' } = await object.attach('first');
-		return object.fetch('https://x/', {
-			headers: {
-				upgrade: 'websocket',
-				'x-tmcp-key': key ?? upgradeKey,
-				'x-tmcp-claim': encodeURIComponent(JSON.stringify({ sessionId, ...options })),
-			},
-		});
-	}
+	let key: string;
+	beforeEach(async () => void (key = await keyOf(object)));
 
 	it('opens the stream that it claims', async () => {
-		const { status, webSocket } = await claim('one');
+		const { status, webSocket } = await claim(object, key, { sessionId: 'one' });
 		expect(status).toBe(101);
 		webSocket?.accept();
 		expect(await object.has('one')).toBe(true);
 	});
 
-	it.each<[string, unknown, object, string | undefined, number, string]>([
-		['another key', 'one', {}, 'k'.repeat(43), 403, 'TICKET_REFUSED'],
-		['a key of another length', 'one', {}, 'k', 403, 'TICKET_REFUSED'],
-		['an empty key', 'one', {}, '', 403, 'TICKET_REFUSED'],
-		['no session', undefined, {}, undefined, 400, 'INVALID_SESSION_ID'],
-		['no session id', 'a b', {}, undefined, 400, 'INVALID_SESSION_ID'],
-		['an option that is none', 'one', { tickets: 1 }, undefined, 400, 'INVALID_ARGUMENT'],
-		['a session of nobody', 'one', { owner: OWNER }, undefined, 409, 'STREAM_DETACHED'],
-		[
-			'a session of another owner',
-			'owned',
-			{ owner: 'x'.repeat(43) },
-			undefined,
-			409,
-			'STREAM_DETACHED',
-		],
-		['an owned session without its owner', 'owned', {}, undefined, 409, 'STREAM_DETACHED'],
-	])('is refused with %s', async (_, session, options, key, status, code) => {
+	it.each([
+		['a key of another length', 'k'],
+		['another key', 'k'.repeat(43)],
+		['no key', ''],
+	])('is refused with %s', async (_, wrong) => {
+		const response = await claim(object, wrong, { sessionId: 'one' });
+		expect(response.status).toBe(403);
+		expect(await response.json()).toMatchObject({ code: 'TICKET_REFUSED' });
+		expect(await object.stats()).toMatchObject({ streams: 0 });
+	});
+
+	it.each<[string, object, string]>([
+		['no session', {}, 'INVALID_SESSION_ID'],
+		['no session id', { sessionId: 'a b' }, 'INVALID_SESSION_ID'],
+		['an option that is none', { sessionId: 'one', tickets: 1 }, 'INVALID_ARGUMENT'],
+		['a session of nobody', { sessionId: 'one', owner: OWNER }, 'STREAM_DETACHED'],
+		['another’s session', { sessionId: 'owned', owner: 'x'.repeat(43) }, 'STREAM_DETACHED'],
+		['an owned session without its owner', { sessionId: 'owned' }, 'STREAM_DETACHED'],
+	])('is refused for %s', async (_, of, code) => {
 		await object.begin('owned', OWNER);
-		const response = await claim(session, options, key);
-		expect(response.status).toBe(status);
+		const response = await claim(object, key, of);
+		expect(response.status).toBe(code === 'STREAM_DETACHED' ? 409 : 400);
 		expect(response.webSocket).toBeNull();
 		expect(await response.json()).toMatchObject({ code });
 		expect(await object.stats()).toMatchObject({ streams: 0 });
 	});
 
-	it.each(['', 'null', '[]', '%', '%7B', 'true', '"x"'])('is refused for %j', async (text) => {
-		const { upgradeKey = '' } = await object.attach('first');
-		const headers = { upgrade: 'websocket', 'x-tmcp-key': upgradeKey, 'x-tmcp-claim': text };
+	it.each(['', ' ', 'null', '[]', '%', '%7B', 'true', '"x"'])('is refused for %j', async (text) => {
+		const headers = { upgrade: 'websocket', 'x-tmcp-key': `${key} ${text}` };
 		const response = await object.fetch('https://x/', { headers });
 		expect(response.status).toBe(400);
 		expect(await response.json()).toMatchObject({ code: expect.stringMatching(/^INVALID_/) });
 	});
 
+	it('takes an event id that no header could have', async () => {
+		const response = await claim(object, key, { sessionId: 'one', lastEventId: '🙂\n' });
+		expect(response.status).toBe(101);
+	});
+
 	it('makes a ticket for the same session worthless, and closes its stream', async () => {
 		const wire = await Wire.open(object, 'one');
 		const older = await object.attach('one');
-		const { webSocket } = await claim('one');
+		const { webSocket } = await claim(object, key, { sessionId: 'one' });
 		webSocket?.accept();
 		expect(await codeOf(() => openSocket(object, older))).toBe('STREAM_SUPERSEDED');
 		expect(await wire.closed).toMatchObject({ code: CloseCode.superseded });
@@ -213,24 +216,34 @@ describe('an upgrade with the key of the object', () => {
 
 	it('is refused where it comes back late, and leaves a newer ticket alone', async () => {
 		const connectionId = crypto.randomUUID();
-		(await claim('one', { connectionId })).webSocket?.accept();
+		(await claim(object, key, { sessionId: 'one', connectionId })).webSocket?.accept();
 		const newer = await object.attach('one');
-		const late = await claim('one', { connectionId, resume: true });
+		const late = await claim(object, key, { sessionId: 'one', connectionId, resume: true });
 		expect(await late.json()).toMatchObject({ code: 'STREAM_SUPERSEDED' });
 		(await openSocket(object, newer)).accept();
 		expect(await object.stats()).toMatchObject({ streams: 1 });
 	});
 
+	it('is refused where it is tried again because its answer was lost, and a newer stream is open', async () => {
+		const connectionId = crypto.randomUUID();
+		const lost = await claim(object, key, { sessionId: 'one', connectionId });
+		lost.webSocket?.accept();
+		const newer = await Wire.open(object, 'one');
+		const again = await claim(object, key, { sessionId: 'one', connectionId });
+		expect(await again.json()).toMatchObject({ code: 'STREAM_SUPERSEDED' });
+		await object.broadcast(['one'], 'hello');
+		await vi.waitFor(() => expect(newer.received).toEqual(['hello']));
+	});
+
 	it('is refused for a connection that was detached before', async () => {
 		const connectionId = crypto.randomUUID();
 		await object.detach('one', { connectionId });
-		expect((await claim('one', { connectionId })).status).toBe(409);
+		expect((await claim(object, key, { sessionId: 'one', connectionId })).status).toBe(409);
 	});
 
 	it('opens nothing in another object', async () => {
-		const { upgradeKey } = await object.attach('first');
-		object = env.TMCP_DURABLE_OBJECT.getByName(crypto.randomUUID());
-		expect((await claim('one', {}, upgradeKey)).status).toBe(403);
+		const other = env.TMCP_DURABLE_OBJECT.getByName(crypto.randomUUID());
+		expect((await claim(other, key, { sessionId: 'one' })).status).toBe(403);
 	});
 });
 

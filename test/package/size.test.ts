@@ -13,7 +13,7 @@ import {
 } from './size/sizes.ts';
 
 /** What a Worker grows by that has tmcp and its transport already, in bytes. Raise it on purpose only. */
-const MAX_GROWTH_BYTES = 49_100;
+const MAX_GROWTH_BYTES = 49_200;
 
 let bundles: Bundle[];
 beforeAll(() => {

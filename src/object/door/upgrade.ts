@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { SessionManagerErrorCode } from '../../errors.ts';
-import { CLAIM_HEADER, KEY_HEADER, TICKET_HEADER } from '../../wire/upgrade.ts';
+import { KEY_HEADER, TICKET_HEADER } from '../../wire/upgrade.ts';
 import type { RefusalReason } from './tickets.ts';
 
 export type Upgrade =
@@ -21,8 +21,11 @@ export function readUpgrade({ headers }: Request): Upgrade {
 		response.headers.set('upgrade', 'websocket');
 		return { kind: 'refused', response };
 	}
-	const key = headers.get(KEY_HEADER);
-	if (key !== null) return { kind: 'claim', key, claim: headers.get(CLAIM_HEADER) ?? '' };
+	const keyed = headers.get(KEY_HEADER);
+	if (keyed !== null) {
+		const [key = '', claim = ''] = keyed.split(' ');
+		return { kind: 'claim', key, claim };
+	}
 	const ticket = headers.get(TICKET_HEADER);
 	if (v.is(TicketSchema, ticket)) return { kind: 'ticket', ticket };
 	const response = errorResponse(

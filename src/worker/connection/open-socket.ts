@@ -1,7 +1,7 @@
 import { SessionManagerError } from '../../errors.ts';
 import { CloseCode } from '../../wire/close-codes.ts';
 import {
-	CLAIM_HEADER,
+	formatKeyed,
 	KEY_HEADER,
 	LOG_HEADER,
 	TICKET_HEADER,
@@ -73,18 +73,23 @@ export async function openStream(
 ): Promise<Opened> {
 	const { upgradeKey } = home;
 	if (upgradeKey === undefined) {
-		const { claimed, opened } = await claim(stub, (ticket): Promise<Attached> =>
-			stub.attach(sessionId, { ...options, ticket }),
-		);
-		home.upgradeKey = claimed.upgradeKey;
+		const { opened } = await claim(stub, async (ticket) => {
+			const attached: Attached = await stub.attach(sessionId, {
+				...options,
+				ticket,
+				withKey: true,
+			});
+			home.upgradeKey = attached.upgradeKey;
+		});
 		return opened;
 	}
 	try {
-		const claimed = encodeURIComponent(JSON.stringify({ sessionId, ...options }));
-		return await upgrade(stub, { [KEY_HEADER]: upgradeKey, [CLAIM_HEADER]: claimed });
+		const keyed = formatKeyed(upgradeKey, { sessionId, ...options });
+		return await upgrade(stub, { [KEY_HEADER]: keyed });
 	} catch (error) {
 		// The object's storage was deleted, and with it the key.
-		if (SessionManagerError.from(error)?.code === 'TICKET_REFUSED') home.upgradeKey = undefined;
+		const isRefused = SessionManagerError.from(error)?.code === 'TICKET_REFUSED';
+		if (isRefused && home.upgradeKey === upgradeKey) home.upgradeKey = undefined;
 		throw error;
 	}
 }

@@ -12,6 +12,7 @@ import { type Homes, homesOf, type SessionHomes } from '../routing/homes.ts';
 import { callObject } from '../routing/object.ts';
 import type { Relayed } from '../../wire/answers.ts';
 import { isSessionId } from '../../wire/arguments.ts';
+import { boundEventId } from '../../wire/event-id.ts';
 import {
 	byteLength,
 	MAX_ANSWER_BYTES,
@@ -356,7 +357,7 @@ export class SessionGateway<Custom = undefined> {
 		const willChange = body?.kind === 'session' && changesSession(body.message);
 		const isAdmitted = await runInScope(scope, () =>
 			request.method === 'GET'
-				? this.#admitToStream(session, ownerHash)
+				? this.#admitToStream(session, ownerHash, scope)
 				: this.#admit(session, ownerHash, request, willChange),
 		);
 		if (!isAdmitted) return this.#receive(incoming, 'unknown', body);
@@ -367,11 +368,12 @@ export class SessionGateway<Custom = undefined> {
 
 	#scopeOf({ headers, method }: Request, ownerHash: string): RequestScope {
 		const isGet = method === 'GET';
+		const lastEventId = (isGet && headers.get('last-event-id')) || undefined;
 		const version = headers.get('mcp-protocol-version') ?? '';
 		return {
 			homes: this.#homes,
 			ownerHash,
-			lastEventId: (isGet && headers.get('last-event-id')) || undefined,
+			lastEventId: lastEventId && boundEventId(lastEventId),
 			takesOver: isGet && this.#options.takeover,
 			primingEvent: version >= FIRST_PRIMED_VERSION ? PRIMING_EVENT : OTHER_PRIMING_EVENT,
 		};
@@ -418,12 +420,16 @@ export class SessionGateway<Custom = undefined> {
 	}
 
 	/** Admit a GET, whose stream is then opened with the key of its home. */
-	#admitToStream(session: string, owner: string): Promise<boolean> {
+	#admitToStream(session: string, owner: string, scope: RequestScope): Promise<boolean> {
 		return callObject(this.#homes.of(session), async (stub, home) => {
-			if (home.upgradeKey !== undefined) return stub.admit(session, owner);
-			const admitted: Answered | undefined = await stub.admitWithInfo(session, owner, 'stream');
-			home.upgradeKey = admitted?.upgradeKey;
-			return admitted !== undefined;
+			let isAdmitted = false;
+			if (home.upgradeKey === undefined) {
+				const admitted: Answered | undefined = await stub.admitWithInfo(session, owner, 'stream');
+				isAdmitted = admitted !== undefined;
+				home.upgradeKey ??= admitted?.upgradeKey;
+			} else isAdmitted = await stub.admit(session, owner);
+			scope.upgradeKey = home.upgradeKey;
+			return isAdmitted;
 		});
 	}
 

@@ -22,6 +22,8 @@ export interface RequestScope {
 	isUnguarded?: boolean;
 	/** Of an `initialize`: what is told of the client meanwhile, to be stored when the session begins. */
 	beginning?: Beginning;
+	/** Of a GET: the key of the session's home, for a stream manager that has a {@link SessionHomes} of its own. */
+	upgradeKey?: string | undefined;
 	/** Of a DELETE: what has ended with the call that admitted the session, so that it is not asked for again. */
 	ended?: Ended;
 	/** Where the gateway only asks which objects the managers of its transport have: they note them here, and do nothing. */

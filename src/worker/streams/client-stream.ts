@@ -195,6 +195,11 @@ export class ClientStream extends Connection {
 			if (this.#isCancelled) {
 				throw new SessionManagerError('STREAM_DETACHED', 'the client went away meanwhile.');
 			}
+			if (scope?.upgradeKey !== undefined) {
+				home.upgradeKey = scope.upgradeKey;
+				// Once only: it may be refused.
+				scope.upgradeKey = undefined;
+			}
 			const window = Math.max(1, this.#bound - this.#queue.bytes);
 			return openStream(home, stub, session, { connectionId, lastEventId, resume, owner, window });
 		};

@@ -2,6 +2,7 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { LIFE, ROWS_FOR_COUNT } from '../../../bench/life.ts';
+import { AdmittedSession } from '../../../src/object/sessions/admitted-session.ts';
 import { CostMeter, type Costs } from '../../support/costs.ts';
 import { calls, RESOURCES, sent } from '../../support/worker/lives.ts';
 import { SessionClient } from '../gateway/client.ts';
@@ -150,6 +151,13 @@ it.each(LIVES)(
 		expect(dollars({ ...counted, rowsWritten: counted.rowsWritten + more })).toBe(price);
 	},
 );
+
+it('what is called on an admitted session is not billed, and is counted for what a home can do', async () => {
+	const inform = vi.spyOn(AdmittedSession.prototype, 'inform');
+	await live('/lives/object-gateway');
+	expect(LIFE.objectRequests + inform.mock.calls.length).toBe(LIFE.objectCalls);
+	inform.mockRestore();
+});
 
 it('eight sessions with the object and a gateway cost no more than one with the existing package', () => {
 	const priceOf = (wanted: string) => LIVES.find(([, subject]) => subject === wanted)?.[3];

@@ -2,9 +2,12 @@ import { abortAllDurableObjects, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DurableObjectStreamSessionManager } from '../../../src/index.ts';
+import { runInScope } from '../../../src/worker/request/request-scope.ts';
 import { EventStream } from '../../support/event-stream.ts';
 import { onlyObject } from '../../support/objects.ts';
 import { unread } from '../../support/unread.ts';
+
+const OWNER = 'o'.repeat(43);
 
 let name: string;
 let asked: string[];
@@ -69,19 +72,21 @@ describe('an instance opens a stream', () => {
 		await (await opened()).cancel();
 		expect(asked).toEqual(['upgrade']);
 	});
+});
 
-	it('for an event id that no header could have', async () => {
-		const upgrade = object().fetch('https://sync-layer/', {
-			headers: {
-				upgrade: 'websocket',
-				'x-tmcp-key': (await object().attach('first')).upgradeKey ?? '',
-				'x-tmcp-claim': encodeURIComponent(
-					JSON.stringify({ sessionId: 'first', lastEventId: '🙂\n' }),
-				),
-			},
-		});
-		expect((await upgrade).status).toBe(101);
+it('behind a gateway the first stream of an instance needs no other call than its admission', async () => {
+	await object().begin('one', OWNER);
+	const { upgradeKey } = (await object().admitWithInfo('one', OWNER, 'stream')) ?? {};
+	const scope = { ownerHash: OWNER, upgradeKey };
+	const stream = await runInScope(scope, async () => {
+		const { body, started } = unread(streams, 'one');
+		await started;
+		return new EventStream(body);
 	});
+	expect(asked).toEqual(['upgrade']);
+	await object().broadcast(['one'], 'data: "hello"\n\n');
+	expect(await stream.messages(1)).toEqual(['hello']);
+	await stream.cancel();
 });
 
 it('two streams of one session that are opened at once leave one open', async () => {
