@@ -812,7 +812,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		if (this.#sql) return;
 		throw new SessionManagerError(
 			'SQLITE_MISSING',
-			'a SessionGateway, a DurableObjectInfoSessionManager and several homes need a SyncLayer class that was made with "new_sqlite_classes". This one was made with "new_classes": bind a new class, or do without them.',
+			'a SessionGateway, a DurableObjectInfoSessionManager, several homes, a list of sessions and the end of all sessions of an owner need a SyncLayer class that was made with "new_sqlite_classes". This one was made with "new_classes": bind a new class, or do without them.',
 		);
 	}
 
