@@ -994,9 +994,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		switch (claim.kind) {
 			case 'stream':
 				this.#assertMayOpen(claim);
-				this.#noteSuperseded(claim);
 				if (!this.#log) this.#vacancy?.end();
-				return this.#streams.open(socket, claim);
+				return this.#openStream(socket, claim);
 			case 'subscription':
 				this.#vacancy?.end();
 				return this.#subscriptions.open(socket, claim);
@@ -1006,12 +1005,18 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 		}
 	}
 
-	/** The answer to the one before may be lost: what its Worker then tries again must not take the place of this one. */
-	#noteSuperseded({ sessionId, connectionId }: StreamClaim): void {
-		const row = this.#sessions.get(sessionId);
-		if (!SessionRows.isServed(row) || row.connectionId === connectionId) return;
-		if (this.#tickets.endOf(row.connectionId)) return;
-		this.#tickets.noteEnd(row.connectionId, 'superseded');
+	/**
+	 * The answer to the connection before may be lost: what its Worker then tries again must not take the place of the new
+	 * one.
+	 */
+	#openStream(socket: WebSocket, claim: StreamClaim): ReplayStart | undefined {
+		const before = this.#streams.servedBy(claim.sessionId);
+		const start = this.#streams.open(socket, claim);
+		for (const connectionId of before) {
+			if (connectionId === claim.connectionId || this.#tickets.endOf(connectionId)) continue;
+			this.#tickets.noteEnd(connectionId, 'superseded');
+		}
+		return start;
 	}
 
 	#positionOf(start: ReplayStart | undefined): LogPosition | undefined {

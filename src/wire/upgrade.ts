@@ -1,3 +1,5 @@
+import type { AttachOptions } from './arguments.ts';
+
 /** The one request on `fetch`: it brings a ticket, or a claim and the object's key, and is answered with a WebSocket. */
 
 /** How long a ticket can be redeemed, in milliseconds. */
@@ -20,7 +22,7 @@ export const TICKET_HEADER = 'x-tmcp-ticket';
 export const KEY_HEADER = 'x-tmcp-key';
 
 /** The value of {@link KEY_HEADER}. */
-export function formatKeyed(key: string, claim: object): string {
+export function formatKeyed(key: string, claim: { sessionId: string } & AttachOptions): string {
 	return `${key} ${encodeURIComponent(JSON.stringify(claim))}`;
 }
 

@@ -224,15 +224,36 @@ describe('an upgrade with the key of the object', () => {
 		expect(await object.stats()).toMatchObject({ streams: 1 });
 	});
 
-	it('is refused where it is tried again because its answer was lost, and a newer stream is open', async () => {
+	it.each([
+		['', env.TMCP_DURABLE_OBJECT],
+		[' without a log', env.NO_LOG],
+	])(
+		'is refused where it is tried again because its answer was lost, and a newer stream is open%s',
+		async (_, namespace) => {
+			const of = namespace.getByName(crypto.randomUUID());
+			const ofKey = await keyOf(of);
+			const connectionId = crypto.randomUUID();
+			const lost = await claim(of, ofKey, { sessionId: 'one', connectionId });
+			lost.webSocket?.accept();
+			const newer = await Wire.open(of, 'one');
+			const again = await claim(of, ofKey, { sessionId: 'one', connectionId });
+			expect(await again.json()).toMatchObject({ code: 'STREAM_SUPERSEDED' });
+			await of.broadcast(['one'], 'hello');
+			await vi.waitFor(() => expect(newer.received).toEqual(['hello']));
+		},
+	);
+
+	it('leaves the stream before as it is where the object takes no further socket', async () => {
 		const connectionId = crypto.randomUUID();
-		const lost = await claim(object, key, { sessionId: 'one', connectionId });
-		lost.webSocket?.accept();
-		const newer = await Wire.open(object, 'one');
-		const again = await claim(object, key, { sessionId: 'one', connectionId });
-		expect(await again.json()).toMatchObject({ code: 'STREAM_SUPERSEDED' });
-		await object.broadcast(['one'], 'hello');
-		await vi.waitFor(() => expect(newer.received).toEqual(['hello']));
+		(await claim(object, key, { sessionId: 'one', connectionId })).webSocket?.accept();
+		await runInDurableObject(object, (_, state) => {
+			vi.spyOn(state, 'acceptWebSocket').mockImplementationOnce(() => {
+				throw new Error('There are too many.');
+			});
+		});
+		expect((await claim(object, key, { sessionId: 'one' })).status).toBe(503);
+		const back = await claim(object, key, { sessionId: 'one', connectionId, resume: true });
+		expect(back.status).toBe(101);
 	});
 
 	it('is refused for a connection that was detached before', async () => {

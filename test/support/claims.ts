@@ -1,6 +1,6 @@
 import type { AttachOptions } from '../../src/advanced.ts';
 import type { SyncLayer } from '../../src/index.ts';
-import { formatKeyed, KEY_HEADER, UPGRADE_URL } from '../../src/wire/upgrade.ts';
+import { KEY_HEADER, UPGRADE_URL } from '../../src/wire/upgrade.ts';
 
 /** The key of an object. */
 export async function keyOf(object: DurableObjectStub<SyncLayer>): Promise<string> {
@@ -14,7 +14,10 @@ export function claim(
 	key: string,
 	of: object,
 ): Promise<Response> {
-	const headers = { upgrade: 'websocket', [KEY_HEADER]: formatKeyed(key, of) };
+	const headers = {
+		upgrade: 'websocket',
+		[KEY_HEADER]: `${key} ${encodeURIComponent(JSON.stringify(of))}`,
+	};
 	return object.fetch(UPGRADE_URL, { headers });
 }
 

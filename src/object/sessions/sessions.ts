@@ -3,7 +3,8 @@ import type { Glance, SessionRow } from './session-row.ts';
 import { Subscribers } from './subscribers.ts';
 
 /**
- * How many rows are remembered: a GET asks for the same one in `admit` and at its upgrade, and a `DELETE` for it again. As many as half of the streams that an object holds; about 10 MB.
+ * How many rows are remembered: a GET asks for the same one in `admit` and at its upgrade, and a `DELETE` for it again. Half
+ * as many as an object holds streams.
  */
 const MAX_CACHED_ROWS = 16_384;
 

@@ -66,6 +66,13 @@ export class Streams {
 		return openSockets(this.#ctx, 'stream', tag);
 	}
 
+	/** The connection that serves a session, or did last; without a log, those that have an open socket. */
+	servedBy(session: string): string[] {
+		if (!this.#log) return this.find(session).map(({ attachment }) => attachment.connectionId);
+		const row = this.#sessions.get(session);
+		return SessionRows.isServed(row) ? [row.connectionId] : [];
+	}
+
 	has(session: string): boolean {
 		return this.#ctx.getWebSockets(session).some(isOpen);
 	}

@@ -422,14 +422,13 @@ export class SessionGateway<Custom = undefined> {
 	/** Admit a GET, whose stream is then opened with the key of its home. */
 	#admitToStream(session: string, owner: string, scope: RequestScope): Promise<boolean> {
 		return callObject(this.#homes.of(session), async (stub, home) => {
-			let isAdmitted = false;
-			if (home.upgradeKey === undefined) {
-				const admitted: Answered | undefined = await stub.admitWithInfo(session, owner, 'stream');
-				isAdmitted = admitted !== undefined;
-				home.upgradeKey ??= admitted?.upgradeKey;
-			} else isAdmitted = await stub.admit(session, owner);
-			scope.upgradeKey = home.upgradeKey;
-			return isAdmitted;
+			if (home.upgradeKey !== undefined) {
+				scope.upgradeKey = home.upgradeKey;
+				return stub.admit(session, owner);
+			}
+			const admitted: Answered | undefined = await stub.admitWithInfo(session, owner, 'stream');
+			scope.upgradeKey = home.upgradeKey ??= admitted?.upgradeKey;
+			return admitted !== undefined;
 		});
 	}
 

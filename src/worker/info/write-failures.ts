@@ -20,18 +20,18 @@ export class WriteFailures {
 		this.#onError = onError;
 	}
 
-	tell(failure: unknown): Promise<void> {
+	async #tell(failure: unknown): Promise<void> {
 		const error =
 			SessionManagerError.from(failure) ??
 			new SessionManagerError('SESSION_INFO_WRITE_FAILED', String(failure), { cause: failure });
 		publishFailure(error);
-		return report(this.#onError, error);
+		await report(this.#onError, error);
 	}
 
 	/** Wait for all writes, and tell of each failure. Never rejects. */
 	async settle(writes: readonly Promise<void>[]): Promise<void> {
 		for (const result of await Promise.allSettled(writes)) {
-			if (result.status === 'rejected') await this.tell(result.reason);
+			if (result.status === 'rejected') await this.#tell(result.reason);
 		}
 	}
 }

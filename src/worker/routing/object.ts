@@ -10,8 +10,8 @@ export type SyncLayerStub = DurableObjectStub<SyncLayer>;
 /**
  * The runtime retries calls by itself, up to five attempts
  * (https://developers.cloudflare.com/durable-objects/best-practices/automatic-retries/). This is one attempt more, for a
- * ticket or a key that was lost with the object, and for the local runtime, which does not retry. An overloaded object is not called
- * again: https://developers.cloudflare.com/durable-objects/best-practices/error-handling/
+ * ticket or a key that was lost with the object, and for the local runtime, which does not retry. An overloaded object is
+ * not called again: https://developers.cloudflare.com/durable-objects/best-practices/error-handling/
  */
 const RETRIES: RetryPolicy = {
 	of: 'call',

@@ -195,11 +195,9 @@ export class ClientStream extends Connection {
 			if (this.#isCancelled) {
 				throw new SessionManagerError('STREAM_DETACHED', 'the client went away meanwhile.');
 			}
-			if (scope?.upgradeKey !== undefined) {
-				home.upgradeKey = scope.upgradeKey;
-				// Once only: it may be refused.
-				scope.upgradeKey = undefined;
-			}
+			// Once only, and not for another one: it may be refused.
+			home.upgradeKey ??= scope?.upgradeKey;
+			delete scope?.upgradeKey;
 			const window = Math.max(1, this.#bound - this.#queue.bytes);
 			return openStream(home, stub, session, { connectionId, lastEventId, resume, owner, window });
 		};

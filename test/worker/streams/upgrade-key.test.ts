@@ -89,6 +89,20 @@ it('behind a gateway the first stream of an instance needs no other call than it
 	await stream.cancel();
 });
 
+it('a key that its gateway keeps though it is no longer true is tried once', async () => {
+	await object().begin('one', OWNER);
+	asked.length = 0;
+	for (let get = 0; get < 3; get++) {
+		const stream = await runInScope({ ownerHash: OWNER, upgradeKey: 'k'.repeat(43) }, async () => {
+			const { body, started } = unread(streams, 'one');
+			await started;
+			return new EventStream(body);
+		});
+		await stream.cancel();
+	}
+	expect(asked).toEqual(['upgrade', 'attach', 'upgrade', 'upgrade', 'upgrade']);
+});
+
 it('two streams of one session that are opened at once leave one open', async () => {
 	await (await opened()).cancel();
 	const both = [unread(streams, 'both'), unread(streams, 'both')];
