@@ -121,30 +121,6 @@ describe('the upgrade', () => {
 		expect(await response.json()).toMatchObject({ code, message: expect.stringMatching(/.{20}/) });
 	});
 
-	it('is refused by an object that holds all the sockets it can', async () => {
-		const wire = await Wire.open(object, 'one');
-		const peers = await runInDurableObject(object, (_, state) => {
-			const { length } = state.getWebSockets();
-			return Array.from({ length: 32_768 - length }, () => {
-				const { 0: peer, 1: filler } = new WebSocketPair();
-				state.acceptWebSocket(filler, ['filler x']);
-				return peer;
-			});
-		});
-		const again = await object.attach('one');
-		expect(await codeOf(() => openSocket(object, again))).toBe('OBJECT_FULL');
-		const other = await object.attach('two');
-		expect(await codeOf(() => openSocket(object, other))).toBe('OBJECT_FULL');
-		expect(await object.broadcast(undefined, 'still here')).toEqual({
-			delivered: 1,
-			missed: 0,
-		});
-		await vi.waitFor(() => expect(wire.received).toEqual(['still here']));
-		expect(await object.stats()).toMatchObject({ streams: 1, sessions: 1 });
-		expect(await object.has('two')).toBe(false);
-		expect(peers).toHaveLength(32_767);
-	}, 30_000);
-
 	it('is refused after the session was detached', async () => {
 		const attached = await object.attach('one');
 		expect(await object.detach('one')).toBe(true);
