@@ -948,11 +948,9 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 			const { session, options } = parseClaim(text);
 			claim = claimOf(session, options);
 			this.#assertOwned(claim);
-			this.#assertMayOpen(claim);
 		} catch (error) {
 			return this.#failed(error);
 		}
-		this.#tickets.supersede(claim.slot);
 		return this.#open(claim);
 	}
 
@@ -1010,6 +1008,8 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 * one.
 	 */
 	#openStream(socket: WebSocket, claim: StreamClaim): ReplayStart | undefined {
+		// Where it has had a ticket itself, that was the newest, and no other one is open.
+		this.#tickets.supersede(claim.slot);
 		const before = this.#streams.servedBy(claim.sessionId);
 		const start = this.#streams.open(socket, claim);
 		for (const connectionId of before) {
