@@ -424,7 +424,7 @@ export class SyncLayer<Env = Cloudflare.Env> extends DurableObject<Env> {
 	 *
 	 * @param batch at most 10,000, together at most 32 MiB less 4 KiB, which name at most 100,000 sessions together: a session
 	 * counts as often as it is named (`PAYLOAD_TOO_LARGE`)
-	 * @param trace the trace context that its events are to have; ignored where it is not valid, or nobody listens
+	 * @param trace the trace context that its events get. It is ignored where it is not valid, and where nobody listens
 	 * @throws `INVALID_ARGUMENT`, `INVALID_SESSION_ID`, `PAYLOAD_TOO_LARGE`
 	 */
 	broadcastBatch(batch: readonly BroadcastInput[], trace?: TraceContext): BroadcastResult[] {

@@ -226,8 +226,8 @@ export function detachUnlogged(
 }
 
 /**
- * The session has ended. One that a gateway began and that never had a stream is not kept for long: nothing waits for it
- * that would have to be cut first, and whoever begins and ends sessions again and again fills no object.
+ * The session has ended. One that a gateway began and that never had a stream is not kept for long: no event waits for
+ * it, and whoever begins and ends sessions again and again must not fill the object.
  */
 export function end(
 	row: SessionRow | undefined,

@@ -54,7 +54,7 @@ export class Sessions {
 	#cache = new Map<string, SessionRow | undefined>();
 	/** At least as many as there are in the cache. */
 	#cachedChars = 0;
-	/** Rows that differ from what is stored in when they expire, and wait to be written. */
+	/** Rows that were renewed and are not written yet: what is stored differs in the time when they expire. */
 	#waiting = new Map<string, SessionRow>();
 	#timer: ReturnType<typeof setTimeout> | undefined;
 	/** How many there are. */

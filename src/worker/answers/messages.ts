@@ -71,7 +71,7 @@ export function readAnswer(message: unknown): ClientAnswer | undefined {
 	return result.success ? result.output : undefined;
 }
 
-/** What the transport makes the same of as of this answer, but for which nobody waits. */
+/** A message to which the transport responds as it would to this answer, with an id for which nobody waits. */
 export function standInFor(answer: unknown): object {
 	const { jsonrpc, id, result, error }: Record<string, unknown> = Object(answer);
 	const isId = typeof id === 'string' || typeof id === 'number';

@@ -62,8 +62,8 @@ export async function openSocket(
 }
 
 /**
- * Claim a session's stream and open its socket: in one request where the key of its home is known, else in two, of which
- * the first one brings the key.
+ * Claim a session's stream and open its socket. Where the key of its home is known, that is one request. Otherwise it is
+ * two, and the answer of the first one brings the key.
  */
 export async function openStream(
 	home: Home,
